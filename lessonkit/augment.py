@@ -1,0 +1,156 @@
+"""Data augmentation: small changes of a picture that keep its label, a whole batch at a time.
+
+Flips, turns, rotation, zoom and shift are all *affine*: six numbers a picture say where each output
+pixel is looked up in the input. So a batch costs one table of matrices and one `grid_sample`,
+however many kinds of change are in use. Brightness and contrast follow in the same pass.
+
+Which changes keep the label depends on what the pictures show. Four presets say so:
+`side_on` (photos), `top_down` (satellite), `symbols` (letters, digits) and `none`.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+__all__ = ["Augment", "side_on", "top_down", "symbols", "none", "PRESETS"]
+
+
+@dataclass(frozen=True)
+class Augment:
+    """What may change, and by how much at most.
+
+    Calling it with uint8 pictures [N, 3, S, S] gives changed ones of the same shape and type;
+    `generator` makes the draw repeatable (without one, torch's global generator decides).
+    """
+
+    name: str
+    mirror: bool = False  # left and right swapped in half of the pictures
+    turns: bool = False  # one of the four quarter turns
+    degrees: float = 0.0  # rotation up to this, either way
+    max_zoom: float = 1.0  # enlarged by a factor from 1 to this
+    shift: float = 0.0  # moved by up to this share of the side, in x and in y
+    lighting: float = 0.0  # brightness up to this share of the range, contrast by 1 ± this
+
+    def __call__(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        moved = self._moves_pixels()
+        if not moved and not self.lighting:
+            return images
+        pixels = images.float()
+        if moved:
+            pixels = move(pixels, self._draw_matrices(len(images), generator).to(images.device))
+        if self.lighting:
+            pixels = self._relight(pixels, generator)
+        return pixels.round_().clamp_(0, 255).to(torch.uint8)
+
+    def views(self, images: Tensor) -> Iterator[Tensor]:
+        """Fixed variants of uint8 pictures [N, 3, S, S] for test-time augmentation (TTA).
+
+        The first is the pictures themselves. fast.ai averaged the original and four *random*
+        variants; fixed ones give the same answer every time.
+        """
+        yield images
+        for mirror, turn, zoom in self._fixed_views()[1:]:
+            matrix = affine(mirror=mirror, quarter_turns=turn, zoom=zoom).to(images.device)
+            yield move(images.float(), matrix.expand(len(images), 2, 3)).round_().to(torch.uint8)
+
+    def _moves_pixels(self) -> bool:
+        return bool(
+            self.mirror or self.turns or self.degrees or self.max_zoom != 1.0 or self.shift
+        )
+
+    def _fixed_views(self) -> list[tuple[bool, int, float]]:
+        mirrors = (False, True) if self.mirror else (False,)
+        turns = range(4) if self.turns else (0,)
+        # Quarter turns give enough views; elsewhere a slightly enlarged look is worth having.
+        zooms = (1.0,) if self.turns or self.max_zoom == 1.0 else (1.0, self.max_zoom)
+        return [(mirror, turn, zoom) for zoom in zooms for turn in turns for mirror in mirrors]
+
+    def _draw_matrices(self, n: int, generator: torch.Generator | None) -> Tensor:
+        """Random affine matrices [n, 2, 3]."""
+
+        def uniform(low: float, high: float) -> Tensor:
+            return low + (high - low) * torch.rand(n, generator=generator)
+
+        return affine(
+            mirror=(uniform(0, 1) < 0.5) & self.mirror,
+            quarter_turns=(uniform(0, 4).floor() if self.turns else torch.zeros(n)),
+            degrees=uniform(-self.degrees, self.degrees),
+            zoom=uniform(1.0, self.max_zoom),
+            right=uniform(-self.shift, self.shift),
+            down=uniform(-self.shift, self.shift),
+        )
+
+    def _relight(self, pixels: Tensor, generator: torch.Generator | None) -> Tensor:
+        draw = torch.rand(2, len(pixels), 1, 1, 1, generator=generator).to(pixels.device) * 2 - 1
+        brightness, contrast = 255 * self.lighting * draw[0], 1 + self.lighting * draw[1]
+        # Contrast stretches around the picture's own mean, so it doesn't also change brightness.
+        mean = pixels.mean((1, 2, 3), keepdim=True)
+        return pixels.mul_(contrast).add_(mean * (1 - contrast) + brightness)
+
+
+def affine(
+    mirror: bool | Tensor = False,
+    quarter_turns: int | Tensor = 0,
+    degrees: float | Tensor = 0.0,
+    zoom: float | Tensor = 1.0,
+    right: float | Tensor = 0.0,
+    down: float | Tensor = 0.0,
+) -> Tensor:
+    """Matrices [N, 2, 3] from output to input coordinates, which run from -1 to 1 on both axes.
+
+    Each argument is a number or a tensor [N]. `right` and `down` are shares of the side.
+    """
+    # `atleast_1d` and broadcasting let one function serve a single view and a random batch.
+    values = [mirror, quarter_turns, degrees, zoom, right, down]
+    values = [torch.atleast_1d(torch.as_tensor(v, dtype=torch.float32)) for v in values]
+    mirror, quarter_turns, degrees, zoom, right, down = torch.broadcast_tensors(*values)
+    angle = torch.deg2rad(degrees) + quarter_turns * (math.pi / 2)
+    side = 1 - 2 * mirror  # -1 mirrors the x axis
+    cos, sin = torch.cos(angle) / zoom, torch.sin(angle) / zoom
+    rows = [torch.stack([side * cos, -side * sin, -2 * right], 1)]
+    rows += [torch.stack([sin, cos, -2 * down], 1)]
+    return torch.stack(rows, 1)
+
+
+def move(pixels: Tensor, matrices: Tensor) -> Tensor:
+    """Look up float pictures [N, 3, S, S] through affine matrices [N, 2, 3].
+
+    What lies outside the picture is its mirror image: black corners would be a clue to learn.
+    """
+    grid = F.affine_grid(matrices, list(pixels.shape), align_corners=False)
+    return F.grid_sample(pixels, grid, padding_mode="reflection", align_corners=False)
+
+
+def side_on(max_zoom: float = 1.1) -> Augment:
+    """For photos taken from the side: mirror, ±10°, zoom, small shifts, ±5 % lighting.
+
+    The lesson's `transforms_side_on`. Never upside down: dogs don't stand on their heads.
+    """
+    if not 1.0 <= max_zoom <= 4.0:
+        raise ValueError(f"max_zoom is a factor from 1 to 4 (1.1 is 10 % larger), not {max_zoom}.")
+    return Augment("side_on", True, False, 10.0, max_zoom, 0.05, 0.05)
+
+
+def top_down() -> Augment:
+    """For pictures from above: all eight flips and quarter turns, as there is no up or down.
+
+    No lighting: from above, colour is most of what tells a desert from ice.
+    """
+    return Augment("top_down", mirror=True, turns=True)
+
+
+def symbols() -> Augment:
+    """For letters and digits: ±10°, zoom, small shifts; no flips, which change what they mean."""
+    return Augment("symbols", degrees=10.0, max_zoom=1.1, shift=0.05)
+
+
+def none() -> Augment:
+    """No change at all."""
+    return Augment("none")
+
+
+PRESETS = {"side_on": side_on, "top_down": top_down, "symbols": symbols, "none": none}

@@ -1,0 +1,116 @@
+"""Learning-rate schedules: pure functions that return the LR of every mini-batch.
+
+A schedule is worked out before training starts, as one array. The training loop only indexes it,
+and the same array is what a plot or a widget draws: the picture and the training can't disagree.
+
+Every function returns a float64 array [steps]. The decays use `i / steps`, so the first value is
+`lr` and the last one is just above `lr_min`: no step is wasted at an LR of zero.
+All raise ValueError for an LR that is not positive and finite, or a count below 1.
+"""
+
+import math
+
+import numpy as np
+
+__all__ = ["constant", "step_decay", "linear", "cosine", "sgdr", "triangular", "one_cycle"]
+
+
+def constant(lr: float, steps: int) -> np.ndarray:
+    """The same LR for all `steps` mini-batches."""
+    _check(lr, steps=steps)
+    return np.full(steps, float(lr))
+
+
+def step_decay(lr: float, steps: int, drop: float = 0.1, every: int | None = None) -> np.ndarray:
+    """Stairs: every `every` steps (a third of all, if not given) the LR is multiplied by `drop`."""
+    every = max(1, math.ceil(steps / 3)) if every is None else every
+    _check(lr, steps=steps, every=every)
+    if not 0 < drop <= 1:
+        raise ValueError(f"drop must be above 0 and at most 1, not {drop}: it multiplies the LR.")
+    return lr * float(drop) ** (np.arange(steps) // every)
+
+
+def linear(lr: float, steps: int, lr_min: float = 0.0) -> np.ndarray:
+    """A straight line from `lr` down to `lr_min`."""
+    _check(lr, lr_min, steps=steps)
+    return lr_min + (lr - lr_min) * (1 - np.arange(steps) / steps)
+
+
+def cosine(lr: float, steps: int, lr_min: float = 0.0) -> np.ndarray:
+    """Cosine annealing: one half of a cosine, from `lr` to `lr_min`, flat at both ends.
+
+    Loshchilov & Hutter 2016, arXiv 1608.03983, equation 5, for a single cycle.
+    """
+    _check(lr, lr_min, steps=steps)
+    return lr_min + (lr - lr_min) * (1 + np.cos(np.pi * np.arange(steps) / steps)) / 2
+
+
+def sgdr(
+    lr: float,
+    n_cycle: int,
+    cycle_len: int = 1,
+    cycle_mult: int = 1,
+    steps_per_epoch: int = 1,
+    lr_min: float = 0.0,
+) -> np.ndarray:
+    """SGD with warm restarts: `n_cycle` cosines one after the other, each starting at `lr` again.
+
+    Cycle k takes `cycle_len * cycle_mult**k` epochs of `steps_per_epoch` mini-batches each, so
+    n_cycle=3, cycle_len=1, cycle_mult=2 is 1 + 2 + 4 = 7 epochs (arXiv 1608.03983).
+    """
+    _check(lr, lr_min, n_cycle=n_cycle, cycle_len=cycle_len, cycle_mult=cycle_mult)
+    epochs = [cycle_len * cycle_mult**k for k in range(n_cycle)]
+    return np.concatenate([cosine(lr, n * steps_per_epoch, lr_min) for n in epochs])
+
+
+def triangular(
+    lr: float, steps: int, cycle: int | None = None, lr_min: float | None = None
+) -> np.ndarray:
+    """Cyclical LR: straight up from `lr_min` to `lr` and down again, `cycle` steps a period.
+
+    Without `cycle` there is one period; without `lr_min` it starts at a quarter of `lr`, as Smith
+    suggests (arXiv 1506.01186).
+    """
+    cycle = steps if cycle is None else cycle
+    lr_min = lr / 4 if lr_min is None else lr_min
+    _check(lr, lr_min, steps=steps, cycle=cycle)
+    phase = (np.arange(steps) % cycle) / cycle
+    return lr_min + (lr - lr_min) * (1 - np.abs(2 * phase - 1))
+
+
+def one_cycle(
+    lr: float,
+    steps: int,
+    warm_up: float = 0.3,
+    start_div: float = 25.0,
+    final_div: float = 1e4,
+) -> np.ndarray:
+    """One cycle: half a cosine up from `lr / start_div` to `lr`, then a longer one almost to zero.
+
+    The way up takes the share `warm_up` of all steps; the last value is
+    `lr / start_div / final_div`. The defaults are those of torch's OneCycleLR
+    (Smith & Topin 2017, arXiv 1708.07120).
+    """
+    _check(lr, steps=steps)
+    if not 0 < warm_up < 1:
+        raise ValueError(f"warm_up is a share of the steps, between 0 and 1, not {warm_up}.")
+    i, peak, last = np.arange(steps), warm_up * steps - 1, steps - 1
+    start, end = lr / start_div, lr / start_div / final_div
+    up = _half_cosine(start, lr, i / peak) if peak > 0 else np.full(steps, float(lr))
+    down = _half_cosine(lr, end, (i - peak) / (last - peak))
+    return np.where(i <= peak, up, down)
+
+
+def _half_cosine(start: float, end: float, share: np.ndarray) -> np.ndarray:
+    """From `start` (share 0) to `end` (share 1) along one half of a cosine."""
+    return end + (start - end) / 2 * (1 + np.cos(np.pi * share))
+
+
+def _check(lr: float, lr_min: float = 0.0, **counts: int) -> None:
+    if not (math.isfinite(lr) and lr > 0):
+        raise ValueError(f"The LR must be a positive number, not {lr}.")
+    if not 0 <= lr_min <= lr:
+        raise ValueError(f"lr_min must lie between 0 and the LR {lr}, not at {lr_min}.")
+    for name, count in counts.items():
+        if count != int(count) or count < 1:
+            raise ValueError(f"{name} must be a whole number of at least 1, not {count}.")
