@@ -58,9 +58,7 @@ class Augment:
             yield move(images.float(), matrix.expand(len(images), 2, 3)).round_().to(torch.uint8)
 
     def _moves_pixels(self) -> bool:
-        return bool(
-            self.mirror or self.turns or self.degrees or self.max_zoom != 1.0 or self.shift
-        )
+        return bool(self.mirror or self.turns or self.degrees or self.max_zoom != 1.0 or self.shift)
 
     def _fixed_views(self) -> list[tuple[bool, int, float]]:
         mirrors = (False, True) if self.mirror else (False,)

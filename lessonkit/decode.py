@@ -35,7 +35,7 @@ def decode(path: Path, size: int) -> np.ndarray:
             _check_sides(image.size)
             image.draft("RGB", (size, size))  # a JPEG decodes faster straight to a smaller size
             square = ImageOps.fit(
-                ImageOps.exif_transpose(_to_rgb(image)), (size, size), Image.Resampling.BILINEAR
+                ImageOps.exif_transpose(_to_rgb(image)), (size, size), Image.Resampling.LANCZOS
             )
             return np.asarray(square)
     except Unusable:
@@ -113,7 +113,7 @@ def decode_all(
 
 
 class _Worker(threading.Thread):
-    """Takes rows from `jobs` until there are none; puts (row, "" or why it failed) in `finished`."""
+    """Takes rows from `jobs`; puts (row, why it failed, or "") in `finished`."""
 
     def __init__(self, jobs, finished, paths, size, out):
         super().__init__(daemon=True)

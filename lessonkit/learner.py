@@ -3,8 +3,6 @@
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,46 +10,22 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lessonkit import augment as augmentation
-from lessonkit import data, decode, models, progress, schedule, storage
+from lessonkit import activations, data, hardware, model_files, models, optimizers, progress
 from lessonkit.data import ImageData
+from lessonkit.history import Diverged, History, Interrupted, check_loss
 from lessonkit.lr_finder import LRFinderResult, lr_find
+from lessonkit.optimizers import adamw, sgd
+from lessonkit.schedule import constant, sgdr
 
 __all__ = ["Diverged", "History", "Interrupted", "Learner", "adamw", "sgd"]
-
-sgd = partial(torch.optim.SGD, momentum=0.9, weight_decay=5e-4)
-adamw = partial(torch.optim.AdamW, betas=(0.9, 0.99), weight_decay=0.01)
-
-EXPLODED = 20.0  # times the loss of guessing
-FORMAT_VERSION = 1  # of saved models
-
-
-class Diverged(RuntimeError):
-    """The loss exploded or is not a number; the weights are back as they were before this fit."""
-
-
-class Interrupted(KeyboardInterrupt):
-    """Training was stopped by hand; the history so far is kept and the model can be used."""
-
-    def _render_traceback_(self) -> list[str]:
-        return [str(self)]  # IPython shows this sentence in place of a traceback
-
-
-@dataclass
-class History:
-    """What happened in all `fit`s of a learner, one after the other."""
-
-    lr: list[float] = field(default_factory=list)  # of the last group, every mini-batch
-    loss: list[float] = field(default_factory=list)  # of every mini-batch
-    epochs: list[dict] = field(default_factory=list)
 
 
 class Learner:
     """A network, the pictures to train it on, and how to train it.
 
     `model` maps uint8 pictures [N, 3, S, S] to logits [N, classes]. `optimizer` makes a torch
-    optimiser from a list of parameter groups (`sgd`, `adamw`, or a partial of yours). `seed` decides
-    shuffling and augmentation. `device`: CUDA or an Apple GPU where there is one, else the CPU.
+    optimiser from a list of parameter groups (`sgd`, `adamw`, or a partial of yours). `seed`
+    decides shuffling and augmentation. `device`: a GPU where there is one, else the CPU.
     `batch_size`: 64, or 32 for fewer than 500 pictures. `clip` is the longest gradient, as a norm
     over all weights, that a step may follow.
     """
@@ -64,21 +38,21 @@ class Learner:
         optimizer: Callable[[list[dict]], torch.optim.Optimizer] = sgd,
         device: str | None = None,
         batch_size: int | None = None,
-        clip: float | None = None,
+        clip: float = math.inf,
     ):
-        self.device = torch.device(device or _best_device())
+        self.device = torch.device(device or hardware.best_device())
         self.model = model.to(self.device)
         self.groups = models.layer_groups(model)
         self.optimizer = optimizer
+        self.clip = clip
         self.generator = torch.Generator().manual_seed(seed)
         self.history = History()
         self.frozen_to = 0  # groups before this one are frozen
-        self._precompute = False
-        self._clip = clip
-        self._said_that_augmentation_waits = False
-        self._bfloat16_agrees: bool | None = None
-        self._kept_activations: tuple[str, Tensor, Tensor] | None = None
         self._batch_size = batch_size
+        self._precompute = self._said_that_augmentation_waits = False
+        self._half = hardware.half_type(self.device)
+        self._bfloat16: bool | None = None  # may a frozen body use it? asked when first needed
+        self._activations: tuple[str, dict[str, Tensor]] = ("", {})
         if images is not None:
             self.set_data(images)
 
@@ -90,7 +64,7 @@ class Learner:
 
         Only the head is unfrozen. With `precompute` it trains on cached activations of the body.
         """
-        model = models.pretrained(arch, len(images.classes), seed)
+        model = models.pretrained(arch, len(images.classes))
         learn = cls(model, images, seed, **{"optimizer": adamw, "clip": 1.0, **kwargs})
         learn.freeze()
         learn.precompute = precompute
@@ -117,7 +91,7 @@ class Learner:
         Inputs are augmented pictures, or activations while `precompute` is on.
         """
         images, labels = self.images.train
-        source = self.activations()[0] if self.precompute else images
+        source = self.activations()["train"] if self.precompute else images
         order = torch.randperm(len(labels), generator=self.generator)
         for rows in order.tensor_split(self.n_batches):
             inputs = source[rows].to(self.device)
@@ -130,10 +104,8 @@ class Learner:
     def freeze_to(self, i: int) -> None:
         """Freeze the layer groups before group `i`: their weights stay, they run in eval mode."""
         self.frozen_to = range(len(self.groups))[i]
-        for group in self.groups[: self.frozen_to]:
-            group.requires_grad_(False)
-        for group in self.groups[self.frozen_to :]:
-            group.requires_grad_(True)
+        for n, group in enumerate(self.groups):
+            group.requires_grad_(n >= self.frozen_to)
         if self.precompute and not self._only_head_trains():
             self._precompute = False
             print("precompute is off now: activations of layers that train can't be kept.")
@@ -157,40 +129,32 @@ class Learner:
             raise ValueError("precompute needs a frozen body below a head: call freeze() first.")
         self._precompute = bool(on)
 
-    def activations(self) -> tuple[Tensor, Tensor]:
-        """The frozen body's output for training and validation pictures, float32 [N, features].
+    def activations(self) -> dict[str, Tensor]:
+        """The frozen body's output for "train" and "valid" pictures, float32 [N, features].
 
         Computed once for these weights and pictures, then read from the cache.
         """
-        body = self.groups[:-1]
-        weights = [t for group in body for t in group.state_dict().values()]
-        key = storage.fingerprint(self.images.key, self.size, self._bfloat16(), *weights)
-        if self._kept_activations is None or self._kept_activations[0] != key:
-            entry = storage.cached(f"activations-{key}", self._write_activations)
-            train, valid = (storage.read_array(entry / f"{name}.npy") for name in ("train", "valid"))
-            self._kept_activations = key, train, valid
-        return self._kept_activations[1:]
+        body, images = nn.Sequential(*self.groups[:-1]), self.images
+        # Weights that training changed have another version: look into the cache again.
+        key = f"{images.key} {[tensor._version for tensor in body.state_dict().values()]}"
+        if self._activations[0] != key:
+            sets = {"train": images.train.images, "valid": images.valid.images}
+            made = activations.cached(body, sets, images.key, self._use_bfloat16(), self.batch_size)
+            self._activations = key, made
+        return self._activations[1]
 
-    def _write_activations(self, folder: Path) -> None:
-        images = {"train": self.images.train.images, "valid": self.images.valid.images}
-        with progress.bar("activations", sum(len(x) for x in images.values())) as bar:
-            for name, pictures in images.items():
-                parts = []
-                for batch in pictures.split(self.batch_size):
-                    parts.append(self._frozen_body(batch.to(self.device)).cpu())
-                    bar.step(len(batch))
-                np.save(folder / f"{name}.npy", torch.cat(parts).numpy())
+    def _frozen_body(self, images: Tensor) -> Tensor:
+        return activations.run(nn.Sequential(*self.groups[:-1]), images, self._use_bfloat16())
+
+    def _use_bfloat16(self) -> bool:
+        if self._bfloat16 is None:
+            sample = self.images.valid.images[:16].to(self.device)
+            body = nn.Sequential(*self.groups[:-1])
+            self._bfloat16 = activations.bfloat16_agrees(body, sample)
+        return self._bfloat16
 
     def _only_head_trains(self) -> bool:
         return len(self.groups) > 1 and self.frozen_to == len(self.groups) - 1
-
-    @torch.no_grad()
-    def _frozen_body(self, images: Tensor) -> Tensor:
-        """Activations [N, features] of uint8 pictures, in bfloat16 where that is fast and agrees."""
-        for group in self.groups[:-1]:
-            group.eval()
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self._bfloat16()):
-            return self.model.body(images).float()
 
     # --- Training -------------------------------------------------------------------------------
 
@@ -207,24 +171,23 @@ class Learner:
         or one for each group. Every fit starts a fresh optimiser; its momentum survives restarts.
         Raises ValueError for a bad LR, Diverged when the loss explodes, Interrupted after Ctrl-C.
         """
-        lrs = self._group_lrs(lr)
+        lrs = optimizers.lr_per_group(lr, len(self.groups), self.frozen_to)
         shape = self._shape(n_cycle, cycle_len, cycle_mult)
-        n_epochs = len(shape) // self.n_batches
+        epochs = shape.reshape(-1, self.n_batches)
         self._say_once_that_augmentation_waits()
-        before = {name: t.clone() for name, t in self.model.state_dict().items()}
+        before = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
         optimizer = self._new_optimizer(lrs)
-        with progress.bar(f"fit: {n_epochs} epoch{'s' * (n_epochs > 1)}", len(shape)) as bar:
+        with progress.bar(f"fit: {len(epochs)} epoch{'s'[: len(epochs) > 1]}", shape.size) as bar:
             try:
-                for epoch in range(n_epochs):
-                    part = shape[epoch * self.n_batches :][: self.n_batches]
-                    self._train_epoch(optimizer, lrs, part, bar)
+                for epoch in epochs:
+                    self._train_epoch(optimizer, lrs, epoch, bar)
             except Diverged:
                 self.model.load_state_dict(before)
                 raise
             except KeyboardInterrupt:
                 raise Interrupted(
-                    f"Training was stopped in epoch {epoch + 1} of {n_epochs}. The history so far "
-                    "is kept, and the network can be used as it is."
+                    "Training was stopped. The history so far is kept, and the network can be "
+                    "used, or trained further, as it is."
                 ) from None
             finally:
                 self.model.eval()
@@ -234,9 +197,15 @@ class Learner:
 
         Of `lr`, only the ratios between the groups count. Leaves everything as it was.
         """
-        optimizer = self._new_optimizer(self._group_lrs(lr))
-        state = self.generator.get_state()
-        self._train_mode()
+        optimizer = self._new_optimizer(
+            optimizers.lr_per_group(lr, len(self.groups), self.frozen_to)
+        )
+        state, learn = self.generator.get_state(), self
+
+        class Epochs:
+            def __iter__(self):
+                return learn.batches()
+
         with progress.bar("lr_find: up to 100 batches", 100) as bar:
 
             def step(inputs: Tensor, labels: Tensor) -> float:
@@ -245,25 +214,25 @@ class Learner:
                 return loss
 
             try:
-                return lr_find(
-                    self.model, optimizer, _Epochs(self), F.cross_entropy, train_step=step
-                )
+                self._train_mode()
+                return lr_find(self.model, optimizer, Epochs(), F.cross_entropy, train_step=step)
             finally:
                 self.generator.set_state(state)
                 self.model.eval()
 
     def _train_epoch(self, optimizer, lrs: list[float], shape: np.ndarray, bar) -> None:
-        started, total = time.perf_counter(), 0.0
+        started, first, total = time.perf_counter(), len(self.history.loss), 0.0
         self._train_mode()
-        for i, (inputs, labels) in enumerate(self.batches()):
+        for factor, (inputs, labels) in zip(shape.tolist(), self.batches(), strict=True):
             for group in optimizer.param_groups:
-                group["lr"] = lrs[group["layer_group"]] * shape[i]
+                group["lr"] = lrs[group["layer_group"]] * factor
             loss = self._step(optimizer, inputs, labels)
-            self.history.lr.append(lrs[-1] * shape[i])
+            self.history.lr.append(lrs[-1] * factor)
             self.history.loss.append(loss)
-            self._check_loss(loss, i, lrs[-1] * shape[i])
+            batch, epoch = len(self.history.loss) - first, len(self.history.epochs) + 1
+            check_loss(loss, lrs[-1] * factor, batch, epoch, len(self.classes))
             total += loss * len(labels)
-            bar.step(loss=loss, lr=lrs[-1] * shape[i])
+            bar.step(loss=loss, lr=lrs[-1] * factor)
         valid_loss, accuracy = self.validate()
         row = {
             "epoch": len(self.history.epochs) + 1,
@@ -278,14 +247,15 @@ class Learner:
 
     def _step(self, optimizer: torch.optim.Optimizer, inputs: Tensor, labels: Tensor) -> float:
         """Forward, backward and one step of the optimiser; returns the loss."""
-        # Half the bits are enough for most of the work on a recent NVIDIA GPU.
-        with torch.autocast("cuda", torch.bfloat16, enabled=self.device.type == "cuda" and _has_fast_bfloat16(self.device)):
+        with torch.autocast(self.device.type, self._half, enabled=self._half is not None):
             loss = F.cross_entropy(self._logits(inputs), labels)
         optimizer.zero_grad()
-        loss.backward()
-        if self._clip:
-            nn.utils.clip_grad_norm_(self.model.parameters(), self._clip)
-        optimizer.step()
+        self._scaler.scale(loss).backward()
+        self._scaler.unscale_(optimizer)
+        if self.clip < math.inf:
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.clip)
+        self._scaler.step(optimizer)
+        self._scaler.update()
         return loss.item()
 
     def _logits(self, inputs: Tensor) -> Tensor:
@@ -297,22 +267,11 @@ class Learner:
         return self.model(inputs)
 
     def _train_mode(self) -> None:
-        self.model.train()
-        for group in self.groups[: self.frozen_to]:
-            group.eval()
-
-    def _check_loss(self, loss: float, batch: int, lr: float) -> None:
-        guessing = math.log(len(self.classes))
-        if not loss <= EXPLODED * guessing:  # also true for a NaN
-            raise Diverged(
-                f"The loss exploded at batch {batch + 1} of {self.n_batches} in epoch "
-                f"{len(self.history.epochs) + 1}, at LR {lr:.1e}: it is {loss:.3g}, where guessing "
-                f"would give {guessing:.2g}. The weights are back as they were before this fit. "
-                f"Try an LR ten times lower ({lr / 10:.1e}), or ask lr_find()."
-            )
+        for n, group in enumerate(self.groups):
+            group.train(n >= self.frozen_to)
 
     def _say_once_that_augmentation_waits(self) -> None:
-        waits = self.precompute and self.augment != augmentation.none()
+        waits = self.precompute and self.augment.name != "none"
         if waits and not self._said_that_augmentation_waits:
             self._said_that_augmentation_waits = True
             print(
@@ -321,48 +280,29 @@ class Learner:
             )
 
     def _new_optimizer(self, lrs: list[float]) -> torch.optim.Optimizer:
-        """A fresh optimiser over the unfrozen groups; biases and norms are not decayed."""
-        parameter_groups = []
-        for i, group in list(enumerate(self.groups))[self.frozen_to :]:
-            weights = [p for p in group.parameters() if p.ndim > 1]
-            others = [p for p in group.parameters() if p.ndim <= 1]
-            about = {"lr": lrs[i], "layer_group": i}
-            parameter_groups += [{"params": others, "weight_decay": 0.0, **about}] if others else []
-            parameter_groups += [{"params": weights, **about}] if weights else []
-        return self.optimizer(parameter_groups)
-
-    def _group_lrs(self, lr: float | Sequence[float]) -> list[float]:
-        """One LR for each layer group, checked."""
-        n = len(self.groups)
-        lrs = [float(lr)] * n if np.ndim(lr) == 0 else [float(value) for value in lr]
-        if len(lrs) != n:
-            raise ValueError(f"Give one LR, or one for each of the {n} layer groups: {len(lrs)}.")
-        for value in lrs[self.frozen_to :]:
-            if not (math.isfinite(value) and value > 0):
-                raise ValueError(f"An LR must be a positive number such as 1e-3, not {value}.")
-        return lrs
+        # float16 gradients would vanish: they are scaled up. With other types this does nothing.
+        scaled = self._half is torch.float16
+        self._scaler = torch.amp.GradScaler(self.device.type, enabled=scaled)
+        groups = optimizers.parameter_groups(self.groups, lrs)
+        return self.optimizer([g for g in groups if g["layer_group"] >= self.frozen_to])
 
     def _shape(self, n_cycle: int, cycle_len: int | None, cycle_mult: int) -> np.ndarray:
         """The schedule as a factor from 0 to 1, for every mini-batch of all epochs."""
         if n_cycle != int(n_cycle) or n_cycle < 1:
             raise ValueError(f"n_cycle is a whole number of at least 1, not {n_cycle}.")
         if cycle_len is not None:
-            return schedule.sgdr(1.0, n_cycle, cycle_len, cycle_mult, self.n_batches)
+            return sgdr(1.0, n_cycle, cycle_len, cycle_mult, self.n_batches)
         if cycle_mult != 1:
             raise ValueError("cycle_mult needs a cycle_len: without one the LR stays constant.")
-        return schedule.constant(1.0, n_cycle * self.n_batches)
+        return constant(1.0, n_cycle * self.n_batches)
 
-    # --- Looking at the result --------------------------------------------------------------------
+    # --- Looking at the result ------------------------------------------------------------------
 
     def validate(self, tta: bool = False) -> tuple[float, float]:
         """(loss, accuracy) on the validation set, un-augmented; with `tta` over fixed views."""
         labels = self.images.valid.labels
-        if tta:
-            log_probabilities = self.tta().clamp_min(1e-12).log()
-        else:
-            log_probabilities = F.log_softmax(self._valid_logits(), 1)
-        loss = F.nll_loss(log_probabilities, labels).item()
-        return loss, (log_probabilities.argmax(1) == labels).float().mean().item()
+        logs = self.tta().clamp_min(1e-12).log() if tta else self._valid_logits().log_softmax(1)
+        return F.nll_loss(logs, labels).item(), (logs.argmax(1) == labels).float().mean().item()
 
     def tta(self) -> Tensor:
         """Test-time augmentation: probabilities [n_valid, classes], the mean over fixed views."""
@@ -370,25 +310,25 @@ class Learner:
 
     @torch.no_grad()
     def predict(self, images: Tensor | Sequence[str | Path], tta: bool = False) -> Tensor:
-        """Probabilities [N, classes] for uint8 pictures [N, 3, S, S] or paths of picture files."""
+        """Probabilities [N, classes] for uint8 pictures [N, 3, S, S] or paths of picture files.
+
+        Raises DataError for a file that gives no picture.
+        """
         if not isinstance(images, Tensor):
-            squares = [decode.decode(Path(path), self.size) for path in images]
-            images = torch.from_numpy(np.stack(squares)).permute(0, 3, 1, 2)
+            images = data.read_pictures(images, self.size)
         self.model.eval()
         parts = []
-        for batch in images.split(self.batch_size):
-            batch = batch.to(self.device)
-            views = self.augment.views(batch) if tta else [batch]
-            parts.append(torch.stack([F.softmax(self.model(view), 1) for view in views]).mean(0))
+        for batch in images.split(64):
+            views = self.augment.views(batch.to(self.device)) if tta else [batch.to(self.device)]
+            parts.append(torch.stack([self.model(view).softmax(1) for view in views]).mean(0))
         return torch.cat(parts).float().cpu()
 
     @torch.no_grad()
     def _valid_logits(self) -> Tensor:
         self.model.eval()
-        if self.precompute:
-            return self.groups[-1](self.activations()[1].to(self.device)).cpu()
-        pictures = self.images.valid.images.split(self.batch_size)
-        return torch.cat([self._logits(batch.to(self.device)).cpu() for batch in pictures])
+        source = self.activations()["valid"] if self.precompute else self.images.valid.images
+        batches = source.split(self.batch_size)
+        return torch.cat([self._logits(batch.to(self.device)).float().cpu() for batch in batches])
 
     def plot_lr(self, ax=None):
         """Draw the LR of every mini-batch so far; returns the matplotlib axes."""
@@ -402,21 +342,12 @@ class Learner:
 
         return plot.loss_history(self.history, ax)
 
-    # --- Files ------------------------------------------------------------------------------------
+    # --- Files ----------------------------------------------------------------------------------
 
     def save(self, path: str | Path) -> None:
         """Write weights, classes, size and augmentation to one file that holds no code."""
-        about = getattr(self.model, "about", None)
-        if about is None:
-            raise ValueError("Only networks of lessonkit.models can be saved: use torch.save.")
-        about = {
-            "version": FORMAT_VERSION,
-            "model": about,
-            "classes": self.classes,
-            "size": self.size,
-            "augment": asdict(self.augment),
-        }
-        storage.write_tensors(path, self.model.state_dict(), about)
+        saved = model_files.SavedModel(self.model, self.classes, self.size, self.augment)
+        model_files.write(path, saved)
 
     @classmethod
     def load(cls, path: str | Path, images: ImageData | None = None, **kwargs) -> "Learner":
@@ -425,63 +356,9 @@ class Learner:
         Raises storage.ModelFileError for any other, damaged or altered file, DataError when
         `images` have other classes.
         """
-        tensors, about = storage.read_tensors(path)
-        if about["version"] != FORMAT_VERSION:
-            raise storage.ModelFileError(
-                f"{path} was saved in format {about['version']}, this lessonkit reads format "
-                f"{FORMAT_VERSION}: use the lessonkit that saved it, or train again."
-            )
-        make = dict(about["model"])
-        if make.pop("made_by") == "pretrained":
-            model = models.pretrained(**make, load_weights=False)
-        else:
-            model = models.small_cnn(**make)
-        model.load_state_dict(tensors)
-        learn = cls(model, None, **kwargs)
-        learn.classes, learn.size = about["classes"], about["size"]
-        learn.augment = augmentation.Augment(**about["augment"])
+        saved = model_files.read(path)
+        learn = cls(saved.model, None, **kwargs)
+        learn.classes, learn.size, learn.augment = saved[1:]
         if images is not None:
             learn.set_data(images)
-        model.eval()
         return learn
-
-    # --- Hardware -----------------------------------------------------------------------------------
-
-    def _bfloat16(self) -> bool:
-        """Whether a frozen body may run in bfloat16: the chip has it, and the activations agree."""
-        if self._bfloat16_agrees is None:
-            self._bfloat16_agrees = _has_fast_bfloat16(self.device) and self._activations_agree()
-        return self._bfloat16_agrees
-
-    @torch.no_grad()
-    def _activations_agree(self) -> bool:
-        """Whether bfloat16 changes the body's activations by less than 5 % on a few pictures."""
-        sample = self.images.valid.images[:16].to(self.device)
-        exact = self.model.body(sample)
-        with torch.autocast(self.device.type, torch.bfloat16):
-            rounded = self.model.body(sample).float()
-        return bool((rounded - exact).norm() < 0.05 * exact.norm())
-
-
-class _Epochs:
-    """A learner's batches as something that can be gone through again and again."""
-
-    def __init__(self, learn: Learner):
-        self.learn = learn
-
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        return self.learn.batches()
-
-
-def _best_device() -> str:
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
-
-
-def _has_fast_bfloat16(device: torch.device) -> bool:
-    """Whether the chip multiplies bfloat16 numbers itself; others are slower with them."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_capability()[0] >= 8
-    chip = torch.cpu.get_capabilities() if device.type == "cpu" else {}
-    return bool(chip.get("avx512_bf16") or chip.get("amx_bf16"))

@@ -1,0 +1,82 @@
+# The course's commands. Works with GNU make 3.81 (macOS) and newer.
+# On Windows, type the two plain commands that README.md gives instead.
+
+PYTHON ?=
+ARGS ?=
+NB ?=
+
+VENV_PYTHON = .venv/bin/python
+CANDIDATES = $(if $(PYTHON),$(PYTHON),python3 python3.14 python3.13 python3.12 python3.11 python)
+SUPPORTED = import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))
+PYTEST = $(VENV_PYTHON) -m pytest
+# A process for each core, four at most: each notebook has its own kernel of up to 1.5 GB.
+PARALLEL = -n logical --maxprocesses=4
+
+.PHONY: help lab test quick notebooks bench clean
+
+help:
+	@echo "make lab        set up (once) and open the course; ARGS=--no-browser on a server"
+	@echo "make test       set up (once); unit tests, and every notebook executed and compared"
+	@echo "make quick      unit tests and notebooks 00, 01 and 04: for the impatient"
+	@echo "make notebooks  execute the notebooks anew and store their outputs; NB=02 for one"
+	@echo "make bench      the measurements in benchmarks/, among them the one against fastai"
+	@echo "make clean      remove the virtual environment and all caches"
+	@echo "PYTHON=python3.12 with any of them chooses the Python to set up with (after make clean)."
+
+lab: .venv/.ready
+	@echo "Opening JupyterLab. Ctrl-C twice in this terminal ends it."
+	@JUPYTER_PREFER_ENV_PATH=1 $(VENV_PYTHON) -m jupyterlab --ServerApp.root_dir=. \
+	  --LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb $(ARGS)
+
+test: .venv/.ready
+	$(VENV_PYTHON) -m ruff check .
+	$(VENV_PYTHON) -m ruff format --check .
+	$(PYTEST) --nbval $(PARALLEL)
+
+quick: .venv/.ready
+	$(PYTEST) --nbval $(PARALLEL) -m "not slow" tests $(wildcard notebooks/0[014]_*.ipynb)
+
+notebooks: .venv/.ready
+	$(VENV_PYTHON) tools/notebooks.py $(NB)
+
+bench: .venv/.ready-bench
+	@for script in benchmarks/*.py; do \
+	  echo "== $$script"; $(VENV_PYTHON) "$$script" || exit 1; \
+	done
+
+clean:
+	rm -rf .venv .cache .pytest_cache .ruff_cache .hypothesis lessonkit.egg-info build
+	find . -name __pycache__ -prune -exec rm -rf {} +
+	find . -name .ipynb_checkpoints -prune -exec rm -rf {} +
+
+# A virtual environment that works is kept, so an interrupted installation goes on where it was.
+.venv/.ready: pyproject.toml constraints.txt
+	@if $(VENV_PYTHON) -c '$(SUPPORTED)' 2>/dev/null && $(VENV_PYTHON) -m pip -V >/dev/null 2>&1; then \
+	  echo "Bringing the virtual environment .venv up to date."; \
+	else \
+	  python=""; \
+	  for candidate in $(CANDIDATES); do \
+	    if "$$candidate" -c '$(SUPPORTED)' 2>/dev/null; then python="$$candidate"; break; fi; \
+	  done; \
+	  if [ -z "$$python" ]; then \
+	    echo "This course needs Python 3.11, 3.12, 3.13 or 3.14, and found none (tried:" \
+	      "$(CANDIDATES)): install one, or name it, as in: make lab PYTHON=python3.12" >&2; \
+	    exit 1; \
+	  fi; \
+	  echo "Setting up, once: a virtual environment in .venv with $$("$$python" --version), then"; \
+	  echo "PyTorch, JupyterLab and the rest. That takes 2 to 10 minutes, most of it download, and"; \
+	  echo "6 GB of disk on Linux (PyTorch there brings its GPU libraries), less than 2 GB elsewhere."; \
+	  "$$python" -m venv --clear .venv || exit 1; \
+	fi; \
+	$(VENV_PYTHON) -m pip install --disable-pip-version-check -e ".[test,dev]" -c constraints.txt || { \
+	  echo "The installation stopped; the reason stands above. Once it is mended (often it is the" \
+	    "network or a full disk), the same command goes on from here." >&2; \
+	  exit 1; \
+	}; \
+	touch $@; \
+	echo "Ready. From now on this command starts at once."
+
+.venv/.ready-bench: .venv/.ready
+	@echo "Adding fastai to .venv, for the comparison only (about 1 minute, 0.4 GB)."
+	@$(VENV_PYTHON) -m pip install --disable-pip-version-check -e ".[bench]" -c constraints.txt
+	@touch $@

@@ -1,0 +1,140 @@
+"""The command line: `python -m lessonkit train|predict|check`, see `--help` of each."""
+
+import argparse
+import json
+import sys
+import tempfile
+import warnings
+from pathlib import Path
+
+from lessonkit import augment, data, storage
+from lessonkit.history import Diverged, Interrupted
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; returns the exit status: 0, 2 for a user's mistake, 130 after Ctrl-C."""
+    warnings.showwarning = lambda message, *_, **__: _say(f"note: {message}")
+    options = _parser().parse_args(arguments)
+    try:
+        return options.command(options)
+    except (data.DataError, storage.ModelFileError, Diverged, ValueError) as mistake:
+        _say(f"lessonkit: {mistake}")
+        return 2
+    except OSError as error:
+        _say(f"lessonkit: {error.filename or 'a file'}: {error.strerror or error}")
+        return 2
+    except KeyboardInterrupt as stop:
+        _say(f"\n{stop if isinstance(stop, Interrupted) else 'Stopped.'} Nothing was written.")
+        return 130
+
+
+def train(options: argparse.Namespace) -> int:
+    """Go through the 8 steps on a folder; write the model and, if asked for, a report."""
+    for path in filter(None, (options.out, options.report)):
+        _check_can_write(path)  # before an hour of training, not after it
+    from lessonkit.recipe import eight_steps
+
+    preset = augment.PRESETS[options.augment]()
+    images = data.from_folder(options.folder, options.size, preset, options.seed)
+    _list_skipped(images)
+    print(images, flush=True)
+    report = eight_steps(images, options.arch, options.seed)
+    report.learner.save(options.out)
+    if options.report:
+        report.write(options.report)
+    print(report.table())
+    print(f"The model is in {options.out}.")
+    return 0
+
+
+def predict(options: argparse.Namespace) -> int:
+    """Say for each picture which class it is; those that can't be read are named and left out."""
+    from lessonkit.learner import Learner
+
+    learn = Learner.load(options.model)
+    answers, status = [], 0
+    for path in options.images:
+        try:
+            pictures = data.read_pictures([path], learn.size)
+        except data.DataError as mistake:
+            _say(f"lessonkit: {mistake}")
+            status = 2
+            continue
+        probabilities = learn.predict(pictures, tta=options.tta)[0]
+        best = int(probabilities.argmax())
+        answers.append(
+            {"path": path, "class": learn.classes[best], "probability": float(probabilities[best])}
+        )
+    if options.json:
+        print(json.dumps(answers, indent=2, ensure_ascii=False))
+    else:
+        for answer in answers:
+            print(f"{answer['path']}\t{answer['class']}\t{answer['probability']:.3f}")
+    return status
+
+
+def check(options: argparse.Namespace) -> int:
+    """Read every picture of a folder and say what training would leave out, and why."""
+    images = data.from_folder(options.folder)
+    for path, why in images.skipped:
+        print(f"{path} {why}")
+    print(f"{len(images.skipped)} file(s) would be left out. What remains:")
+    for number, name in enumerate(images.classes):
+        n_train, n_valid = (int((s.labels == number).sum()) for s in (images.train, images.valid))
+        print(f"{name}: {n_train} for training, {n_valid} for validation")
+    return 0
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str):
+        self.exit(2, f"lessonkit: {message}; see `{self.prog} --help`.\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="python -m lessonkit", description="Train and use image classifiers.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    one = commands.add_parser("train", help="train a classifier of a folder's pictures")
+    one.add_argument("folder", help="FOLDER/CLASS/*, or FOLDER/train/CLASS/* and FOLDER/valid/…")
+    one.add_argument("--size", type=int, default=128, help="side of the pictures, px (128)")
+    one.add_argument("--arch", default="tf_efficientnet_lite0", help="a network known to timm")
+    one.add_argument("--augment", choices=list(augment.PRESETS), default="side_on")
+    one.add_argument("--seed", type=int, default=0, help="split, order and augmentation (0)")
+    one.add_argument("--out", default="model.pt", help="where the model goes (model.pt)")
+    one.add_argument("--report", help="where to write a report, as JSON")
+    one.set_defaults(command=train)
+
+    two = commands.add_parser("predict", help="say which class pictures belong to")
+    two.add_argument("model", help="a model written by train")
+    two.add_argument("images", nargs="+", metavar="IMAGE")
+    two.add_argument("--tta", action="store_true", help="average over fixed views of each picture")
+    two.add_argument("--json", action="store_true", help="print JSON")
+    two.set_defaults(command=predict)
+
+    three = commands.add_parser("check", help="say which files training would leave out")
+    three.add_argument("folder")
+    three.set_defaults(command=check)
+    return parser
+
+
+def _check_can_write(path: str) -> None:
+    target = Path(path)
+    if target.is_dir():
+        raise ValueError(f"{path} is a folder: give the name of a file to write to.")
+    if not target.parent.is_dir():
+        raise ValueError(f"There is no folder {target.parent} to write {target.name} into.")
+    with tempfile.TemporaryFile(dir=target.parent):
+        pass  # raises OSError where nothing may be written
+
+
+def _list_skipped(images: data.ImageData) -> None:
+    for path, why in images.skipped:
+        _say(f"left out: {path} {why}")
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

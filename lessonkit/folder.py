@@ -1,0 +1,125 @@
+"""Which pictures a folder holds: their classes, and which of them are for validation."""
+
+import os
+import warnings
+from collections import Counter
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+__all__ = ["DataError", "Picture", "check_classes", "find_pictures"]
+
+SUFFIXES = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
+SYSTEM_FILES = {"thumbs.db", "desktop.ini", "__macosx"}
+VALID_NAMES = ("valid", "val", "test")
+VALID_SHARE = 0.2
+
+
+class DataError(ValueError):
+    """Pictures that can't be used for training; the message says why and what to do."""
+
+
+class Picture(NamedTuple):
+    """A picture file: its path below the root, its class, and which set it belongs to."""
+
+    path: str
+    label: str
+    is_valid: bool
+
+    def identity(self, root: Path) -> list:
+        """What changes when the file does, without reading it."""
+        file = root / self.path
+        try:
+            about = file.stat()
+        except OSError:
+            return [*self, None]
+        return [*self, about.st_size, about.st_mtime_ns, os.access(file, os.R_OK)]
+
+
+def find_pictures(root: Path, seed: int = 0) -> tuple[list[Picture], list[tuple[str, str]]]:
+    """All picture files of a folder, training ones first, and (path, why) for what is no picture.
+
+    Either root/train/CLASS/* and root/valid/CLASS/* (or val, test), or root/CLASS/*, of which
+    `seed` draws a fifth of each class for validation. Raises DataError without pictures.
+    """
+    if not root.is_dir():
+        raise DataError(f"There is no folder {root}.")
+    skipped: list[tuple[str, str]] = []
+    valid = next((root / name for name in VALID_NAMES if (root / name).is_dir()), None)
+    if not (root / "train").is_dir():
+        pictures = _draw_split(_walk(root, root, False, skipped), seed)
+    elif valid is None:
+        pictures = _draw_split(_walk(root, root / "train", False, skipped), seed)
+    else:
+        train = _walk(root, root / "train", False, skipped)
+        pictures = train + _walk(root, valid, True, skipped)
+    if not pictures:
+        raise DataError(
+            f"{root} holds no pictures in class folders: put each class's pictures into a folder "
+            "named after it, such as cats/ and dogs/."
+        )
+    return pictures, skipped
+
+
+def _walk(root: Path, base: Path, is_valid: bool, skipped: list) -> list[Picture]:
+    """Picture files below `base`, whose folders are the classes; adds other files to `skipped`."""
+
+    def unreadable(error: OSError) -> None:
+        path = Path(error.filename).relative_to(root).as_posix()
+        skipped.append((path, "is a folder that may not be opened"))
+
+    found = []
+    for folder, subfolders, names in os.walk(base, onerror=unreadable):
+        subfolders[:] = sorted(name for name in subfolders if not _is_system(name))
+        for name in sorted(name for name in names if not _is_system(name)):
+            file = Path(folder, name)
+            inside, path = file.relative_to(base).parts, file.relative_to(root).as_posix()
+            if file.suffix.lower() not in SUFFIXES:
+                skipped.append((path, "is not a picture in a format read here, by its name"))
+            elif len(inside) < 2:
+                skipped.append((path, "is not inside the folder of a class"))
+            else:
+                found.append(Picture(path, inside[0], is_valid))
+    return found
+
+
+def _is_system(name: str) -> bool:
+    return name.startswith((".", "~")) or name.lower() in SYSTEM_FILES
+
+
+def _draw_split(pictures: list[Picture], seed: int) -> list[Picture]:
+    """A fifth of each class, at least one picture of two, goes to the validation set."""
+    generator = np.random.default_rng(seed)
+    train, valid = [], []
+    for label in sorted({picture.label for picture in pictures}):
+        members = [picture for picture in pictures if picture.label == label]
+        n_valid = max(round(VALID_SHARE * len(members)), min(1, len(members) - 1))
+        drawn = set(generator.permutation(len(members))[:n_valid].tolist())
+        for i, picture in enumerate(members):
+            (valid if i in drawn else train).append(picture._replace(is_valid=i in drawn))
+    return train + valid
+
+
+def check_classes(root: Path, pictures: list[Picture], skipped: list[tuple[str, str]]) -> list[str]:
+    """The classes' names, sorted; DataError or a warning where they don't suffice for training."""
+    train = Counter(picture.label for picture in pictures if not picture.is_valid)
+    valid = Counter(picture.label for picture in pictures if picture.is_valid)
+    problem = ""
+    if len(train) < 2:
+        names = f"only {next(iter(train))}" if train else "none with a usable training picture"
+        problem = f"Training needs two classes or more; {root} has {names}."
+    elif unknown := sorted(set(valid) - set(train)):
+        problem = f"{root}: {', '.join(unknown)} has pictures for validation, none for training."
+    elif not valid:
+        problem = f"{root}: no picture is left for validation; add some to each class."
+    if problem:
+        named = "; ".join(f"{path} {why}" for path, why in skipped[:5])
+        raise DataError(f"{problem} Left out: {named}." if named else problem)
+    for label in sorted(set(train) - set(valid)):
+        warnings.warn(
+            f"Class {label} of {root} has {train[label]} training picture(s) and none for "
+            "validation: nothing will tell how well it is recognised. Add more pictures.",
+            stacklevel=3,
+        )
+    return sorted(train)

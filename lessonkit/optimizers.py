@@ -1,0 +1,44 @@
+"""Optimisers for layer groups: which weights get which learning rate, and which ones decay."""
+
+import math
+from collections.abc import Sequence
+from functools import partial
+
+import numpy as np
+import torch
+from torch import nn
+
+__all__ = ["adamw", "lr_per_group", "parameter_groups", "sgd"]
+
+sgd = partial(torch.optim.SGD, momentum=0.9, weight_decay=5e-4)
+adamw = partial(torch.optim.AdamW, betas=(0.9, 0.99), weight_decay=0.01)
+
+
+def parameter_groups(layer_groups: Sequence[nn.Module], lrs: Sequence[float]) -> list[dict]:
+    """Parameter groups for a torch optimiser, each with its "lr" and its number, "layer_group".
+
+    Weight decay pulls weights towards zero so that the network stays simple; biases and norms have
+    no part in that, so they get groups without it.
+    """
+    made = []
+    for i, (group, lr) in enumerate(zip(layer_groups, lrs, strict=True)):
+        about = {"lr": lr, "layer_group": i}
+        weights = [p for p in group.parameters() if p.ndim > 1]
+        others = [p for p in group.parameters() if p.ndim <= 1]
+        made += [{"params": others, "weight_decay": 0.0, **about}] if others else []
+        made += [{"params": weights, **about}] if weights else []
+    return made
+
+
+def lr_per_group(lr: float | Sequence[float], n: int, frozen_to: int = 0) -> list[float]:
+    """One LR for each of `n` layer groups, from one number or `n`; ValueError for a bad one.
+
+    The groups before `frozen_to` don't train: what stands there isn't looked at.
+    """
+    lrs = [float(lr)] * n if np.ndim(lr) == 0 else [float(value) for value in lr]
+    if len(lrs) != n:
+        raise ValueError(f"Give one LR, or one for each of the {n} layer groups, not {len(lrs)}.")
+    for value in lrs[frozen_to:]:
+        if not (math.isfinite(value) and value > 0):
+            raise ValueError(f"An LR must be a positive number such as 1e-3, not {value}.")
+    return lrs

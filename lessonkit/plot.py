@@ -1,0 +1,133 @@
+"""The course's pictures: learning rates, losses, walls of photos, confusion.
+
+Every function draws into matplotlib axes, makes them if none are given, and returns them. Colours
+are Okabe and Ito's, which colour-blind readers can tell apart; lines also differ in their dashes
+and points in their shapes, for a grey print.
+"""
+
+from collections.abc import Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+
+__all__ = ["COLOURS", "confusion", "curves", "loss_history", "lr_finder", "lr_history", "wall"]
+
+COLOURS = {
+    "black": "#000000",
+    "orange": "#E69F00",
+    "sky": "#56B4E9",
+    "green": "#009E73",
+    "blue": "#0072B2",
+    "red": "#D55E00",
+    "pink": "#CC79A7",
+}
+DASHES = ["-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)), (0, (8, 3))]
+RULES = {  # name -> marker, colour
+    "lowest": ("v", "black"),
+    "suggestion": ("o", "red"),
+    "improving": ("s", "orange"),
+    "steepest": ("D", "green"),
+    "valley": ("P", "blue"),
+}
+
+
+def _axes(ax: Axes | None, width: float = 6.5, height: float = 3.6) -> Axes:
+    return ax or plt.subplots(figsize=(width, height), layout="constrained")[1]
+
+
+def lr_finder(found, ax: Axes | None = None) -> Axes:
+    """The curve of an `LRFinderResult`, and the LR that each rule reads off it."""
+    ax = _axes(ax)
+    ax.plot(found.lrs, found.losses, color="0.75", linewidth=1, label="loss of each batch")
+    ax.plot(found.lrs, found.smoothed, color=COLOURS["black"], linewidth=2, label="smoothed")
+    for rule, (marker, colour) in RULES.items():
+        lr = getattr(found, rule)
+        height = np.interp(np.log(lr), np.log(found.lrs), found.smoothed)
+        style = {"color": COLOURS[colour], "markersize": 9, "markeredgecolor": "white"}
+        ax.plot(lr, height, marker, label=f"{rule}  {lr:.0e}", zorder=3, **style)
+    low, high = found.smoothed.min(), max(found.smoothed[0], np.median(found.smoothed))
+    ax.set_ylim(low - 0.15 * (high - low + 1e-9), high + 0.6 * (high - low + 1e-9))
+    ax.set(xscale="log", xlabel="learning rate", ylabel="training loss")
+    ax.legend(fontsize="small")
+    return ax
+
+
+def lr_history(history, ax: Axes | None = None) -> Axes:
+    """The LR of every mini-batch that a learner has trained on (of its last layer group)."""
+    ax = _axes(ax, height=2.8)
+    ax.plot(history.lr, color=COLOURS["blue"])
+    ax.set(xlabel="mini-batch", ylabel="learning rate", ylim=(0, None))
+    return ax
+
+
+def loss_history(history, ax: Axes | None = None) -> Axes:
+    """The loss of every mini-batch, and training and validation loss of every epoch."""
+    ax = _axes(ax)
+    ax.plot(history.loss, color="0.8", linewidth=1, label="each mini-batch")
+    if history.epochs:
+        n = len(history.loss) / len(history.epochs)
+        ends = [n * (i + 1) - 1 for i in range(len(history.epochs))]
+        for name, dash, marker, colour in (
+            ("train_loss", "--", "o", "blue"),
+            ("valid_loss", "-", "s", "red"),
+        ):
+            values = [epoch[name] for epoch in history.epochs]
+            label = {"train_loss": "training", "valid_loss": "validation"}[name]
+            ax.plot(ends, values, dash, marker=marker, color=COLOURS[colour], label=label)
+    ax.set(xlabel="mini-batch", ylabel="loss")
+    ax.legend(fontsize="small")
+    return ax
+
+
+def curves(
+    named: dict[str, Sequence[float]],
+    ax: Axes | None = None,
+    xlabel: str = "mini-batch",
+    ylabel: str = "learning rate",
+) -> Axes:
+    """Several curves over the same steps, each with its own colour and dashes."""
+    ax = _axes(ax)
+    for (name, values), colour, dash in zip(named.items(), COLOURS.values(), DASHES, strict=False):
+        ax.plot(values, color=colour, linestyle=dash, linewidth=1.8, label=name)
+    ax.set(xlabel=xlabel, ylabel=ylabel)
+    ax.legend(fontsize="small")
+    return ax
+
+
+def wall(images, titles: Sequence[str] = (), columns: int = 8, side: float = 1.1) -> np.ndarray:
+    """Pictures, uint8 [N, 3, S, S], as a grid with titles; returns the axes [rows, columns].
+
+    `side` is the width of a picture in inches.
+    """
+    rows = -(-len(images) // columns)
+    height = (side + 0.22 * bool(titles)) * rows
+    figure, axes = plt.subplots(
+        rows, columns, figsize=(side * columns, height), squeeze=False, layout="constrained"
+    )
+    for ax in axes.flat:
+        ax.axis("off")
+    for image, ax in zip(images, axes.flat, strict=False):
+        ax.imshow(np.asarray(image).transpose(1, 2, 0))
+    for title, ax in zip(titles, axes.flat, strict=False):
+        ax.set_title(title, fontsize=7, pad=2)
+    return axes
+
+
+def confusion(
+    labels: Sequence[int], predicted: Sequence[int], classes: Sequence[str], ax: Axes | None = None
+) -> Axes:
+    """How many pictures of each class (row) were taken for which (column)."""
+    n = len(classes)
+    ax = _axes(ax, 0.55 * n + 2.4, 0.45 * n + 1.8)
+    table = np.zeros((n, n), int)
+    np.add.at(table, (np.asarray(labels), np.asarray(predicted)), 1)
+    ax.imshow(table / table.sum(1, keepdims=True).clip(1), cmap="cividis", vmin=0, vmax=1)
+    for row, column in np.ndindex(n, n):
+        light = table[row, column] > 0.5 * max(1, table[row].sum())
+        text = str(table[row, column] or "")
+        ax.text(column, row, text, ha="center", va="center", color="black" if light else "white")
+    ax.set_xticks(range(n), classes, rotation=45, ha="right")
+    ax.set_yticks(range(n), classes)
+    ax.set(xlabel="predicted", ylabel="true class")
+    return ax

@@ -1,0 +1,197 @@
+"""Pictures that are steered, and the ball in the bowl."""
+
+import base64
+import io
+import warnings
+
+import ipywidgets as widgets
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from lessonkit import explore
+from lessonkit.lr_rules import LRFinderResult
+
+
+def picture(figure):
+    return Image.open(io.BytesIO(figure.image.value))
+
+
+# --- Gradient descent ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("curvature", [0.5, 2.0])
+@pytest.mark.parametrize("lr", [0.1, 0.5, 0.99, 1.2])
+def test_on_a_bowl_each_step_multiplies_the_distance(lr, curvature):
+    path = explore.descend(lambda x: curvature * x, 3.0, lr, 12)
+    assert path.dtype == np.float64 and path.shape == (13,)
+    np.testing.assert_allclose(path, 3.0 * (1 - lr * curvature) ** np.arange(13), rtol=1e-12)
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.5, 0.9])
+def test_it_goes_where_torch_goes(momentum):
+    x = torch.tensor(1.5, dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.SGD([x], lr=0.05, momentum=momentum)
+    positions = [x.item()]
+    for _ in range(25):
+        optimizer.zero_grad()
+        (x**4 / 4 - x**2).backward()
+        optimizer.step()
+        positions.append(x.item())
+    path = explore.descend(lambda x: x**3 - 2 * x, 1.5, 0.05, 25, momentum)
+    np.testing.assert_allclose(path, positions, rtol=1e-12)
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_the_ball_diverges_exactly_above_two_over_the_curvature(momentum):
+    limit = 2 * (1 + momentum) / 4.0
+    below, above = (
+        np.abs(explore.descend(lambda x: 4.0 * x, 1.0, lr, 4000, momentum))
+        for lr in (0.99 * limit, 1.01 * limit)
+    )
+    assert below[-1] < 1e-3 and above[-1] > 1e3
+
+
+def test_running_out_of_numbers_is_no_accident():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        path = explore.descend(lambda x: x**3, 10.0, 1.0, 50)
+    assert np.isinf(path[-1]) and np.isfinite(path[1])
+    first = int(np.isinf(path).argmax())
+    assert np.isinf(path[first:]).all() and np.isfinite(path[:first]).all()
+
+
+# --- LiveFigure ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def live():
+    def draw(ax, slope, shown):
+        ax.plot([0, 1], [0, slope if shown else 0])
+        if slope == 4:
+            raise ZeroDivisionError("four is too steep")
+        return f"A line of slope {slope:g} < 5"
+
+    controls = {
+        "slope": widgets.FloatSlider(value=1, min=0, max=4, description="slope"),
+        "shown": widgets.Checkbox(value=True, description="shown"),
+    }
+    return explore.LiveFigure("line", controls, draw, size=(5, 3))
+
+
+def test_the_picture_follows_the_controls_and_reset_puts_them_back(live):
+    first = live.image.value
+    live.controls["slope"].value = 2
+    second = live.image.value
+    assert second != first and "A line of slope 2" in live.caption.value
+    live.controls["shown"].value = False
+    assert live.image.value not in (first, second)
+    live.reset()
+    assert live.values == {"slope": 1, "shown": True}
+    assert live.image.value == first and live.alt == "A line of slope 1 < 5"
+
+
+def test_the_reset_button_resets(live):
+    buttons = [child for child in live.children[0].children if isinstance(child, widgets.Button)]
+    live.controls["slope"].value = 2
+    (button,) = buttons
+    button.click()
+    assert live.values["slope"] == 1
+
+
+def test_as_text_it_states_its_values(live):
+    live.controls["slope"].value = 2.5
+    data, _ = live._repr_mimebundle_()
+    assert data["text/plain"] == "line: slope=2.5 shown=True"
+
+
+def test_static_viewers_get_the_picture_and_its_description(live):
+    data, metadata = live._repr_mimebundle_()
+    assert "application/vnd.jupyter.widget-view+json" in data
+    image = Image.open(io.BytesIO(base64.b64decode(data["image/png"])))
+    assert image.size == (500, 300)
+    assert metadata == {"image/png": {"alt": "A line of slope 1 < 5"}}
+    assert "1 &lt; 5" in live.caption.value
+
+
+def test_the_layout_stays_where_it_was(live):
+    before = live.axes.get_position().bounds
+    live.controls["slope"].value = 3
+    assert live.axes.get_position().bounds == before
+
+
+def test_an_error_in_drawing_is_shown_beside_the_picture(live):
+    with pytest.raises(ZeroDivisionError):
+        live.controls["slope"].value = 4
+    assert "four is too steep" in live.caption.value
+    live.reset()
+    assert "slope 1" in live.caption.value
+
+
+# --- The two explorers --------------------------------------------------------------------------
+
+
+def test_descent_says_what_the_bowl_does():
+    figure = explore.descent()
+    assert repr(figure) == "descent: learning_rate=0.5 momentum=0 start=4 curvature=1"
+    assert picture(figure).size == (900, 360)
+    assert "2/λ = 2: LR 0.5 converges." in figure.alt
+    first = figure.image.value
+    for values, told in [
+        ({"learning_rate": 1.0}, "2/λ = 2: LR 1 converges in one step."),
+        ({"learning_rate": 1.9}, "2/λ = 2: LR 1.9 converges, zigzag."),
+        ({"learning_rate": 2.0}, "2/λ = 2: LR 2 bounces for ever."),
+        ({"learning_rate": 2.1}, "2/λ = 2: LR 2.1 diverges."),
+        ({"momentum": 0.5}, "2(1 + 0.5)/λ = 3: LR 2.1 converges."),
+        ({"curvature": 4.0}, "2(1 + 0.5)/λ = 0.75: LR 2.1 diverges."),
+        ({"start": 0.0}, "After 30 steps it is at 0, where the loss is 0."),
+    ]:
+        for name, value in values.items():
+            figure.controls[name].value = value
+        assert told in figure.alt
+    figure.reset()
+    assert figure.image.value == first
+
+
+def test_all_of_descents_controls_can_be_drawn_at_their_ends():
+    figure = explore.descent()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for name, control in figure.controls.items():
+            for end in (control.min, control.max):
+                control.value = end
+                assert figure.values[name] == end and "drawn" not in figure.caption.value
+
+
+@pytest.fixture
+def found():
+    lrs = np.geomspace(1e-5, 2, 90)
+    return LRFinderResult(lrs, 2.3 - 1.5 / (1 + (0.01 / lrs) ** 2) + np.exp(lrs * 3) - 1)
+
+
+def test_pick_lr_trains_once_for_each_lr(found):
+    asked = []
+
+    def train(lr):
+        asked.append(lr)
+        return np.r_[2.3, np.full(300, 5 * lr)]
+
+    figure = explore.pick_lr(found, train)
+    slider = figure.controls["learning_rate"]
+    assert repr(figure) == "pick_lr: learning_rate=0.01"
+    assert asked == [0.01] and not slider.continuous_update
+    first = figure.image.value
+    slider.value = 0.1
+    assert figure.image.value != first
+    assert figure.alt == "At LR 1.0e-01 the loss goes from 2.30 to 0.5 in 301 steps."
+    slider.value = 0.01
+    slider.value = 0.1
+    assert asked == [0.01, 0.1]
+
+
+def test_pick_lr_shows_a_training_that_explodes(found):
+    losses = np.array([2.3, 40.0, 1e30, np.inf, np.nan, np.nan])
+    figure = explore.pick_lr(found, lambda lr: losses, learning_rate=10.0)
+    assert figure.alt == "At LR 1.0e+01 the loss is no longer a number after 3 steps."
+    assert picture(figure).size == (900, 360)

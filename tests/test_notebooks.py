@@ -1,0 +1,321 @@
+"""What a notebook must keep to beyond running without a change, which nbval checks."""
+
+import ast
+import os
+import re
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import nbformat
+import pytest
+from IPython.core.inputtransformer2 import TransformerManager
+from nbformat.v4 import new_code_cell, new_notebook
+
+from tools import notebooks as tool
+
+ROOT = Path(__file__).resolve().parent.parent
+ALL = tool.find([])
+COURSE = [path for path in ALL if path.parent.name == "notebooks"]
+HEADINGS = [
+    "## What you will be able to do",
+    "## Exercises",
+    "## Summary",
+    "## Since 2018",
+    "## Sources",
+]
+MARKER = re.compile(r"nbval[-_](ignore[-_]output|skip)", re.IGNORECASE)
+MACHINE_PATH = re.compile(r"(?<![\w./:])/(?:work|root|home|tmp|Users|usr|opt|var)/|\b[A-Z]:\\")
+LARGEST_WITHIN, LARGEST_FACTOR = 0.05, 1.5
+
+
+@cache
+def read(path):
+    return nbformat.read(path, as_version=4)
+
+
+def code_cells(path):
+    return [cell for cell in read(path).cells if cell.cell_type == "code" and cell.source.strip()]
+
+
+def markdown(path):
+    return "\n\n".join(cell.source for cell in read(path).cells if cell.cell_type == "markdown")
+
+
+def tags(cell):
+    return set(cell.metadata.get("tags", []))
+
+
+def calls(cell, name):
+    """Every call of `name` or `something.name` in a cell, magics allowed."""
+    tree = ast.parse(TransformerManager().transform_cell(cell.source))
+    return [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and (getattr(node.func, "id", None) or getattr(node.func, "attr", None)) == name
+    ]
+
+
+def has_picture(cell):
+    return any("image/png" in output.get("data", {}) for output in cell.outputs)
+
+
+def is_not_compared(cell):
+    return bool(MARKER.search(cell.source) or any(MARKER.fullmatch(tag) for tag in tags(cell)))
+
+
+def name_of(path):
+    return path.relative_to(ROOT / "notebooks").as_posix()
+
+
+every_notebook = pytest.mark.parametrize("path", ALL, ids=name_of)
+every_course_notebook = pytest.mark.parametrize("path", COURSE, ids=name_of)
+
+
+def test_the_course_has_notebooks_each_with_its_own_number():
+    assert COURSE
+    for path in COURSE:
+        assert re.fullmatch(r"\d\d_[a-z0-9_]+", path.stem), f"{path.name}: name it NN_title.ipynb"
+    numbers = [path.name[:2] for path in COURSE]
+    assert len(numbers) == len(set(numbers))
+
+
+@every_course_notebook
+def test_a_notebook_has_solutions(path):
+    solutions = [p for p in ALL if p.parent.name == "solutions" and p.name[:2] == path.name[:2]]
+    assert solutions, f"no notebook in notebooks/solutions begins with {path.name[:2]}"
+
+
+@every_notebook
+def test_stored_outputs_are_those_of_one_run_from_top_to_bottom(path):
+    # nbval passes a notebook that was never executed: this doesn't.
+    cells = code_cells(path)
+    assert cells
+    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
+
+
+@every_notebook
+def test_no_errors_warnings_or_machine_paths_are_stored(path):
+    for number, cell in enumerate(code_cells(path), start=1):
+        for output in cell.outputs:
+            where = f"code cell {number}"
+            if "raises-exception" not in tags(cell):
+                assert output.output_type != "error", f"{where}: {output.get('evalue')}"
+            assert output.get("name") != "stderr", f"{where} wrote to stderr: {output.get('text')}"
+            data = {k: v for k, v in output.get("data", {}).items() if not k.startswith("image/")}
+            text = f"{output.get('text', '')}{output.get('evalue', '')}{data}"
+            assert not MACHINE_PATH.search(text), f"{where} shows a path of one machine: {text}"
+    assert "widgets" not in read(path).metadata, "stored widget state hides pictures"
+
+
+@every_notebook
+def test_files_are_in_the_form_that_make_notebooks_writes(path):
+    notebook = nbformat.from_dict(read(path))
+    assert tool.changes(read(path), tool.normalise(notebook)) == []
+
+
+@every_course_notebook
+def test_title_and_headings(path):
+    lines = [line.strip() for line in markdown(path).splitlines()]
+    titles = [line for line in lines if line.startswith("# ")]
+    assert titles, "no title"
+    assert re.fullmatch(rf"# {path.name[:2]} · \S.*", titles[0]), titles[0]
+    places = {heading: lines.index(heading) if heading in lines else None for heading in HEADINGS}
+    missing = [heading for heading, place in places.items() if place is None]
+    assert not missing
+
+
+@every_course_notebook
+def test_exercises_and_quiz(path):
+    number, cells = path.name[:2], code_cells(path)
+    checks = [call for cell in cells for call in calls(cell, "check")]
+    names = {call.args[0].value for call in checks if isinstance(call.args[0], ast.Constant)}
+    names = {name for name in names if str(name).startswith(f"{number}.")}
+    assert len(names) >= 3, f"exercises checked: {sorted(names)}"
+    quizzes = [call for cell in cells for call in calls(cell, "multiple_choice")]
+    assert [call.args[0].value for call in quizzes] == [number]
+
+
+@every_notebook
+def test_every_picture_has_alt_text(path):
+    for number, cell in enumerate(code_cells(path), start=1):
+        for output in cell.outputs:
+            if "image/png" in output.get("data", {}):
+                alt = output.metadata.get("image/png", {}).get("alt", "")
+                assert len(alt.split()) >= 3, f"code cell {number}: no alt text that says anything"
+    assert not re.search(r"!\[\s*\]\(", markdown(path)), "a picture in the prose without alt text"
+
+
+@every_notebook
+def test_nine_cells_in_ten_are_compared_and_the_others_say_why_not(path):
+    cells = code_cells(path)
+    ignored = [cell for cell in cells if is_not_compared(cell)]
+    assert len(ignored) <= 0.1 * len(cells)
+    for cell in ignored:
+        comments = [line for line in cell.source.splitlines() if line.lstrip().startswith("#")]
+        reasons = [line for line in comments if not MARKER.search(line)]
+        assert reasons, f"a comment must say why this isn't compared:\n{cell.source}"
+
+
+@every_notebook
+def test_roughly_is_never_so_wide_that_it_says_nothing(path):
+    for cell in code_cells(path):
+        for call in calls(cell, "roughly"):
+            bounds = {k.arg: k.value for k in call.keywords if k.arg in ("within", "factor")}
+            text = ast.unparse(call)
+            assert bounds, f"{text}: state within= or factor="
+            for name, node in bounds.items():
+                assert isinstance(node, ast.Constant), f"{text}: write {name} as a number"
+                largest = LARGEST_WITHIN if name == "within" else LARGEST_FACTOR
+                assert 0 < node.value <= largest, f"{text}: {name} is over {largest}"
+
+
+@every_course_notebook
+def test_every_measured_picture_comes_with_a_checked_fact(path):
+    cells = code_cells(path)
+    for number, cell in enumerate(cells, start=1):
+        if has_picture(cell) and "illustration" not in tags(cell):
+            facts = [
+                call for near in cells[number - 1 : number + 1] for call in calls(near, "roughly")
+            ]
+            assert facts, (
+                f"code cell {number} draws a measurement, but neither it nor the next cell states "
+                'by roughly what it shows (no measurement? Tag it "illustration")'
+            )
+
+
+@every_notebook
+def test_links_within_the_course_lead_somewhere(path):
+    for target in re.findall(r"\]\(([^)\s]+)\)", markdown(path)):
+        if re.match(r"[a-z]+:", target):
+            continue
+        file, _, anchor = target.partition("#")
+        linked = (path.parent / file).resolve() if file else path
+        assert linked.exists(), f"link to {target}"
+        if anchor and linked.suffix == ".ipynb":
+            headings = re.findall(r"^#+ +(.+?)\s*$", markdown(linked), flags=re.MULTILINE)
+            assert anchor in [heading.replace(" ", "-") for heading in headings], (
+                f"link to {target}"
+            )
+
+
+# What nbval compares, and what tools/notebooks.py writes
+
+
+def nbval(path):
+    """Compare a notebook as `make test` does: (all well, what pytest printed)."""
+    command = [sys.executable, "-m", "pytest", "--nbval", "-p", "no:cacheprovider", "-q"]
+    command += ["-c", str(ROOT / "pyproject.toml"), f"--rootdir={path.parent}", str(path)]
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    done = subprocess.run(command, cwd=path.parent, env=clean, capture_output=True, text=True)
+    assert done.returncode in (0, 1), done.stdout + done.stderr  # neither: pytest was misused
+    return done.returncode == 0, done.stdout
+
+
+def stored_text(cell):
+    """The first output of a cell that nbval compares, None if there is none."""
+    for output in cell.get("outputs", []):
+        data = output.get("data", {})
+        if output.output_type == "stream" or ("text/plain" in data and "image/png" not in data):
+            return output
+    return None
+
+
+def alter(cell):
+    """Change one stored text of a cell."""
+    output = stored_text(cell)
+    if output.output_type == "stream":
+        output.text = "altered " + output.text
+    else:
+        output.data["text/plain"] = "altered"
+
+
+@pytest.fixture
+def small(tmp_path):
+    """A notebook with a stream in pieces, a value, a picture, a widget and an expected error."""
+    sources = [
+        "print('one')\nimport sys; sys.stdout.flush()\nprint('two')",
+        "6 * 7",
+        "import matplotlib.pyplot as plt\nplt.plot([1, 2])\nplt.show()",
+        "import ipywidgets\nipywidgets.IntSlider()",
+        "1 / 0",
+        "import os\nos.path.samefile('.', '" + tmp_path.as_posix() + "')",
+    ]
+    cells = [new_code_cell(source) for source in sources]
+    cells[2].metadata["alt"] = "a line that rises from 1 to 2"
+    cells[4].metadata["tags"] = ["raises-exception"]
+    path = tmp_path / "small.ipynb"
+    nbformat.write(new_notebook(cells=cells), path)
+    return path
+
+
+def test_two_executions_write_the_same_bytes(small):
+    written = []
+    for _ in range(2):
+        tool.write(tool.execute(small), small)
+        written.append(small.read_bytes())
+    assert written[0] == written[1]
+    stream, value, picture, widget, error, folder = nbformat.read(small, as_version=4).cells
+    assert [output.text for output in stream.outputs] == ["one\ntwo\n"]
+    assert value.outputs[0].data["text/plain"] == "42"
+    assert picture.outputs[0].metadata["image/png"]["alt"] == "a line that rises from 1 to 2"
+    assert widget.outputs[0].data[tool.WIDGET]["model_id"] == f"{1:032x}"
+    assert error.outputs[0].traceback == ["ZeroDivisionError: division by zero"]
+    assert folder.outputs[0].data["text/plain"] == "True"  # kernels start where the notebook is
+    assert [path.name for path in small.parent.iterdir()] == ["small.ipynb"]
+    well, said = nbval(small)
+    assert well, said
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_one_altered_text_makes_the_comparison_fail(small, number):
+    notebook = tool.execute(small)
+    alter(notebook.cells[number])
+    tool.write(notebook, small)
+    well, said = nbval(small)
+    assert not well
+    assert "1 failed" in said
+
+
+def test_a_failing_cell_leaves_the_file_alone(small, monkeypatch):
+    notebook = nbformat.read(small, as_version=4)
+    notebook.cells[4].metadata["tags"] = []
+    nbformat.write(notebook, small)
+    before = small.read_bytes()
+    monkeypatch.setattr(tool, "ROOT", small.parent)
+    line, well = tool.update(small, check=False)
+    assert not well
+    assert "small.ipynb" in line and "ZeroDivisionError" in line
+    assert small.read_bytes() == before
+
+
+def test_check_writes_nothing_and_says_what_would_change(small, monkeypatch):
+    monkeypatch.setattr(tool, "ROOT", small.parent)
+    notebook = tool.execute(small)
+    notebook.cells[2].outputs[0].data["image/png"] = "AAAA"
+    tool.write(notebook, small)
+    line, well = tool.update(small, check=True)
+    assert well and "cell 3 (picture)" in line  # it may show seconds: no failure
+    alter(notebook.cells[1])
+    tool.write(notebook, small)
+    before = small.read_bytes()
+    line, well = tool.update(small, check=True)
+    assert not well and "cell 2 (text)" in line
+    assert small.read_bytes() == before
+
+
+@pytest.mark.slow
+def test_an_altered_copy_of_a_real_notebook_fails(tmp_path):
+    # 00 up to its first text is enough: what comes after is compared in the same way.
+    [path] = [path for path in COURSE if path.name.startswith("00")]
+    notebook = nbformat.from_dict(read(path))
+    first = next(i for i, cell in enumerate(notebook.cells) if stored_text(cell))
+    alter(notebook.cells[first])
+    notebook.cells = notebook.cells[: first + 1]
+    copy = tmp_path / path.name
+    tool.write(notebook, copy)
+    well, said = nbval(copy)
+    assert not well
+    assert "1 failed" in said

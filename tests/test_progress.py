@@ -1,0 +1,190 @@
+"""Progress bars: in a terminal, in a log that nobody watches, and in a notebook."""
+
+import io
+import json
+import subprocess
+import sys
+import time
+
+import nbformat
+import pytest
+
+from lessonkit import progress
+
+ROW = {"epoch": 1, "lr": 0.01, "train_loss": 0.6931, "accuracy": 0.8125, "seconds": 12.34}
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def train(epochs=2, batches=3):
+    with progress.bar("fit: 2 epochs", epochs * batches) as bar:
+        for epoch in range(1, epochs + 1):
+            for batch in range(batches):
+                bar.step(loss=1 / (batch + 1), lr=1e-2)
+            bar.row(ROW | {"epoch": epoch})
+    return bar
+
+
+@pytest.fixture
+def in_notebook(monkeypatch):
+    """Bars think that they are in a notebook; what they would display is returned as a list."""
+    displayed = []
+    monkeypatch.setattr(progress, "_in_notebook", lambda: True)
+    monkeypatch.setattr("IPython.display.display", lambda data, raw: displayed.append(data))
+    return displayed
+
+
+# --- Terminal -----------------------------------------------------------------------------------
+
+
+def test_a_log_gets_the_table_and_no_bar(capsys):
+    train()
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert [line.split() for line in err.splitlines()] == [
+        ["epoch", "LR", "train", "loss", "accuracy", "seconds"],
+        ["1", "1.0e-02", "0.693", "0.812", "12.3"],
+        ["2", "1.0e-02", "0.693", "0.812", "12.3"],
+    ]
+    assert len({len(line) for line in err.splitlines()}) == 1  # columns stand below one another
+    with progress.bar("lr_find", 10) as bar:
+        bar.step()
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_terminal_shows_bar_and_table(monkeypatch):
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    train()
+    shown = terminal.getvalue()
+    assert "fit: 2 epochs:   0%" in shown
+    assert "1.0e-02       0.693" in shown
+    assert shown.endswith("\r")  # the bar has gone, the table stays
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError("out of memory")])
+def test_an_early_end_is_told_and_the_error_goes_on(error, capsys):
+    with pytest.raises((KeyboardInterrupt, RuntimeError)), progress.bar("fit: 1 epoch", 20) as bar:
+        bar.step(12)
+        raise error
+    assert capsys.readouterr().err == "fit: 1 epoch: stopped after 12 of 20 steps\n"
+
+
+def test_quiet_silences_everything_inside_and_nothing_after(capsys, in_notebook, monkeypatch):
+    with progress.quiet():
+        train()
+        with progress.quiet():
+            train()
+        train()
+        monkeypatch.setattr(progress, "_in_notebook", lambda: False)
+        train()
+    assert capsys.readouterr() == ("", "") and in_notebook == []
+    with pytest.raises(RuntimeError), progress.quiet():
+        raise RuntimeError
+    train()
+    assert "accuracy" in capsys.readouterr().err
+
+
+# --- Notebook -----------------------------------------------------------------------------------
+
+
+def test_a_notebook_shows_one_widget_that_reads_as_its_title(in_notebook, capsys):
+    bar = train()
+    assert len(in_notebook) == 1
+    assert in_notebook[0]["text/plain"] == "fit: 2 epochs"
+    assert "application/vnd.jupyter.widget-view+json" in in_notebook[0]
+    assert capsys.readouterr() == ("", "")
+    page = bar.widget.value
+    assert "done in" in page and 'max="6" value="6"' in page
+    assert page.count("<tr>") == 3 and "0.812" in page and "train loss" in page
+
+
+def test_a_bar_that_needs_fewer_steps_than_said_ends_full(in_notebook):
+    with progress.bar("lr_find: up to 100 batches", 100) as bar:
+        bar.step(63)
+    assert "done in" in bar.widget.value and 'max="100" value="100"' in bar.widget.value
+
+
+def test_a_notebook_bar_shows_figures_and_where_it_was_stopped(in_notebook):
+    with pytest.raises(KeyboardInterrupt), progress.bar("fit: <1> epoch", 20) as bar:
+        bar.step(12, loss=0.5, lr=0.01)
+        raise KeyboardInterrupt
+    assert "stopped after 12 of 20 steps" in bar.widget.value
+    assert "loss 0.500, LR 1.0e-02" in bar.widget.value
+    assert "fit: &lt;1&gt; epoch" in bar.widget.value
+
+
+def test_a_notebook_bar_is_updated_ten_times_a_second_at_most(in_notebook):
+    pages = []
+    with progress.bar("fit", 10_000) as bar:
+        bar.widget.observe(pages.append, names="value")
+        started = time.monotonic()
+        while time.monotonic() - started < 0.35:
+            bar.step()
+        assert 2 <= len(pages) <= 4
+
+
+CELLS = [
+    """
+import sys, time
+from types import ModuleType
+from lessonkit import progress, quiz
+with progress.bar("fit: 2 epochs", 20) as bar:
+    for step in range(20):
+        time.sleep(0.01)
+        bar.step(loss=time.time())
+    bar.row({"epoch": 1, "seconds": time.time()})
+""",
+    """
+with progress.bar("fit: 1 epoch", 20) as bar:
+    bar.step(loss=time.time())
+    raise KeyboardInterrupt
+""",
+    """
+exercises = sys.modules["lessonkit.exercises.notebook_99"] = ModuleType("notebook_99")
+exercises.EXERCISES = {"99.1": quiz.number(7, "1 + 2 + 4.")}
+exercises.QUESTIONS = [quiz.Question("How many?", [quiz.Option("7", True, "1 + 2 + 4.")])]
+quiz.check("99.1", 7)
+quiz.roughly(0.9 + time.time() % 0.01, 0.9, within=0.01, what="accuracy")
+""",
+    "quiz.multiple_choice('99')",
+]
+
+
+def nbval(path):
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "--nbval", "--nbval-current-env", "-q", path.name],
+        cwd=path.parent,
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.mark.slow
+def test_what_a_notebook_stores_is_the_same_each_time_and_compared(tmp_path):
+    from tools.notebooks import execute, write
+
+    path = tmp_path / "99_bars.ipynb"
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c) for c in CELLS])
+    notebook.cells[1].metadata.tags = ["raises-exception"]
+    write(notebook, path)
+    write(execute(path), path)
+    stored = path.read_text(encoding="utf-8")
+    texts = [
+        "".join(output.get("data", {}).get("text/plain", output.get("text", "")))
+        for cell in json.loads(stored)["cells"]
+        for output in cell["outputs"]
+    ]
+    assert texts == ["fit: 2 epochs", "fit: 1 epoch", "", "✓ 99.1: 1 + 2 + 4.\naccuracy ≈0.9\n",
+                     "quiz 99: 1 question"]  # fmt: skip
+    for _ in range(2):
+        run = nbval(path)
+        assert run.returncode == 0 and "4 passed" in run.stdout, run.stdout
+    for told, changed in [("fit: 2 epochs", "fit: 3 epochs"), ("1 question", "2 questions")]:
+        tampered = stored.replace(f'{told}"\n', f'{changed}"\n')
+        assert tampered != stored
+        path.write_text(tampered, encoding="utf-8")
+        assert nbval(path).returncode == 1

@@ -1,0 +1,312 @@
+"""Facts about the project as a whole that nothing else would notice going wrong."""
+
+import ast
+import importlib.metadata
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).resolve().parent.parent
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+PROJECT = PYPROJECT["project"]
+SOURCES = sorted((ROOT / "lessonkit").rglob("*.py"))
+WORKFLOW = ROOT / ".github" / "workflows" / "test.yml"
+
+# What is read aloud in the course, and how long it may be altogether.
+COURSE_FILES = ["schedule", "augment", "data", "models", "lr_finder", "learner", "recipe"]
+COURSE_LINES = 1000
+
+# A module imports only from lines above its own (`exercises` stands for all files in there).
+LAYERS = [
+    "augment decode embedded folder hardware history optimizers plot progress restore schedule "
+    "storage",
+    "activations backbone lr_rules pictures quiz",
+    "data models lr_finder",
+    "model_files",
+    "learner",
+    "report",
+    "recipe landscape",
+    "explore",
+    "exercises",
+    "__main__",
+]
+LAYER = {module: number for number, line in enumerate(LAYERS) for module in line.split()}
+
+# Only data may be large, and it too stays small enough to clone in a class room.
+LARGEST_FILE, LARGEST_DATA_FILE = 3_000_000, 12_000_000
+
+
+def files():
+    """Every file of the project: tracked, or new and not ignored."""
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    return [ROOT / name for name in listed.split("\0") if name and (ROOT / name).is_file()]
+
+
+def requirements(*extras):
+    """Name -> Requirement, of the course itself and of the extras given."""
+    lines = list(PROJECT["dependencies"])
+    for extra in extras:
+        lines += PROJECT["optional-dependencies"][extra]
+    return {canonicalize_name(r.name): r for r in map(Requirement, lines)}
+
+
+def constraints():
+    """Name -> Requirement, of constraints.txt."""
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pins = [Requirement(line) for line in lines if line and not line.startswith("#")]
+    assert len(pins) == len({canonicalize_name(pin.name) for pin in pins}), "a package twice"
+    return {canonicalize_name(pin.name): pin for pin in pins}
+
+
+def pinned(requirement):
+    """The version that a `name==version` names."""
+    [specifier] = requirement.specifier
+    assert specifier.operator == "==", f"{requirement} is no exact version"
+    return specifier.version
+
+
+# Installation
+
+
+def test_every_dependency_has_a_lower_and_an_upper_bound():
+    for requirement in requirements("test", "dev", "bench").values():
+        operators = {specifier.operator for specifier in requirement.specifier}
+        assert operators in ({">=", "<"}, {"=="}), str(requirement)
+
+
+def test_conda_environment_has_the_same_packages_and_bounds():
+    lines = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))["dependencies"]
+    [pip] = [line["pip"] for line in lines if isinstance(line, dict)]
+    conda = dict(re.split(r"\s+|$", line, maxsplit=1) for line in lines if isinstance(line, str))
+    assert conda.pop("pip") == ""
+    assert SpecifierSet(conda.pop("python")) == SpecifierSet(PROJECT["requires-python"])
+    assert "-e ." in pip
+    from_pip = [Requirement(line) for line in pip if not line.startswith("-")]
+    found = {name: SpecifierSet(bounds) for name, bounds in conda.items()}
+    found |= {canonicalize_name(r.name): r.specifier for r in from_pip}
+    found["torch"] = found.pop("pytorch-cpu")  # conda-forge's name for PyTorch without a GPU
+    assert found == {name: r.specifier for name, r in requirements("test", "dev").items()}
+
+
+def test_constraints_pin_every_direct_dependency_within_its_bounds():
+    pins = constraints()
+    for name, requirement in requirements("test", "dev", "bench").items():
+        assert name in pins, f"constraints.txt lacks {name}"
+        assert requirement.specifier.contains(pinned(pins[name])), f"{pins[name]}, {requirement}"
+
+
+def test_constraints_pin_what_the_dependencies_need_in_turn():
+    pins = constraints()
+    seen, waiting = set(), list(requirements("test", "dev").values())
+    while waiting:
+        requirement = waiting.pop()
+        name = canonicalize_name(requirement.name)
+        key = (name, *sorted(requirement.extras))
+        # PyTorch itself names the exact versions of its GPU libraries; other systems have none.
+        if key in seen or re.match(r"nvidia-|cuda-|triton$", name):
+            continue
+        seen.add(key)
+        assert name in pins, f"constraints.txt lacks {name}"
+        for line in importlib.metadata.requires(name) or []:
+            needed = Requirement(line)
+            environments = [{"extra": extra} for extra in ("", *requirement.extras)]
+            if not needed.marker or any(needed.marker.evaluate(e) for e in environments):
+                waiting.append(needed)
+    assert len(seen) > 50
+
+
+def test_constraints_can_be_installed_on_every_system():
+    for name, pin in constraints().items():
+        assert "+" not in pinned(pin), f"{pin} names a build that exists in one place only"
+        assert not name.startswith(("nvidia-", "cuda-")), f"{pin}: Linux with an NVIDIA GPU only"
+
+
+def test_workflow_follows_the_schema_of_github_actions():
+    schema = "vendor.github-workflows"  # the copy that check-jsonschema brings along
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", schema, str(WORKFLOW)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_workflow_covers_three_systems_and_the_oldest_and_newest_python():
+    jobs = yaml.safe_load(WORKFLOW.read_text(encoding="utf-8"))["jobs"]
+    matrix = jobs["test"]["strategy"]["matrix"]
+    assert {name.split("-")[0] for name in matrix["os"]} == {"ubuntu", "macos", "windows"}
+    supported = SpecifierSet(PROJECT["requires-python"])
+    inside = [f"3.{minor}" for minor in range(50) if supported.contains(f"3.{minor}")]
+    assert matrix["python"] == [inside[0], inside[-1]]
+
+
+def test_makefile_asks_for_the_python_that_the_package_asks_for():
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    low, high = re.search(
+        r"not \((\d, \d+)\) <= sys.version_info < \((\d, \d+)\)", makefile
+    ).groups()
+    assert SpecifierSet(f">={low},<{high}".replace(", ", ".")) == SpecifierSet(
+        PROJECT["requires-python"]
+    )
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows uses the plain commands")
+@pytest.mark.parametrize("python", ["no-such-python", "false"])
+def test_make_says_in_one_sentence_that_python_is_missing_or_too_old(tmp_path, python):
+    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+        (tmp_path / name).write_bytes((ROOT / name).read_bytes())
+    command = ["make", "lab", f"PYTHON={python}"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode != 0
+    sentence, *makes_own = done.stderr.strip().splitlines()
+    assert "needs Python 3.11" in sentence and python in sentence
+    assert len(makes_own) <= 1 and "Traceback" not in done.stdout + done.stderr
+    assert not (tmp_path / ".venv").exists()
+
+
+# The package
+
+
+@pytest.mark.parametrize("name", COURSE_FILES)
+def test_course_files_exist(name):
+    assert (ROOT / "lessonkit" / f"{name}.py").is_file()
+
+
+def test_course_files_are_short_enough_to_be_read_aloud():
+    paths = [ROOT / "lessonkit" / f"{name}.py" for name in COURSE_FILES]
+    lines = {path.name: path.read_bytes().count(b"\n") for path in paths if path.is_file()}
+    assert sum(lines.values()) < COURSE_LINES, lines
+
+
+def module_of(path):
+    parts = path.relative_to(ROOT / "lessonkit").with_suffix("").parts
+    return "exercises" if parts[0] == "exercises" else parts[0]
+
+
+def imported_from_lessonkit(path):
+    """The lessonkit modules that a file imports, at its top or inside a function."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            dotted = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path.name}:{node.lineno}: write the import in full"
+            dotted = [f"{node.module}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        for name in dotted:
+            top, _, rest = name.partition(".")
+            if top == "lessonkit" and rest:
+                yield rest.split(".")[0]
+
+
+@pytest.mark.parametrize(
+    "path", SOURCES, ids=lambda path: path.relative_to(ROOT / "lessonkit").as_posix()
+)
+def test_imports_go_downwards_only(path):
+    if path == ROOT / "lessonkit" / "__init__.py":
+        return  # the front door: it offers names from everywhere
+    module = module_of(path)
+    assert module in LAYER, f"{module} has no place in LAYERS"
+    for imported in imported_from_lessonkit(path):
+        inside_exercises = module == imported == "exercises"
+        assert inside_exercises or LAYER[imported] < LAYER[module], f"{module} imports {imported}"
+
+
+def test_importing_lessonkit_is_light():
+    heavy = ["timm", "matplotlib", "ipywidgets", "torchvision", "IPython"]
+    code = f"import sys, lessonkit; print([m for m in {heavy} if m in sys.modules])"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def public_functions(tree):
+    """Functions of a module, and methods of its public classes, whose names don't begin with _."""
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+            yield from public_functions(node)
+        elif isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
+            yield node
+
+
+@pytest.mark.parametrize(
+    "path", SOURCES, ids=lambda path: path.relative_to(ROOT / "lessonkit").as_posix()
+)
+def test_public_functions_are_documented_and_typed(path):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    assert ast.get_docstring(tree), f"{path.name} doesn't say what it is about"
+    for function in public_functions(tree):
+        where = f"{path.name}:{function.lineno}: {function.name}"
+        assert ast.get_docstring(function), f"{where} has no docstring"
+        assert function.returns is not None, f"{where} doesn't say what it returns"
+        arguments = function.args
+        named = arguments.posonlyargs + arguments.args + arguments.kwonlyargs
+        named += [extra for extra in (arguments.vararg, arguments.kwarg) if extra]
+        untyped = [a.arg for a in named if a.annotation is None and a.arg not in ("self", "cls")]
+        assert not untyped, f"{where}: no types for {untyped}"
+
+
+# What is published
+
+
+def texts():
+    """(path, text) of every file that is text."""
+    for path in files():
+        try:
+            yield path, path.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            assert path.suffix.lower() in {".png", ".jpg", ".jpeg", ".gz", ".npz", ".npy"}, path
+
+
+def test_no_file_names_a_place_on_one_machine_or_a_package_server():
+    places = "|".join(["work", "root", "home", "tmp", "Users"])
+    hosts = ["pypi org", "pythonhosted org", "npmjs org", "npmjs com", "debian org", "anaconda org"]
+    hosts += ["download pytorch org", "pypi nvidia com"]
+    pattern = re.compile(
+        rf"(?<![\w.~*])/(?:{places})/|" + "|".join(host.replace(" ", r"\.") for host in hosts)
+    )
+    for path, text in texts():
+        found = pattern.search(text)
+        assert not found, f"{path.relative_to(ROOT)}: {text[found.start() :][:60]!r}"
+
+
+def test_nothing_is_left_for_later():
+    words = re.compile("|".join(["TO" + "DO", "FIX" + "ME", "NotImplemented" + "Error"]))
+    for path, text in texts():
+        if path.suffix in {".py", ".md", ".toml", ".yml", ".txt", ".ipynb"}:
+            assert not words.search(text), path.relative_to(ROOT)
+
+
+def test_no_file_is_too_large_to_clone():
+    for path in files():
+        in_data = path.is_relative_to(ROOT / "data")
+        assert path.stat().st_size <= (LARGEST_DATA_FILE if in_data else LARGEST_FILE), path
+
+
+def test_readme_leads_with_the_two_commands_and_says_whose_course_it_is_not():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for words in ("make lab", "make test", "not affiliated with fast.ai"):
+        assert words in readme, words
+    assert readme.index("make lab") < 2500
+
+
+def test_links_in_the_readme_lead_somewhere():
+    for readme in [ROOT / "README.md", *ROOT.glob("*/README.md")]:
+        for target in re.findall(r"\]\(([^)\s#]+)", readme.read_text(encoding="utf-8")):
+            if not re.match(r"[a-z]+:", target):
+                assert (readme.parent / target).exists(), f"{readme.relative_to(ROOT)}: {target}"
+
+
+def test_licences_are_complete():
+    code = (ROOT / "LICENSE").read_text(encoding="utf-8")
+    prose = (ROOT / "LICENSE-text").read_text(encoding="utf-8")
+    assert "Apache License" in code and "END OF TERMS AND CONDITIONS" in code
+    assert "Creative Commons Attribution 4.0 International" in prose
+    assert "Section 8 – Interpretation" in prose
