@@ -36,6 +36,7 @@ class Augment:
     lighting: float = 0.0  # brightness up to this share of the range, contrast by 1 ± this
 
     def __call__(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """A varied copy of uint8 pictures [N, 3, S, S]; `generator` draws the changes."""
         moved = self._moves_pixels()
         if not moved and not self.lighting:
             return images

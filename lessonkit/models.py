@@ -5,6 +5,7 @@ scaling and normalising, so nobody can forget it. It is a chain of layer groups,
 """
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lessonkit import backbone
@@ -16,11 +17,12 @@ class LayerGroups(nn.Sequential):
     """A network as a chain of layer groups, earliest first; the last one is the head.
 
     `about` says which function made it, with which arguments: what a saved model needs.
-    `imagenet` (pretrained networks only) is the old classifier, which `familiarity` asks.
+    Pretrained ones know their old classifier, `imagenet`, and the size, px, it was trained at.
     """
 
     about: dict
     imagenet: tuple[nn.Module, ...] = ()  # a tuple hides it from torch: it isn't to be trained
+    imagenet_size: int = 0
 
 
 class Normalise(nn.Module):
@@ -32,6 +34,7 @@ class Normalise(nn.Module):
         self.register_buffer("std", 255 * torch.tensor(std).view(1, 3, 1, 1))
 
     def forward(self, images: Tensor) -> Tensor:
+        """uint8 [N, 3, S, S] to float [N, 3, S, S], about -2 to 2."""
         # Channels last: convolutions on a CPU read all channels of a pixel at once.
         pixels = (images.to(self.mean.dtype) - self.mean) / self.std
         return pixels.contiguous(memory_format=torch.channels_last)
@@ -78,28 +81,35 @@ def pretrained(arch: str, n_classes: int, load_weights: bool = True) -> LayerGro
     Raises ValueError for a name that timm doesn't know or a network that isn't a chain of layers.
     """
     network = backbone.create(arch, load_weights)
-    mean, std = network.pretrained_cfg["mean"], network.pretrained_cfg["std"]
+    config = network.pretrained_cfg
     imagenet = network.get_classifier()
     layers = backbone.fold_batchnorm(backbone.chain(network))
     early, late = layers[: len(layers) // 2], layers[len(layers) // 2 :]
     head = nn.Linear(network.num_features, n_classes)
     nn.init.zeros_(head.weight)
     nn.init.zeros_(head.bias)
-    model = LayerGroups(nn.Sequential(Normalise(mean, std), *early), nn.Sequential(*late), head)
+    model = LayerGroups(
+        nn.Sequential(Normalise(config["mean"], config["std"]), *early), nn.Sequential(*late), head
+    )
     model.about = {"made_by": "pretrained", "arch": arch, "n_classes": n_classes}
-    model.imagenet = (imagenet,) if load_weights else ()
+    model.imagenet, model.imagenet_size = (imagenet,), config["input_size"][-1]
     return model.to(memory_format=torch.channels_last)
 
 
 @torch.no_grad()
-def familiarity(model: LayerGroups, activations: Tensor) -> float:
-    """How sure the network's *old* classifier is about the new pictures: mean top probability.
+def familiarity(model: LayerGroups, images: Tensor) -> float:
+    """How sure the network's *old* classifier is about pictures: its mean top probability.
 
-    From 0.001, none of ImageNet's 1,000 classes fits better than another, to 1. `activations`
-    [N, features] are those of the network's untouched body. After Hendrycks & Gimpel 2016
-    (arXiv 1610.02136), who tell unfamiliar pictures by this probability.
+    From 0.001, none of ImageNet's 1,000 classes fits better than another, to 1. It is asked about
+    100 of the uint8 pictures [N, 3, S, S], at the size that it knows: at others it is too sure of
+    itself. Hendrycks & Gimpel 2016 (arXiv 1610.02136) tell unfamiliar pictures this way.
     """
-    return model.imagenet[0](activations).softmax(1).amax(1).mean().item()
+    sample = images[:: max(1, len(images) // 100)][:100].float()
+    sides = (model.imagenet_size, model.imagenet_size)
+    pictures = F.interpolate(sample, sides, mode="bicubic", antialias=True).clamp(0, 255)
+    batches = pictures.to(torch.uint8).split(20)
+    logits = torch.cat([model.imagenet[0](model[:-1](batch)) for batch in batches])
+    return logits.softmax(1).amax(1).mean().item()
 
 
 def from_description(about: dict) -> LayerGroups:

@@ -102,7 +102,7 @@ def wall(images, titles: Sequence[str] = (), columns: int = 8, side: float = 1.1
     """
     rows = -(-len(images) // columns)
     height = (side + 0.22 * bool(titles)) * rows
-    figure, axes = plt.subplots(
+    _, axes = plt.subplots(
         rows, columns, figsize=(side * columns, height), squeeze=False, layout="constrained"
     )
     for ax in axes.flat:

@@ -17,6 +17,7 @@ __all__ = ["bar", "quiet"]
 
 UPDATES_PER_SECOND = 10
 _quiet: ContextVar[bool] = ContextVar("quiet", default=False)
+_outer: ContextVar["_NotebookBar | None"] = ContextVar("outer", default=None)
 
 
 @contextmanager
@@ -25,15 +26,20 @@ def bar(title: str, total: int) -> Iterator["Bar"]:
 
     The block gets an object with `step(n=1, **figures)`, such as step(loss=0.5, lr=1e-2), and
     `row(dict)`, which adds a line to the table below. Ended by an error or Ctrl-C, it says so.
+    In a notebook a bar inside another one's block is shown within that one.
     """
-    kind = Bar if _quiet.get() else _NotebookBar if _in_notebook() else _TerminalBar
-    shown = kind(title, total)
+    shown = _new_bar(title, total)
+    token = _outer.set(shown) if isinstance(shown, _NotebookBar) else None
     try:
         yield shown
     except BaseException:
         shown.close("stopped")
         raise
-    shown.close("done")
+    else:
+        shown.close("done")
+    finally:
+        if token:
+            _outer.reset(token)
 
 
 @contextmanager
@@ -44,6 +50,15 @@ def quiet() -> Iterator[None]:
         yield
     finally:
         _quiet.reset(token)
+
+
+def _new_bar(title: str, total: int) -> "Bar":
+    if _quiet.get():
+        return Bar(title, total)
+    if not _in_notebook():
+        return _TerminalBar(title, total)
+    outer = _outer.get()
+    return _InnerBar(title, total, outer) if outer else _NotebookBar(title, total)
 
 
 def _in_notebook() -> bool:
@@ -110,6 +125,7 @@ class _NotebookBar(Bar):
         from IPython.display import display
 
         super().__init__(title, total)
+        self.detail = ""
         self.rows: list[dict] = []
         self.started = self.shown_at = time.monotonic()
         self.widget = ipywidgets.HTML(self._page("running"))
@@ -139,9 +155,26 @@ class _NotebookBar(Bar):
             figures = "".join(f", {_heading(k)} {v}" for k, v in self.figures.items())
             stopped = "stopped after " if state == "stopped" else ""
             line = f"{stopped}{self.done} of {self.total} steps, {seconds}{figures}"
+            line += f" · {html.escape(self.detail)}" if self.detail else ""
         value = self.total if state == "done" else self.done
         meter = f'<progress max="{self.total}" value="{value}"></progress>'
         return f"<div>{html.escape(self.title)} {meter} {line}</div>{_table(self.rows)}"
+
+
+class _InnerBar(Bar):
+    """A line within another bar's widget."""
+
+    def __init__(self, title: str, total: int, outer: _NotebookBar):
+        super().__init__(title, total)
+        self.outer = outer
+
+    def step(self, n: int = 1, **figures: float) -> None:
+        super().step(n, **figures)
+        self.outer.detail = f"{self.title}, {self.done} of {self.total}"
+        self.outer.step(0)
+
+    def close(self, ending: str) -> None:
+        self.outer.detail = ""
 
 
 def _heading(name: str) -> str:

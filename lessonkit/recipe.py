@@ -25,7 +25,7 @@ def eight_steps(images: ImageData, arch: str = "tf_efficientnet_lite0", seed: in
     """Train a classifier of `images` on top of a pretrained network; returns what each step did."""
     learn = Learner.pretrained(arch, images, seed=seed)
     report = Report(learn)
-    familiarity = models.familiarity(learn.model, learn.activations()["train"])
+    familiarity = models.familiarity(learn.model, images.train.images)
     report.add(
         "augmentation on, precompute on",
         chose=f"{images.augment.name}; activations of {len(images.train.labels)} pictures kept",

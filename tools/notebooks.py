@@ -133,7 +133,8 @@ def _describe_pictures(cell: NotebookNode) -> None:
     for output in cell.outputs:
         if output.output_type in ("display_data", "execute_result"):
             kinds = [kind for kind in PICTURES if kind in output.data]
-            alt = next(alts, None) if kinds else None
+            own = [output.get("metadata", {}).get(kind, {}).get("alt") for kind in kinds]
+            alt = (next(alts, None) or own[0]) if kinds else None
             output.metadata = nbformat.from_dict({kind: {"alt": alt} for kind in kinds if alt})
 
 
