@@ -53,7 +53,8 @@ def run_fastai(folder: Path, size: int, seed: int, frozen: bool) -> list[tuple[f
     from fastai.vision.learner import vision_learner
     from torch import nn
 
-    from lessonkit import backbone, folder as pictures
+    from lessonkit import backbone
+    from lessonkit import folder as pictures
 
     class Clock(Callback):
         """Notes the time after each epoch, and keeps BatchNorm's statistics if told to."""
@@ -158,7 +159,10 @@ def main() -> int:
     if options.json:
         options.json.write_text(json.dumps(rows, indent=2) + "\n")
     medians = [statistics.median(r["ratio"] for r in rows if r["against"] == k) for k in KINDS[1:]]
-    print("median ratio: " + ", ".join(f"{m:.2f} ({k})" for m, k in zip(medians, KINDS[1:])))
+    print(
+        "median ratio: "
+        + ", ".join(f"{m:.2f} ({k})" for m, k in zip(medians, KINDS[1:], strict=True))
+    )
     return 0 if medians[0] <= 0.5 else 1
 
 

@@ -117,8 +117,8 @@ AUTHORS = {  # from the package's changelog; all else is "Tux Paint contributors
     ("Stas Zytkiewicz (Childsplay)", GPL): (
         "pigeon wildboar zebu wapiti rat blackbird crow cuckoo duck gander lark nandou owl penguin "
         "seagull tucan turkey vulture chimp gorilla dolphin orca sea_lion whale bear bison bull "
-        "cow goat mountaingoat ram yak camel dromedary tiger caribou deer doe dog fox elephant donkey "
-        "horse zebra ferret pig beaver marmot mouse rabbit squirrel koala wombat"
+        "cow goat mountaingoat ram yak camel dromedary tiger caribou deer doe dog fox elephant "
+        "donkey horse zebra ferret pig beaver marmot mouse rabbit squirrel koala wombat"
     ),
     ("Bill Kendrick", GPL): (
         "albino_peahen crowned_crane magellanic_penguin ostrich peacock pink_flamingo rhino_black "

@@ -8,67 +8,73 @@ import math
 
 from torch import Tensor, nn
 
-from lessonkit import models
+from lessonkit import models, progress
 from lessonkit.data import ImageData
 from lessonkit.history import Diverged
 from lessonkit.learner import Learner
 from lessonkit.report import Report
 
-__all__ = ["eight_steps", "lr_ratio"]
+__all__ = ["eight_steps", "lr_ratios", "train_until_overfitting", "whole_network_lr"]
 
 HEAD_STEPS = 60  # mini-batches that a new head needs; two epochs of 200 pictures are only 14
-FAMILIAR = 0.35  # see `lr_ratio`
+LR_RATIOS = {0.5: 10.0, 0.3: 3.0, 0.0: 1.0}  # familiar at least -> times less a group
+SAFE_LR = 3e-4  # for whole networks: served photos and satellite tiles; three times as much didn't
 MAX_CYCLES = 3  # of 1, 2 and 4 epochs
 
 
 def eight_steps(images: ImageData, arch: str = "tf_efficientnet_lite0", seed: int = 0) -> Report:
     """Train a classifier of `images` on top of a pretrained network; returns what each step did."""
-    learn = Learner.pretrained(arch, images, seed=seed)
-    report = Report(learn)
-    familiarity = models.familiarity(learn.model, images.train.images)
-    report.add(
-        "augmentation on, precompute on",
-        chose=f"{images.augment.name}; activations of {len(images.train.labels)} pictures kept",
-    )
+    with progress.bar("eight_steps: 8 steps", 8) as bar:
+        learn = Learner.pretrained(arch, images, seed=seed)
+        report = Report(learn, bar)
+        learn.activations()
+        report.add("augmentation on, precompute on", chose=f"augmentation {images.augment.name}")
 
-    head_lr = learn.lr_find().steepest
-    report.add("find a learning rate", head_lr, "where the loss falls fastest")
+        head_lr = learn.lr_find().steepest
+        report.add("find a learning rate", head_lr, "where the loss falls fastest")
 
-    epochs = max(2, math.ceil(HEAD_STEPS / learn.n_batches))
-    learn.fit(head_lr, 1, cycle_len=epochs)
-    report.add("train the head", head_lr)
+        epochs = max(2, math.ceil(HEAD_STEPS / learn.n_batches))
+        learn.fit(head_lr, 1, cycle_len=epochs)
+        report.add("train the head", head_lr)
 
-    learn.precompute = False
-    learn.fit(head_lr, 2, cycle_len=1)
-    report.add("train the head with augmentation", head_lr)
+        learn.precompute = False
+        learn.fit(head_lr, 2, cycle_len=1)
+        report.add("train the head with augmentation", head_lr)
 
-    learn.unfreeze()
-    report.add("unfreeze", chose="all layer groups train from here on")
+        learn.unfreeze()
+        report.add("unfreeze", chose="all layer groups train from here on")
 
-    ratio = lr_ratio(familiarity)
-    ratios = [1 / ratio**2, 1 / ratio, 1.0]
-    report.add(
-        "lower LRs for earlier layers",
-        ratios,
-        f"{ratio:g} times lower each: ImageNet's classifier is {familiarity:.0%} sure",
-    )
+        ratios, chose = lr_ratios(learn)
+        report.add("lower LRs for earlier layers", ratios, chose)
 
-    lr = learn.lr_find(ratios).suggestion
-    lrs = [lr * share for share in ratios]
-    report.add("find the learning rate again", lrs, "a tenth of the LR of the lowest loss")
+        lr, chose = whole_network_lr(learn, ratios)
+        lrs = [lr * share for share in ratios]
+        report.add("find the learning rate again", lrs, chose)
 
-    train_until_overfitting(learn, lrs)
-    report.add("train the whole network", lrs)
-    report.finish()
+        train_until_overfitting(learn, lrs)
+        report.add("train the whole network", lrs)
+        report.finish()
     return report
 
 
-def lr_ratio(familiarity: float) -> float:
-    """How many times lower each earlier layer group's LR should be, from `models.familiarity`.
+def lr_ratios(learn: Learner) -> tuple[list[float], str]:
+    """Each layer group's LR as a share of the head's, and why; the body must still be untouched.
 
-    The more the pictures look like ImageNet's, the better the early layers fit already.
+    The more the pictures look like ImageNet's, the better the early layers fit already and the
+    less they should change: each group 10 or 3 times less than the next, or as much as the next.
     """
-    return 10.0 if familiarity > 0.5 else 3.0 if familiarity > FAMILIAR else 1.0
+    sure = models.familiarity(learn.model, learn.images.train.images)
+    times = next(times for at_least, times in LR_RATIOS.items() if sure >= at_least)
+    why = f"{times:g} times for each group: ImageNet's classifier is {sure:.0%} sure of these"
+    return [times ** (i + 1 - len(learn.groups)) for i in range(len(learn.groups))], why
+
+
+def whole_network_lr(learn: Learner, ratios: list[float]) -> tuple[float, str]:
+    """The head's LR for training all groups, and why: the finder's, unless it is far from safe."""
+    found = learn.lr_find(ratios).suggestion
+    if SAFE_LR / 3 <= found <= SAFE_LR * 3:
+        return found, "a tenth of the LR where the finder's loss is lowest"
+    return SAFE_LR, f"the finder says {found:.0e}, far from what has served before: that instead"
 
 
 def train_until_overfitting(learn: Learner, lrs: list[float]) -> None:

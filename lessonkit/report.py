@@ -5,7 +5,7 @@ import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from lessonkit import storage
+from lessonkit import progress, storage
 from lessonkit.learner import Learner
 
 __all__ = ["Report", "Step"]
@@ -27,6 +27,7 @@ class Report:
     """The steps so far, and the learner that they train."""
 
     learner: Learner
+    bar: progress.Bar = field(repr=False)
     steps: list[Step] = field(default_factory=list)
     accuracy: float = 0.0
     accuracy_tta: float = 0.0
@@ -41,6 +42,8 @@ class Report:
         if not self.steps or not chose:
             self.accuracy = self.learner.validate()[1]
         self.steps.append(Step(name, lr, self.accuracy, seconds, chose))
+        self.bar.step()
+        self.bar.row({"step": name, "accuracy": self.accuracy, "seconds": seconds})
         self._last = time.perf_counter()
 
     def finish(self) -> None:
