@@ -7,7 +7,7 @@ import tempfile
 import warnings
 from pathlib import Path
 
-from lessonkit import augment, data, storage
+from lessonkit import augment, data, pictures, storage
 from lessonkit.history import Diverged, Interrupted
 
 
@@ -55,12 +55,12 @@ def predict(options: argparse.Namespace) -> int:
     answers, status = [], 0
     for path in options.images:
         try:
-            pictures = data.read_pictures([path], learn.size)
+            photo = pictures.read_pictures([path], learn.size)
         except data.DataError as mistake:
             _say(f"lessonkit: {mistake}")
             status = 2
             continue
-        probabilities = learn.predict(pictures, tta=options.tta)[0]
+        probabilities = learn.predict(photo, tta=options.tta)[0]
         best = int(probabilities.argmax())
         answers.append(
             {"path": path, "class": learn.classes[best], "probability": float(probabilities[best])}

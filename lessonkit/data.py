@@ -12,19 +12,9 @@ from lessonkit import augment as augmentation
 from lessonkit import embedded, storage
 from lessonkit.augment import Augment
 from lessonkit.folder import VALID_SHARE, DataError
-from lessonkit.pictures import ImageData, Split, check_size, from_folder, read_pictures
+from lessonkit.pictures import ImageData, Split, check_size, from_folder
 
-__all__ = [
-    "DataError",
-    "ImageData",
-    "Split",
-    "creatures",
-    "digits",
-    "earth",
-    "from_folder",
-    "pets",
-    "read_pictures",
-]
+__all__ = ["DataError", "ImageData", "Split", "creatures", "digits", "earth", "from_folder", "pets"]
 
 
 def creatures(size: int = 128, seed: int = 0) -> ImageData:

@@ -4,14 +4,15 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lessonkit import activations, data, hardware, model_files, models, optimizers, progress
-from lessonkit.data import ImageData
+from lessonkit import activations, hardware, model_files, models, optimizers, pictures, progress
+from lessonkit.data import DataError, ImageData
 from lessonkit.history import Diverged, History, Interrupted, check_loss
 from lessonkit.lr_finder import LRFinderResult, lr_find
 from lessonkit.optimizers import adamw, sgd
@@ -24,7 +25,7 @@ class Learner:
     """A network, the pictures to train it on, and how to train it.
 
     `model` maps uint8 pictures [N, 3, S, S] to logits [N, classes]. `optimizer` makes a torch
-    optimiser from a list of parameter groups (`sgd`, `adamw`, or a partial of yours). `seed`
+    optimiser from a list of parameter groups (one of `lessonkit.optimizers`, or yours). `seed`
     decides shuffling and augmentation. `device`: a GPU where there is one, else the CPU.
     `batch_size`: 64, or 32 for fewer than 500 pictures. `clip` is the longest gradient, as a norm
     over all weights, that a step may follow.
@@ -58,7 +59,7 @@ class Learner:
 
     @classmethod
     def pretrained(
-        cls, arch: str, images: ImageData, precompute: bool = True, seed: int = 0, **kwargs
+        cls, arch: str, images: ImageData, precompute: bool = True, seed: int = 0, **kwargs: Any
     ) -> "Learner":
         """A network trained on ImageNet with a new head for the classes of `images`.
 
@@ -76,7 +77,7 @@ class Learner:
         """Go on with other pictures of the same classes, such as larger ones."""
         known = getattr(self, "classes", images.classes)
         if images.classes != known:
-            raise data.DataError(
+            raise DataError(
                 f"This network knows the classes {', '.join(known)}; the pictures have "
                 f"{', '.join(images.classes)}."
             )
@@ -315,7 +316,7 @@ class Learner:
         Raises DataError for a file that gives no picture.
         """
         if not isinstance(images, Tensor):
-            images = data.read_pictures(images, self.size)
+            images = pictures.read_pictures(images, self.size)
         self.model.eval()
         parts = []
         for batch in images.split(64):
@@ -330,13 +331,13 @@ class Learner:
         batches = source.split(self.batch_size)
         return torch.cat([self._logits(batch.to(self.device)).float().cpu() for batch in batches])
 
-    def plot_lr(self, ax=None):
+    def plot_lr(self, ax: Any = None) -> Any:
         """Draw the LR of every mini-batch so far; returns the matplotlib axes."""
         from lessonkit import plot
 
         return plot.lr_history(self.history, ax)
 
-    def plot_loss(self, ax=None):
+    def plot_loss(self, ax: Any = None) -> Any:
         """Draw the loss of every mini-batch and of each epoch; returns the matplotlib axes."""
         from lessonkit import plot
 
@@ -350,7 +351,7 @@ class Learner:
         model_files.write(path, saved)
 
     @classmethod
-    def load(cls, path: str | Path, images: ImageData | None = None, **kwargs) -> "Learner":
+    def load(cls, path: str | Path, images: ImageData | None = None, **kwargs: Any) -> "Learner":
         """A learner saved by `save`, for predicting, or with `images` for training on.
 
         Raises storage.ModelFileError for any other, damaged or altered file, DataError when

@@ -5,6 +5,7 @@ There are several rules, each with curves on which it fails; notebook 02 shows o
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -83,7 +84,7 @@ class LRFinderResult:
         end = int(length.argmax())
         return float(self.lrs[start[end] + (end - start[end]) // 2])
 
-    def plot(self, ax=None):
+    def plot(self, ax: Any = None) -> Any:
         """Draw the curve and the rules' LRs; returns the matplotlib axes."""
         from lessonkit import plot
 

@@ -5,12 +5,11 @@ scaling and normalising, so nobody can forget it. It is a chain of layer groups,
 """
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lessonkit import backbone
 
-__all__ = ["LayerGroups", "Normalise", "familiarity", "layer_groups", "pretrained", "small_cnn"]
+__all__ = ["LayerGroups", "Normalise", "layer_groups", "pretrained", "small_cnn"]
 
 
 class LayerGroups(nn.Sequential):
@@ -94,22 +93,6 @@ def pretrained(arch: str, n_classes: int, load_weights: bool = True) -> LayerGro
     model.about = {"made_by": "pretrained", "arch": arch, "n_classes": n_classes}
     model.imagenet, model.imagenet_size = (imagenet,), config["input_size"][-1]
     return model.to(memory_format=torch.channels_last)
-
-
-@torch.no_grad()
-def familiarity(model: LayerGroups, images: Tensor) -> float:
-    """How sure the network's *old* classifier is about pictures: its mean top probability.
-
-    From 0.001, none of ImageNet's 1,000 classes fits better than another, to 1. It is asked about
-    100 of the uint8 pictures [N, 3, S, S], at the size that it knows: at others it is too sure of
-    itself. Hendrycks & Gimpel 2016 (arXiv 1610.02136) tell unfamiliar pictures this way.
-    """
-    sample = images[:: max(1, len(images) // 100)][:100].float()
-    sides = (model.imagenet_size, model.imagenet_size)
-    pictures = F.interpolate(sample, sides, mode="bicubic", antialias=True).clamp(0, 255)
-    batches = pictures.to(torch.uint8).split(20)
-    logits = torch.cat([model.imagenet[0](model[:-1](batch)) for batch in batches])
-    return logits.softmax(1).amax(1).mean().item()
 
 
 def from_description(about: dict) -> LayerGroups:

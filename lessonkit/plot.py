@@ -6,12 +6,23 @@ and points in their shapes, for a grey print.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 
-__all__ = ["COLOURS", "confusion", "curves", "loss_history", "lr_finder", "lr_history", "wall"]
+__all__ = [
+    "COLOURS",
+    "confusion",
+    "curves",
+    "loss_history",
+    "lr_finder",
+    "lr_finders",
+    "lr_history",
+    "lr_trials",
+    "wall",
+]
 
 COLOURS = {
     "black": "#000000",
@@ -36,7 +47,7 @@ def _axes(ax: Axes | None, width: float = 6.5, height: float = 3.6) -> Axes:
     return ax or plt.subplots(figsize=(width, height), layout="constrained")[1]
 
 
-def lr_finder(found, ax: Axes | None = None) -> Axes:
+def lr_finder(found: Any, ax: Axes | None = None) -> Axes:
     """The curve of an `LRFinderResult`, and the LR that each rule reads off it."""
     ax = _axes(ax)
     ax.plot(found.lrs, found.losses, color="0.75", linewidth=1, label="loss of each batch")
@@ -44,7 +55,8 @@ def lr_finder(found, ax: Axes | None = None) -> Axes:
     for rule, (marker, colour) in RULES.items():
         lr = getattr(found, rule)
         height = np.interp(np.log(lr), np.log(found.lrs), found.smoothed)
-        style = {"color": COLOURS[colour], "markersize": 9, "markeredgecolor": "white"}
+        size = 14 if rule == "lowest" else 9  # another mark often stands on top of it
+        style = {"color": COLOURS[colour], "markersize": size, "markeredgecolor": "white"}
         ax.plot(lr, height, marker, label=f"{rule}  {lr:.0e}", zorder=3, **style)
     low, high = found.smoothed.min(), max(found.smoothed[0], np.median(found.smoothed))
     ax.set_ylim(low - 0.15 * (high - low + 1e-9), high + 0.6 * (high - low + 1e-9))
@@ -53,7 +65,42 @@ def lr_finder(found, ax: Axes | None = None) -> Axes:
     return ax
 
 
-def lr_history(history, ax: Axes | None = None) -> Axes:
+def lr_finders(named: dict, ax: Axes | None = None) -> Axes:
+    """Several LR finders' smoothed curves, each as a share of the loss that it starts with."""
+    ax = _axes(ax)
+    for (name, found), colour, dash in zip(named.items(), COLOURS.values(), DASHES, strict=False):
+        start = found.losses[: max(1, len(found.losses) // 10)].mean()
+        style = {"color": colour, "linestyle": dash, "linewidth": 2}
+        ax.plot(found.lrs, found.smoothed / start, label=name, **style)
+    ax.axhline(1, color="0.8", linewidth=1, zorder=0)
+    ax.set(xscale="log", xlabel="learning rate", ylabel="smoothed loss / its start")
+    ax.legend(fontsize="small")
+    return ax
+
+
+def lr_trials(losses: dict[float, float], found: Any, ax: Axes | None = None) -> Axes:
+    """The loss that training at each LR ended with, the LRs of a finder's rules among them.
+
+    `losses` holds LR: loss, with the LR of every rule of the `LRFinderResult`; an infinite loss,
+    of training that diverged, is drawn at the upper edge.
+    """
+    ax = _axes(ax)
+    finite = [loss for loss in losses.values() if np.isfinite(loss)]
+    top = 1.15 * max(finite)
+    shown = {lr: min(losses[lr], top) for lr in sorted(losses)}
+    ax.plot(list(shown), list(shown.values()), ".-", color="0.6", label="trained at this LR")
+    for rule, (marker, colour) in RULES.items():
+        lr = getattr(found, rule)
+        size = 14 if rule == "lowest" else 9  # another mark often stands on top of it
+        style = {"color": COLOURS[colour], "markersize": size, "markeredgecolor": "white"}
+        label = rule if np.isfinite(losses[lr]) else f"{rule}: diverged"
+        ax.plot(lr, shown[lr], marker, label=label, zorder=3, **style)
+    ax.set(xscale="log", ylim=(0, 1.05 * top), xlabel="learning rate", ylabel="loss after training")
+    ax.legend(fontsize="small")
+    return ax
+
+
+def lr_history(history: Any, ax: Axes | None = None) -> Axes:
     """The LR of every mini-batch that a learner has trained on (of its last layer group)."""
     ax = _axes(ax, height=2.8)
     ax.plot(history.lr, color=COLOURS["blue"])
@@ -61,7 +108,7 @@ def lr_history(history, ax: Axes | None = None) -> Axes:
     return ax
 
 
-def loss_history(history, ax: Axes | None = None) -> Axes:
+def loss_history(history: Any, ax: Axes | None = None) -> Axes:
     """The loss of every mini-batch, and training and validation loss of every epoch."""
     ax = _axes(ax)
     ax.plot(history.loss, color="0.8", linewidth=1, label="each mini-batch")
@@ -95,7 +142,9 @@ def curves(
     return ax
 
 
-def wall(images, titles: Sequence[str] = (), columns: int = 8, side: float = 1.1) -> np.ndarray:
+def wall(
+    images: Any, titles: Sequence[str] = (), columns: int = 8, side: float = 1.1
+) -> np.ndarray:
     """Pictures, uint8 [N, 3, S, S], as a grid with titles; returns the axes [rows, columns].
 
     `side` is the width of a picture in inches.

@@ -8,17 +8,19 @@ import math
 
 from torch import Tensor, nn
 
-from lessonkit import models, progress
+from lessonkit import progress
 from lessonkit.data import ImageData
+from lessonkit.familiarity import familiarity
 from lessonkit.history import Diverged
 from lessonkit.learner import Learner
+from lessonkit.optimizers import radam
 from lessonkit.report import Report
 
 __all__ = ["eight_steps", "lr_ratios", "train_until_overfitting", "whole_network_lr"]
 
 HEAD_STEPS = 60  # mini-batches that a new head needs; two epochs of 200 pictures are only 14
 LR_RATIOS = {0.5: 10.0, 0.3: 3.0, 0.0: 1.0}  # familiar at least -> times less a group
-SAFE_LR = 3e-4  # for whole networks: served photos and satellite tiles; three times as much didn't
+SAFE_LR = 1e-3  # of the head, in whole networks: has served both photos and satellite tiles
 MAX_CYCLES = 3  # of 1, 2 and 4 epochs
 
 
@@ -42,6 +44,7 @@ def eight_steps(images: ImageData, arch: str = "tf_efficientnet_lite0", seed: in
         report.add("train the head with augmentation", head_lr)
 
         learn.unfreeze()
+        learn.optimizer = radam  # what ImageNet taught is easily lost in rough first steps
         report.add("unfreeze", chose="all layer groups train from here on")
 
         ratios, chose = lr_ratios(learn)
@@ -63,7 +66,7 @@ def lr_ratios(learn: Learner) -> tuple[list[float], str]:
     The more the pictures look like ImageNet's, the better the early layers fit already and the
     less they should change: each group 10 or 3 times less than the next, or as much as the next.
     """
-    sure = models.familiarity(learn.model, learn.images.train.images)
+    sure = familiarity(learn.model, learn.images.train.images)
     times = next(times for at_least, times in LR_RATIOS.items() if sure >= at_least)
     why = f"{times:g} times for each group: ImageNet's classifier is {sure:.0%} sure of these"
     return [times ** (i + 1 - len(learn.groups)) for i in range(len(learn.groups))], why

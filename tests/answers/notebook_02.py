@@ -1,0 +1,41 @@
+"""Answers to the exercises of notebook 02, right and wrong."""
+
+import numpy as np
+
+RIGHT = {
+    "02.1": 1e-2,
+    "02.2": lambda lr_min, lr_max, steps: np.geomspace(lr_min, lr_max, steps).tolist(),
+    "02.3": "improving",
+    "02.4": "find again",
+}
+WRONG = {
+    "02.1": [
+        (0.1, "lowest point itself"),
+        (1, "right"),
+        (0.001, "fallback"),
+        (0.09, "factor of ten"),
+        (0.05, "divide"),
+    ],
+    "02.2": [
+        (lambda lr_min, lr_max, steps: np.linspace(lr_min, lr_max, steps), "equal differences"),
+        (
+            lambda lr_min, lr_max, steps: [
+                lr_min * (lr_max / lr_min) ** (i / steps) for i in range(steps)
+            ],
+            "stays below lr_max",
+        ),
+        (lambda lr_min, lr_max, steps: np.geomspace(lr_max, lr_min, steps), "high to low"),
+        (
+            lambda lr_min, lr_max, steps: np.linspace(np.log10(lr_min), np.log10(lr_max), steps),
+            "exponents",
+        ),
+        (lambda lr_min, lr_max, steps: lr_min, "shape"),
+    ],
+    "02.3": [("lowest", "edge"), ("suggestion", "tenth"), ("steepest", "one of these")],
+    "02.4": [
+        ("keep", "ruined"),
+        ("ten times higher", "early"),
+        ("lowest", "explode"),
+        ("unfreeze", "one of these"),
+    ],
+}

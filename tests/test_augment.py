@@ -1,0 +1,142 @@
+"""Augmentation: what changes, what never does, and that one pass treats each picture on its own."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torchvision.transforms import functional as reference
+
+from lessonkit import augment
+from lessonkit.affine import affine, move
+
+
+def pictures(n=8, size=20, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randint(0, 256, (n, 3, size, size), generator=generator).to(torch.uint8)
+
+
+def draw(preset, images, seed=0):
+    return preset(images, torch.Generator().manual_seed(seed))
+
+
+def test_none_is_the_identity():
+    images = pictures()
+    assert augment.none()(images) is images
+
+
+@given(
+    preset=st.sampled_from(list(augment.PRESETS)),
+    n=st.integers(1, 5),
+    size=st.integers(8, 40),
+    seed=st.integers(0, 1000),
+)
+@settings(deadline=None, max_examples=40)
+def test_shape_type_and_repeatability(preset, n, size, seed):
+    images, before = pictures(n, size), torch.get_rng_state()
+    once = draw(augment.PRESETS[preset](), images, seed)
+    assert once.shape == images.shape and once.dtype == torch.uint8
+    assert torch.equal(once, draw(augment.PRESETS[preset](), images, seed))
+    assert torch.equal(torch.get_rng_state(), before)  # no hidden draw
+    assert torch.equal(images, pictures(n, size))  # the originals stay
+
+
+def test_copies_of_one_picture_are_changed_differently():
+    images = pictures(1).expand(8, -1, -1, -1)
+    changed = draw(augment.side_on(), images)
+    assert len({picture.numpy().tobytes() for picture in changed}) == 8
+
+
+def test_top_down_gives_exactly_the_eight_flips_and_quarter_turns():
+    image = pictures(1)
+    turned = [torch.rot90(image, k, (2, 3)) for k in range(4)]
+    eight = {t.numpy().tobytes() for t in turned + [t.flip(3) for t in turned]}
+    assert {view.numpy().tobytes() for view in augment.top_down().views(image)} == eight
+    drawn = draw(augment.top_down(), image.expand(200, -1, -1, -1))
+    assert {picture.contiguous().numpy().tobytes() for picture in drawn} == eight
+
+
+def test_the_mirror_is_exact_and_its_own_inverse():
+    images = pictures(2)
+    matrix = affine(mirror=True).expand(2, 2, 3)
+    mirrored = move(images.float(), matrix)
+    assert torch.allclose(mirrored, images.flip(3).float(), atol=1e-3)
+    assert torch.allclose(move(mirrored, matrix), images.float(), atol=1e-3)
+
+
+def left_and_upper_brightness(images):
+    grey = images.float().mean(1)
+    middle = grey.shape[-1] // 2
+    left = grey[:, :, :middle].mean((1, 2)) - grey[:, :, middle:].mean((1, 2))
+    upper = grey[:, :middle].mean((1, 2)) - grey[:, middle:].mean((1, 2))
+    return left, upper
+
+
+def test_only_presets_that_may_flip_do():
+    bright_corner = torch.zeros(200, 3, 20, 20, dtype=torch.uint8)
+    bright_corner[:, :, :10, :10] = 255
+    left, upper = left_and_upper_brightness(draw(augment.symbols(), bright_corner))
+    assert (left > 0).all() and (upper > 0).all()  # a 6 stays a 6
+    left, upper = left_and_upper_brightness(draw(augment.side_on(), bright_corner))
+    assert 60 < (left > 0).sum() < 140 and (upper > 0).all()  # mirrored, never upside down
+    left, upper = left_and_upper_brightness(draw(augment.top_down(), bright_corner))
+    assert 60 < (left > 0).sum() < 140 and 60 < (upper > 0).sum() < 140
+
+
+def test_top_down_keeps_every_pixels_colour():
+    images = pictures(4)
+    changed = draw(augment.top_down(), images)
+    for before, after in zip(images, changed, strict=True):
+        assert torch.equal(before.flatten(1).sort(1).values, after.flatten(1).sort(1).values)
+
+
+def test_lighting_stays_within_its_bounds():
+    grey = torch.full((300, 3, 8, 8), 128, dtype=torch.uint8)
+    means = draw(augment.side_on(1.0), grey).float().mean((1, 2, 3))
+    assert (means - 128).abs().max() <= 255 * 0.05 + 1
+    assert means.std() > 2
+
+
+@pytest.mark.parametrize(("degrees", "zoom"), [(10, 1.0), (-7, 1.0), (0, 1.1), (5, 1.2)])
+def test_rotation_and_zoom_are_torchvisions(degrees, zoom):
+    smooth = torch.nn.functional.interpolate(pictures(1, 6).float(), 48, mode="bicubic")
+    ours = move(smooth, affine(degrees=float(degrees), zoom=zoom))
+    theirs = reference.affine(
+        smooth, -degrees, [0, 0], zoom, [0.0], reference.InterpolationMode.BILINEAR
+    )
+    other = reference.affine(
+        smooth, degrees, [0, 0], zoom, [0.0], reference.InterpolationMode.BILINEAR
+    )
+    middle = (..., slice(12, 36), slice(12, 36))  # the corners are filled in differently
+    distance = min((ours - t)[middle].abs().max() for t in (theirs, other))
+    assert distance < 1.0
+
+
+def test_zoom_enlarges():
+    spot = torch.zeros(1, 3, 40, 40)
+    spot[..., 18:22, 18:22] = 255
+    assert move(spot, affine(zoom=2.0)).sum() > 3 * spot.sum()
+
+
+def test_shift_moves_right_and_down():
+    spot = torch.zeros(1, 3, 40, 40)
+    spot[..., 20, 20] = 255
+    moved = move(spot, affine(right=0.25, down=0.1))[0, 0]
+    row, column = np.unravel_index(int(moved.argmax()), moved.shape)
+    assert (row, column) == (24, 30)
+
+
+@pytest.mark.parametrize(("preset", "n"), [("side_on", 4), ("top_down", 8), ("symbols", 2)])
+def test_views_begin_with_the_original_and_are_fixed(preset, n):
+    images = pictures()
+    views = list(augment.PRESETS[preset]().views(images))
+    assert len(views) == n and torch.equal(views[0], images)
+    again = augment.PRESETS[preset]().views(images)
+    assert all(torch.equal(a, b) for a, b in zip(views, again, strict=True))
+    assert len({v.contiguous().numpy().tobytes() for v in views}) == n
+
+
+@pytest.mark.parametrize("max_zoom", [0.9, 5, float("nan")])
+def test_a_senseless_zoom_is_refused(max_zoom):
+    with pytest.raises(ValueError, match="max_zoom"):
+        augment.side_on(max_zoom)

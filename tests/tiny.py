@@ -1,0 +1,22 @@
+"""Small made-up pictures for tests: classes that differ in colour, quick to learn."""
+
+import numpy as np
+
+from lessonkit import augment, data
+from lessonkit.data import ImageData
+
+
+def coloured(
+    n: int = 60, size: int = 16, classes: int = 3, how: augment.Augment | None = None, seed: int = 0
+) -> ImageData:
+    """`n` noisy pictures, each class a colour of its own, a third of them for validation."""
+    generator = np.random.default_rng(seed)
+    labels = np.arange(n) % classes
+    pixels = generator.integers(0, 120, (n, size, size, 3))
+    pixels[np.arange(n), :, :, labels] += 100
+    valid = np.arange(n) % 9 < 3
+    names = [f"class {i}" for i in range(classes)]
+    return data._from_arrays(
+        f"coloured {seed}", pixels.astype(np.uint8), labels, valid, names, size,
+        how or augment.none(), lambda new_size: coloured(n, new_size, classes, how, seed),
+    )  # fmt: skip
