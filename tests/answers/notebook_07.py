@@ -1,0 +1,39 @@
+"""Answers to the exercises of notebook 07, right and wrong."""
+
+import numpy as np
+
+
+def of_true_class(probabilities, labels):
+    return probabilities[np.arange(len(labels)), labels]
+
+
+RIGHT = {
+    "07.1": 1,
+    "07.2": lambda lr, times, n: [lr * times ** (i + 1 - n) for i in range(n)],
+    "07.3": lambda probabilities, labels: np.argmin(of_true_class(probabilities, labels)),
+    "07.4": 0.6,
+    "07.5": "keep cycle 2",
+}
+WRONG = {
+    "07.1": [(9, "stored"), (8, "top_down"), (0, "once"), (10, "original"), (3, "Count")],
+    "07.2": [
+        (lambda lr, times, n: [lr / times**i for i in range(n)], "comes last"),
+        (lambda lr, times, n: [lr * times**i for i in range(n)], "divide"),
+        (lambda lr, times, n: [lr / times] * (n - 1) + [lr], "once more"),
+        (lambda lr, times, n: [lr / (times * k) for k in range(n - 1, 0, -1)] + [lr], "then 20"),
+        (lambda lr, times, n: lr / times, "shape"),
+    ],
+    "07.3": [
+        (lambda probabilities, labels: of_true_class(probabilities, labels).argmax(), "correct"),
+        (lambda probabilities, labels: probabilities.max(1).argmin(), "uncertain"),
+        (lambda probabilities, labels: probabilities.max(1).argmax(), "surest"),
+        (lambda probabilities, labels: 0, "true class"),
+    ],
+    "07.4": [(1 / 3, "vote"), (0.95, "surest"), (0.45, "original"), (0.4, "mammal"), (0.7, "bird")],
+    "07.5": [
+        ("keep cycle 3", "by heart"),
+        ("go on", "overfitting"),
+        ("lower dropout", "sooner"),
+        ("stop", "one of these"),
+    ],
+}

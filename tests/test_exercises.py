@@ -1,0 +1,69 @@
+"""Every exercise: right answers are taken, plausible wrong ones refused with fitting hints."""
+
+import importlib.util
+import re
+from pathlib import Path
+
+import pytest
+
+from lessonkit import quiz
+
+ROOT = Path(__file__).resolve().parent.parent
+NUMBERS = sorted(p.stem[-2:] for p in (ROOT / "lessonkit/exercises").glob("notebook_*.py"))
+
+
+def exercises(number):
+    return importlib.import_module(f"lessonkit.exercises.notebook_{number}")
+
+
+def answers(number):
+    path = Path(__file__).with_name("answers") / f"notebook_{number}.py"
+    spec = importlib.util.spec_from_file_location(f"answers_{number}", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+RIGHT = [(name, a) for number in NUMBERS for name, a in answers(number).RIGHT.items()]
+WRONG = [
+    (name, answer, word)
+    for number in NUMBERS
+    for name, wrong in answers(number).WRONG.items()
+    for answer, word in wrong
+]
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_every_exercise_has_a_right_answer_and_three_wrong_ones(number):
+    names = set(exercises(number).EXERCISES)
+    assert 3 <= len(names) <= 5 and all(name.startswith(f"{number}.") for name in names)
+    assert set(answers(number).RIGHT) == set(answers(number).WRONG) == names
+    assert all(len(wrong) >= 3 for wrong in answers(number).WRONG.values())
+
+
+@pytest.mark.parametrize(("name", "answer"), RIGHT, ids=[name for name, _ in RIGHT])
+def test_the_right_answer_is_taken(name, answer):
+    verdict = quiz.judge(name, answer)
+    assert verdict.status == "right", verdict.message
+
+
+@pytest.mark.parametrize(
+    ("name", "answer", "word"), WRONG, ids=[f"{n}-{i}" for i, (n, _, _) in enumerate(WRONG)]
+)
+def test_a_wrong_answer_is_refused_with_a_hint_that_fits(name, answer, word):
+    verdict = quiz.judge(name, answer)
+    assert verdict.status == "wrong"
+    assert word.lower() in verdict.message.lower(), verdict.message
+
+
+@pytest.mark.parametrize("name", [name for name, _ in RIGHT])
+def test_an_unanswered_exercise_waits(name):
+    assert quiz.judge(name, ...).status == "waiting"
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_the_closing_quiz_has_one_right_option_and_a_reason_for_each(number):
+    for question in exercises(number).QUESTIONS:
+        assert sum(option.right for option in question.options) == 1
+        assert len({option.text for option in question.options}) >= 3
+        assert all(re.search(r"\w{3}", option.why) for option in question.options)
