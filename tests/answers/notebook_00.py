@@ -1,0 +1,26 @@
+"""Answers to the exercises of notebook 00, right and wrong."""
+
+import math
+
+RIGHT = {
+    "00.1": 1.386,
+    "00.2": lambda n_pictures, batch_size: -(-n_pictures // batch_size),
+    "00.3": "about 70 %",
+}
+WRONG = {
+    "00.1": [
+        (-math.log(0.75), "mammal"),
+        (0.75, "logarithm"),
+        (-1.386, "minus"),
+        (0.602, "base 10"),
+        (2, "base 2"),
+        (5, "right class"),
+    ],
+    "00.2": [
+        (lambda n_pictures, batch_size: n_pictures // batch_size, "leaves out"),
+        (lambda n_pictures, batch_size: n_pictures // batch_size + 1, "empty mini-batch"),
+        (lambda n_pictures, batch_size: n_pictures / batch_size, "fractions"),
+        (lambda n_pictures, batch_size: batch_size, "full"),
+    ],
+    "00.3": [("about 99 %", "by heart"), ("about 85 %", "half old"), ("50 %", "about")],
+}
