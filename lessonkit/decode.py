@@ -13,7 +13,8 @@ from PIL import Image, ImageOps
 __all__ = ["Unusable", "decode", "decode_all"]
 
 # A fixed list: Pillow also opens PostScript and others that run programs to be decoded.
-FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+Image.init()  # Pillow knows most formats only after this
 MAX_PIXELS = 100_000_000  # larger ones would fill the memory: decompression bombs
 MIN_SIDE = 8  # pixels; smaller pictures show nothing
 MAX_SECONDS = 10.0  # a file that takes longer is left out

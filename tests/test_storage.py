@@ -1,0 +1,167 @@
+"""The cache and model files: all or nothing, and never any code."""
+
+import pickle
+import threading
+import time
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from lessonkit import Learner, model_files, models, storage
+from lessonkit.storage import ModelFileError
+from tests.tiny import coloured
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("LESSONKIT_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def test_an_entry_is_built_once_and_found_again(cache):
+    builds = []
+
+    def build(folder):
+        builds.append(1)
+        (folder / "x").write_text("made")
+
+    for _ in range(2):
+        assert (storage.cached("key", build) / "x").read_text() == "made"
+    assert len(builds) == 1 and [p.name for p in cache.iterdir()] == ["key"]
+
+
+def test_a_build_that_fails_leaves_nothing(cache):
+    def build(folder):
+        (folder / "half").write_text("x")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        storage.cached("key", build)
+    assert not list(cache.iterdir())
+
+
+def test_two_at_once_make_one_entry(cache):
+    entries, together = [], threading.Barrier(2)
+
+    def build(folder):
+        together.wait(5)
+        time.sleep(0.05)
+        (folder / "x").write_text("made")
+
+    def work():
+        entries.append(storage.cached("key", build))
+
+    threads = [threading.Thread(target=work) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert entries == [cache / "key"] * 2 and [p.name for p in cache.iterdir()] == ["key"]
+
+
+def test_a_cache_that_cannot_be_written_is_done_without(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("LESSONKIT_CACHE", str(tmp_path / "file"))
+    with pytest.warns(UserWarning, match="can't be written"):
+        entry = storage.cached("key", lambda folder: (folder / "x").write_text("made"))
+    assert (entry / "x").read_text() == "made"
+
+
+def test_fingerprints_differ_whenever_a_part_does():
+    tensor = torch.arange(6.0)
+    parts = [
+        (tensor,),
+        (tensor + 1,),
+        (tensor, 1),
+        ("a", "b"),
+        ("ab",),
+        (b"ab",),
+        (1, "2"),
+        ("1", 2),
+    ]
+    assert len({storage.fingerprint(*p) for p in parts}) == len(parts)
+    assert storage.fingerprint(tensor) == storage.fingerprint(torch.arange(6.0))
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path):
+    path = tmp_path / "file"
+    path.write_text("old")
+    with pytest.raises(RuntimeError), storage.atomic_path(path) as part:
+        part.write_text("half")
+        raise RuntimeError
+    assert path.read_text() == "old" and list(tmp_path.glob(".file*")) == []
+
+
+def test_tensors_come_back_as_they_were(tmp_path):
+    tensors = {"a": torch.randn(3, 4), "b": torch.tensor([1, 2])}
+    storage.write_tensors(tmp_path / "m", tensors, {"classes": ["ü", "b"]})
+    again, about = storage.read_tensors(tmp_path / "m")
+    assert about == {"classes": ["ü", "b"]}
+    assert all(torch.equal(again[name], tensors[name]) for name in tensors)
+
+
+class Malicious:
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return (open, (str(self.path), "w"))
+
+
+def malicious(path):
+    torch.save({"model": Malicious(path.with_name("harm"))}, path)
+
+
+def plain_pickle(path):
+    path.write_bytes(pickle.dumps(Malicious(path.with_name("harm"))))
+
+
+def saved(path):
+    Learner(models.small_cnn(3, 4), coloured()).save(path)
+
+
+def truncated(path):
+    saved(path)
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def altered(path):
+    saved(path)
+    content = bytearray(path.read_bytes())
+    content[-7] ^= 1
+    path.write_bytes(bytes(content))
+
+
+def foreign(path):
+    save_file({"x": torch.zeros(2)}, path)
+
+
+BAD = {
+    "malicious": (malicious, "not a model saved by lessonkit"),
+    "pickle": (plain_pickle, "not a model saved by lessonkit"),
+    "text": (lambda path: path.write_text("hello"), "not a model"),
+    "empty": (lambda path: path.write_bytes(b""), "not a model"),
+    "folder": (lambda path: path.mkdir(), "no model file"),
+    "missing": (lambda path: None, "no model file"),
+    "truncated": (truncated, "damaged"),
+    "altered": (altered, "altered"),
+    "foreign": (foreign, "altered|not a model"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_any_other_file_is_refused_by_a_sentence_and_runs_no_code(tmp_path, kind):
+    make, words = BAD[kind]
+    make(tmp_path / "model.pt")
+    with pytest.raises(ModelFileError, match=words):
+        Learner.load(tmp_path / "model.pt")
+    assert not (tmp_path / "harm").exists()
+
+
+def test_a_file_of_another_version_says_what_to_do(tmp_path, monkeypatch):
+    monkeypatch.setattr(model_files, "VERSION", 99)
+    saved(tmp_path / "model.pt")
+    monkeypatch.undo()
+    with pytest.raises(ModelFileError, match="format 99.*train again"):
+        Learner.load(tmp_path / "model.pt")
