@@ -276,7 +276,7 @@ class Learner:
         if waits and not self._said_that_augmentation_waits:
             self._said_that_augmentation_waits = True
             print(
-                "precompute is on: the head trains on stored activations of un-augmented pictures, "
+                "precompute is on: the head trains on stored activations of un-augmented pictures,\n"
                 "so augmentation does nothing until you set learn.precompute = False."
             )
 

@@ -26,8 +26,8 @@ MAX_CYCLES = 3  # of 1, 2 and 4 epochs
 
 def eight_steps(images: ImageData, arch: str = "tf_efficientnet_lite0", seed: int = 0) -> Report:
     """Train a classifier of `images` on top of a pretrained network; returns what each step did."""
+    learn = Learner.pretrained(arch, images, seed=seed)
     with progress.bar("eight_steps: 8 steps", 8) as bar:
-        learn = Learner.pretrained(arch, images, seed=seed)
         report = Report(learn, bar)
         learn.activations()
         report.add("augmentation on, precompute on", chose=f"augmentation {images.augment.name}")

@@ -163,5 +163,5 @@ def test_a_file_of_another_version_says_what_to_do(tmp_path, monkeypatch):
     monkeypatch.setattr(model_files, "VERSION", 99)
     saved(tmp_path / "model.pt")
     monkeypatch.undo()
-    with pytest.raises(ModelFileError, match="format 99.*train again"):
+    with pytest.raises(ModelFileError, match=r"format 99.*train again"):
         Learner.load(tmp_path / "model.pt")

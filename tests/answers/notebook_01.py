@@ -1,0 +1,65 @@
+"""Answers to the exercises of notebook 01, right and wrong."""
+
+
+def _step(x, v, gradient, lr, momentum):
+    velocity = gradient + v * momentum
+    return [x - velocity * lr, velocity]
+
+
+def _with_old_velocity(x, v, gradient, lr, momentum):
+    x -= lr * v
+    v = momentum * v + gradient
+    return x, v
+
+
+def _lr_in_velocity(x, v, gradient, lr, momentum):
+    v = momentum * v + lr * gradient
+    return x - v, v
+
+
+def _climbs(x, v, gradient, lr, momentum):
+    v = momentum * v + gradient
+    return x + lr * v, v
+
+
+RIGHT = {"01.1": 0.1 / 0.0001, "01.2": 2 / 8, "01.3": _step, "01.4": 7}
+WRONG = {
+    "01.1": [
+        (3, "exponents"),
+        (1e-3, "other way"),
+        (0.1 - 0.0001, "difference"),
+        (30, "10 · 10 · 10"),
+        (1e4, "with 1"),
+        (100, "divide"),
+    ],
+    "01.2": [
+        (1 / 8, "one step"),
+        (2 * 8, "divide"),
+        (8 / 2, "upside down"),
+        (2, "eight times"),
+        (2 * 1.9 / 8, "momentum"),
+        (1, "1 - lr"),
+    ],
+    "01.3": [
+        (_with_old_velocity, "old velocity"),
+        (_climbs, "climbs"),
+        (lambda x, v, gradient, lr, momentum: (x - lr * gradient, gradient), "missing"),
+        (lambda x, v, gradient, lr, momentum: _step(x, v, gradient, lr, momentum)[::-1], "order"),
+        (_lr_in_velocity, "gone into the velocity"),
+        (
+            lambda x, v, gradient, lr, momentum: _step(
+                x, v, (1 - momentum) * gradient, lr, momentum
+            ),
+            "scaled by",
+        ),
+        (lambda x, v, gradient, lr, momentum: x - lr * gradient, "shape"),
+    ],
+    "01.4": [
+        (5, "what is left"),
+        (6, "not quite"),
+        (10, "before"),
+        (22, "tenth"),
+        (1, "One step"),
+        (3, "0.9"),
+    ],
+}
