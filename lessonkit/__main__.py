@@ -1,30 +1,39 @@
 """The command line: `python -m lessonkit train|predict|check`, see `--help` of each."""
 
 import argparse
+import io
 import json
+import os
 import sys
 import tempfile
 import warnings
 from pathlib import Path
 
 from lessonkit import augment, data, pictures, storage
-from lessonkit.history import Diverged, Interrupted
+from lessonkit.history import Diverged
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit status: 0, 2 for a user's mistake, 130 after Ctrl-C."""
     warnings.showwarning = lambda message, *_, **__: _say(f"note: {message}")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names that the terminal can't show
     options = _parser().parse_args(arguments)
     try:
-        return options.command(options)
+        status = options.command(options)
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:  # as in `check FOLDER | head`: nobody reads on, and that is no mistake
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except (data.DataError, storage.ModelFileError, Diverged, ValueError) as mistake:
         _say(f"lessonkit: {mistake}")
         return 2
     except OSError as error:
         _say(f"lessonkit: {error.filename or 'a file'}: {error.strerror or error}")
         return 2
-    except KeyboardInterrupt as stop:
-        _say(f"\n{stop if isinstance(stop, Interrupted) else 'Stopped.'} Nothing was written.")
+    except KeyboardInterrupt:
+        _say("\nStopped. Nothing was written.")
         return 130
 
 
@@ -32,6 +41,8 @@ def train(options: argparse.Namespace) -> int:
     """Go through the 8 steps on a folder; write the model and, if asked for, a report."""
     for path in filter(None, (options.out, options.report)):
         _check_can_write(path)  # before an hour of training, not after it
+    if options.report and Path(options.report).resolve() == Path(options.out).resolve():
+        raise ValueError(f"The model and the report can't both go to {options.out}.")
     from lessonkit.recipe import eight_steps
 
     preset = augment.PRESETS[options.augment]()
@@ -99,7 +110,7 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--size", type=int, default=128, help="side of the pictures, px (128)")
     one.add_argument("--arch", default="tf_efficientnet_lite0", help="a network known to timm")
     one.add_argument("--augment", choices=list(augment.PRESETS), default="side_on")
-    one.add_argument("--seed", type=int, default=0, help="split, order and augmentation (0)")
+    one.add_argument("--seed", type=_seed, default=0, help="split, order and augmentation (0)")
     one.add_argument("--out", default="model.pt", help="where the model goes (model.pt)")
     one.add_argument("--report", help="where to write a report, as JSON")
     one.set_defaults(command=train)
@@ -115,6 +126,12 @@ def _parser() -> argparse.ArgumentParser:
     three.add_argument("folder")
     three.set_defaults(command=check)
     return parser
+
+
+def _seed(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"a whole number from 0 on is needed, not {text!r}")
+    return int(text)
 
 
 def _check_can_write(path: str) -> None:

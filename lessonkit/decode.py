@@ -4,6 +4,7 @@ import os
 import queue
 import threading
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -18,6 +19,9 @@ Image.init()  # Pillow knows most formats only after this
 MAX_PIXELS = 100_000_000  # larger ones would fill the memory: decompression bombs
 MIN_SIDE = 8  # pixels; smaller pictures show nothing
 MAX_SECONDS = 10.0  # a file that takes longer is left out
+MAX_WORKERS = 4  # each may hold a picture of MAX_PIXELS, 400 MB
+# Of large pictures and damaged EXIF tags, without naming the file; both are dealt with here.
+warnings.filterwarnings("ignore", module="PIL")
 
 
 class Unusable(ValueError):
@@ -29,16 +33,17 @@ def decode(path: Path, size: int) -> np.ndarray:
 
     Transparent parts become white, of an animation the first frame counts. Raises Unusable.
     """
-    if not path.is_file():
-        raise Unusable("is gone" if not path.exists() else "is not a file")
     try:
+        if not path.is_file():
+            raise Unusable("is not a file" if path.exists() else "is gone, or never was there")
+        if path.stat().st_size == 0:
+            raise Unusable("is empty (0 bytes)")
         with Image.open(path, formats=FORMATS) as image:
             _check_sides(image.size)
             image.draft("RGB", (size, size))  # a JPEG decodes faster straight to a smaller size
-            square = ImageOps.fit(
-                ImageOps.exif_transpose(_to_rgb(image)), (size, size), Image.Resampling.LANCZOS
-            )
-            return np.asarray(square)
+            # Small first: what follows then costs next to nothing, however large the picture.
+            square = ImageOps.fit(_mixable(image), (size, size), Image.Resampling.LANCZOS)
+            return np.asarray(_to_rgb(_upright(square)))
     except Unusable:
         raise
     except Image.DecompressionBombError:
@@ -46,7 +51,7 @@ def decode(path: Path, size: int) -> np.ndarray:
     except PermissionError:
         raise Unusable("may not be read: permission denied") from None
     except Exception as error:  # damaged files fail in many ways, in code of many formats
-        raise Unusable(_reason(path, error)) from error
+        raise Unusable(_reason(error)) from error
 
 
 def _check_sides(sides: tuple[int, int]) -> None:
@@ -56,22 +61,37 @@ def _check_sides(sides: tuple[int, int]) -> None:
         raise Unusable(f"has {sides[0]} x {sides[1]} pixels, more than {MAX_PIXELS:,}")
 
 
+def _mixable(image: Image.Image) -> Image.Image:
+    """The picture in a mode whose pixels may be averaged, unlike the numbers of a palette."""
+    if image.mode == "F":
+        raise Unusable("holds measurements (floating-point numbers), not colours")
+    if image.mode.startswith("I"):  # 16 bits of grey, which other modes would cut off at 255
+        return image.convert("F")
+    mode = "RGBA" if image.has_transparency_data else "L" if image.mode == "L" else "RGB"
+    return image if image.mode == mode else image.convert(mode)
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """The picture turned as its EXIF tag says; as it is where the tag is damaged."""
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:  # in the pixels there is nothing wrong
+        return image
+
+
 def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I"):  # 16 bits of grey, which `convert` would cut off at 255
-        grey = np.asarray(image).astype(np.float32) / 257
-        image.load()
-        rgb = Image.fromarray(grey.clip(0, 255).astype(np.uint8)).convert("RGB")
-        rgb.info, rgb._exif = image.info, image.getexif()
-        return rgb
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+    if image.mode == "F":
+        image = Image.fromarray((np.asarray(image) / 257).round().clip(0, 255).astype(np.uint8))
+    if image.mode == "RGBA":
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     return image.convert("RGB")
 
 
-def _reason(path: Path, error: Exception) -> str:
-    if path.stat().st_size == 0:
-        return "is empty (0 bytes)"
+def _reason(error: Exception) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "is gone, or never was there"
+    if isinstance(error, OSError) and error.errno:  # from the disk, not from Pillow
+        return f"can't be read ({error.strerror})"
     if isinstance(error, Image.UnidentifiedImageError):
         return "is not a picture in a format read here (JPEG, PNG, WebP, GIF, BMP, TIFF)"
     return f"is damaged ({error})"
@@ -87,38 +107,47 @@ def decode_all(
     jobs: queue.SimpleQueue[int] = queue.SimpleQueue()
     for row in range(len(paths)):
         jobs.put(row)
-    finished: queue.SimpleQueue[tuple[int, str]] = queue.SimpleQueue()
+    finished: queue.SimpleQueue[tuple[int, np.ndarray | str]] = queue.SimpleQueue()
 
     def start() -> _Worker:
-        worker = _Worker(jobs, finished, paths, size, out)
+        worker = _Worker(jobs, finished, paths, size)
         worker.start()
         return worker
 
-    workers = [start() for _ in range(min(os.cpu_count() or 1, len(paths)))]
+    workers = [start() for _ in range(min(os.cpu_count() or 1, MAX_WORKERS, len(paths)))]
     reasons: dict[int, str] = {}
-    while len(reasons) < len(paths):
-        try:
-            row, reason = finished.get(timeout=0.2)
-        except queue.Empty:
-            # A thread can't be stopped from outside: leave it behind and start another.
+    try:
+        while len(reasons) < len(paths):
+            # A thread can't be stopped from outside: leave a late one behind and start another.
             for i, worker in enumerate(workers):
+                row = worker.row  # before asking, as meanwhile it may go on to another row
                 if worker.is_late():
-                    finished.put((worker.row, f"took more than {MAX_SECONDS:g} s to decode"))
+                    finished.put((row, f"took more than {MAX_SECONDS:g} s to decode"))
                     worker.left_behind = True
                     workers[i] = start()
-            continue
-        if row not in reasons:
-            reasons[row] = reason
+            try:
+                row, result = finished.get(timeout=0.2)
+            except queue.Empty:
+                continue
+            if row in reasons:  # it came after all, too late
+                continue
+            if isinstance(result, str):
+                reasons[row] = result
+            else:
+                reasons[row], out[row] = "", result
             done()
+    finally:
+        for worker in workers:  # after Ctrl-C they would go on to the last file
+            worker.left_behind = True
     return {row: reason for row, reason in sorted(reasons.items()) if reason}
 
 
 class _Worker(threading.Thread):
-    """Takes rows from `jobs`; puts (row, why it failed, or "") in `finished`."""
+    """Takes rows from `jobs`; puts (row, its picture or why there is none) in `finished`."""
 
-    def __init__(self, jobs, finished, paths, size, out):
+    def __init__(self, jobs, finished, paths, size):
         super().__init__(daemon=True)
-        self.jobs, self.finished, self.paths, self.size, self.out = jobs, finished, paths, size, out
+        self.jobs, self.finished, self.paths, self.size = jobs, finished, paths, size
         self.row, self.since, self.left_behind = -1, float("inf"), False
 
     def run(self) -> None:
@@ -128,15 +157,12 @@ class _Worker(threading.Thread):
             except queue.Empty:
                 return
             self.since = time.monotonic()
-            reason = ""
             try:
-                picture = decode(self.paths[self.row], self.size)
-                if not self.left_behind:
-                    self.out[self.row] = picture
+                result = decode(self.paths[self.row], self.size)
             except Unusable as error:
-                reason = str(error)
-            row, self.since = self.row, float("inf")
-            self.finished.put((row, reason))
+                result = str(error)
+            self.since = float("inf")
+            self.finished.put((self.row, result))
 
     def is_late(self) -> bool:
         return time.monotonic() - self.since > MAX_SECONDS

@@ -13,6 +13,7 @@ __all__ = ["DataError", "Picture", "check_classes", "find_pictures"]
 SUFFIXES = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
 SYSTEM_FILES = {"thumbs.db", "desktop.ini", "__macosx"}
 VALID_NAMES = ("valid", "val", "test")
+SET_NAMES = {"train", "training", "valid", "validation", "val", "test", "testing"}
 VALID_SHARE = 0.2
 
 
@@ -49,11 +50,18 @@ def find_pictures(root: Path, seed: int = 0) -> tuple[list[Picture], list[tuple[
     valid = next((root / name for name in VALID_NAMES if (root / name).is_dir()), None)
     if not (root / "train").is_dir():
         pictures = _draw_split(_walk(root, root, False, skipped), seed)
+        _check_no_sets_among_classes(root, pictures)
     elif valid is None:
         pictures = _draw_split(_walk(root, root / "train", False, skipped), seed)
     else:
         train = _walk(root, root / "train", False, skipped)
         pictures = train + _walk(root, valid, True, skipped)
+    if (root / "train").is_dir():
+        unused = {
+            path.name for path in root.iterdir() if path.is_dir() and not _is_system(path.name)
+        }
+        unused -= {"train", *VALID_NAMES}
+        skipped += [(name, "is a folder beside train, and not used") for name in sorted(unused)]
     if not pictures:
         raise DataError(
             f"{root} holds no pictures in class folders: put each class's pictures into a folder "
@@ -72,6 +80,11 @@ def _walk(root: Path, base: Path, is_valid: bool, skipped: list) -> list[Picture
     found = []
     for folder, subfolders, names in os.walk(base, onerror=unreadable):
         subfolders[:] = sorted(name for name in subfolders if not _is_system(name))
+        links = [path for name in subfolders if (path := Path(folder, name)).is_symlink()]
+        skipped += [
+            (path.relative_to(root).as_posix(), "is a link to a folder: links are not followed")
+            for path in links
+        ]
         for name in sorted(name for name in names if not _is_system(name)):
             file = Path(folder, name)
             inside, path = file.relative_to(base).parts, file.relative_to(root).as_posix()
@@ -86,6 +99,15 @@ def _walk(root: Path, base: Path, is_valid: bool, skipped: list) -> list[Picture
 
 def _is_system(name: str) -> bool:
     return name.startswith((".", "~")) or name.lower() in SYSTEM_FILES
+
+
+def _check_no_sets_among_classes(root: Path, pictures: list[Picture]) -> None:
+    labels = {picture.label for picture in pictures}
+    if labels and {label.lower() for label in labels} <= SET_NAMES:
+        raise DataError(
+            f"{root} has the folders {', '.join(sorted(labels))}, which would be taken for "
+            "classes: rename them to train and valid."
+        )
 
 
 def _draw_split(pictures: list[Picture], seed: int) -> list[Picture]:

@@ -193,8 +193,8 @@ class Learner:
             finally:
                 self.model.eval()
 
-    def lr_find(self, lr: float | Sequence[float] = 1.0) -> LRFinderResult:
-        """Run the LR finder on the unfrozen groups: 1e-5 to 10 over 100 batches.
+    def lr_find(self, lr: float | Sequence[float] = 1.0, steps: int = 100) -> LRFinderResult:
+        """Run the LR finder on the unfrozen groups: 1e-5 to 10 over `steps` batches.
 
         Of `lr`, only the ratios between the groups count. Leaves everything as it was.
         """
@@ -207,7 +207,7 @@ class Learner:
             def __iter__(self):
                 return learn.batches()
 
-        with progress.bar("lr_find: up to 100 batches", 100) as bar:
+        with progress.bar(f"lr_find: up to {steps} batches", steps) as bar:
 
             def step(inputs: Tensor, labels: Tensor) -> float:
                 loss = self._step(optimizer, inputs, labels)
@@ -216,7 +216,9 @@ class Learner:
 
             try:
                 self._train_mode()
-                return lr_find(self.model, optimizer, Epochs(), F.cross_entropy, train_step=step)
+                return lr_find(
+                    self.model, optimizer, Epochs(), F.cross_entropy, steps=steps, train_step=step
+                )
             finally:
                 self.generator.set_state(state)
                 self.model.eval()
@@ -276,7 +278,7 @@ class Learner:
         if waits and not self._said_that_augmentation_waits:
             self._said_that_augmentation_waits = True
             print(
-                "precompute is on: the head trains on stored activations of un-augmented pictures,\n"
+                "precompute is on: the head trains on stored activations of unaugmented pictures,\n"
                 "so augmentation does nothing until you set learn.precompute = False."
             )
 

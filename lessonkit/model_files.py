@@ -22,7 +22,15 @@ class SavedModel(NamedTuple):
 
 
 def write(path: str | Path, saved: SavedModel) -> None:
-    """Write a model from `lessonkit.models`; an older file is replaced at the end only."""
+    """Write a model from `lessonkit.models`; an older file is replaced at the end only.
+
+    Raises ValueError for any other network: a file without code can't say how to build it.
+    """
+    if not isinstance(saved.model, models.LayerGroups):
+        raise ValueError(
+            "Only networks from lessonkit.models can be saved here; for your own use "
+            "safetensors.torch.save_model(learn.model, path)."
+        )
     about = {
         "version": VERSION,
         "model": saved.model.about,
@@ -36,12 +44,19 @@ def write(path: str | Path, saved: SavedModel) -> None:
 def read(path: str | Path) -> SavedModel:
     """The model in a file; storage.ModelFileError for any other, damaged or altered file."""
     tensors, about = storage.read_tensors(path)
-    if about["version"] != VERSION:
+    version = about.get("version") if isinstance(about, dict) else None
+    if version != VERSION:
         raise storage.ModelFileError(
-            f"{path} was saved in format {about['version']}, this lessonkit reads format "
+            f"{path} was saved in format {version}, this lessonkit reads format "
             f"{VERSION}: use the lessonkit that saved it, or train again."
         )
-    model = models.from_description(about["model"])
-    model.load_state_dict(tensors)
-    augment = Augment(**about["augment"])
-    return SavedModel(model.eval(), about["classes"], about["size"], augment)
+    try:
+        model = models.from_description(about["model"])
+        model.load_state_dict(tensors)
+        augment = Augment(**about["augment"])
+        return SavedModel(model.eval(), about["classes"], about["size"], augment)
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:  # RuntimeError: other shapes
+        raise storage.ModelFileError(
+            f"{path} can't be rebuilt by this version of lessonkit and timm: use those that saved "
+            f"it, or train again ({' '.join(str(error).split())[:200]})."
+        ) from error

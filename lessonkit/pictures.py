@@ -5,6 +5,7 @@ memory: the second start is instant, and a set may be larger than memory.
 """
 
 import json
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -72,7 +73,7 @@ def from_folder(
     `augment` is `side_on()` unless given. Raises DataError when too little is left to train on.
     """
     root = Path(path)
-    check_size(size)
+    size = check_size(size)
     pictures, skipped = find_pictures(root, seed)
     key = storage.fingerprint(CACHE_VERSION, size, [p.identity(root) for p in pictures])
     paths = [root / picture.path for picture in pictures]
@@ -103,6 +104,7 @@ def from_folder(
 def _decode(folder: Path, paths: Sequence[Path], size: int) -> None:
     """Fill a cache entry: images.npy [N, size, size, 3], good ones first, and rejected.json."""
     shape = (len(paths), size, size, 3)
+    storage.check_room(folder, math.prod(shape))
     pixels = np.lib.format.open_memmap(folder / "images.npy", "w+", np.uint8, shape)
     with progress.bar("reading pictures", len(paths)) as bar:
         rejected = decode.decode_all(paths, size, pixels, bar.step)
@@ -114,14 +116,17 @@ def _decode(folder: Path, paths: Sequence[Path], size: int) -> None:
     (folder / "rejected.json").write_text(json.dumps(list(rejected.items())))
 
 
-def check_size(size: int) -> None:
-    """DataError unless `size`, in pixels, is one that networks and memory can do with."""
+def check_size(size: int) -> int:
+    """`size`, in pixels; DataError unless networks and memory can do with it."""
     if size != int(size) or not 16 <= size <= 1024:
         raise DataError(f"size is a square's side in pixels, from 16 to 1024, not {size}.")
+    return int(size)  # it may be a number of numpy's, which JSON can't write
 
 
 def read_pictures(paths: Sequence[str | Path], size: int) -> Tensor:
     """Picture files as uint8 [N, 3, size, size]; DataError for one that gives no picture."""
+    if isinstance(paths, str | Path):  # else each letter would be taken for a path
+        paths = [paths]
     squares = []
     for path in paths:
         try:

@@ -74,17 +74,18 @@ def lr_ratios(learn: Learner) -> tuple[list[float], str]:
 
 def whole_network_lr(learn: Learner, ratios: list[float]) -> tuple[float, str]:
     """The head's LR for training all groups, and why: the finder's, unless it is far from safe."""
-    found = learn.lr_find(ratios).suggestion
+    found = learn.lr_find(ratios, steps=40).suggestion  # 40 batches, as each one takes its time
     if SAFE_LR / 3 <= found <= SAFE_LR * 3:
         return found, "a tenth of the LR where the finder's loss is lowest"
     return SAFE_LR, f"the finder says {found:.0e}, far from what has served before: that instead"
 
 
 def train_until_overfitting(learn: Learner, lrs: list[float]) -> None:
-    """Cosine cycles of 1, 2, 4 epochs until the validation loss rises; the best cycle is kept.
+    """Cosine cycles of 1, 2, 4 epochs until they overfit; the best cycle is kept.
 
-    Best is the highest validation accuracy, and of equal ones the lowest loss; what came before
-    the first cycle competes too.
+    Overfitting: the validation loss rises, and the accuracy is no better than it has been. Best is
+    the highest accuracy, and of equal ones the lowest loss. What came before the first cycle
+    competes too, and the first cycle may make things worse: it has to shake the network loose.
     """
     loss, accuracy = learn.validate()
     best, weights = (accuracy, -loss), _copy(learn.model)
@@ -97,7 +98,7 @@ def train_until_overfitting(learn: Learner, lrs: list[float]) -> None:
         before, (loss, accuracy) = loss, learn.validate()
         if (accuracy, -loss) > best:
             best, weights = (accuracy, -loss), _copy(learn.model)
-        if cycle and loss > before:
+        elif cycle and loss > before:
             break
     learn.model.load_state_dict(weights)
 

@@ -78,7 +78,9 @@ class Report:
     def write(self, path: str | Path) -> None:
         """Write `as_dict` as JSON; an older file is replaced only once all is written."""
         with storage.atomic_path(path) as part:
-            part.write_text(json.dumps(self.as_dict(), indent=2, ensure_ascii=False) + "\n")
+            text = json.dumps(self.as_dict(), indent=2, ensure_ascii=False) + "\n"
+            # File names may hold bytes that are no text: backslashes are how JSON writes those.
+            part.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def _lrs(lr: float | list[float] | None) -> str:

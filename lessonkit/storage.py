@@ -5,9 +5,11 @@ activations. An entry is a folder that appears in one rename, so a process that 
 leaves nothing that a later one could mistake for a result.
 """
 
+import errno
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
@@ -25,6 +27,7 @@ __all__ = [
     "atomic_path",
     "cache_folder",
     "cached",
+    "check_room",
     "fingerprint",
     "read_array",
     "read_tensors",
@@ -64,8 +67,9 @@ def cached(key: str, build: Callable[[Path], None]) -> Path:
     Where the cache can't be written a temporary folder serves instead, with a warning.
     """
     entry = cache_folder() / key
-    if entry.is_dir():
-        return entry
+    for known in (entry, *([Path(_session.name) / key] if _session else [])):
+        if known.is_dir():
+            return known
     with tempfile.TemporaryDirectory(dir=_writable_parent(entry), prefix=".part-") as part:
         filled = Path(part) / "entry"
         filled.mkdir()
@@ -77,6 +81,21 @@ def cached(key: str, build: Callable[[Path], None]) -> Path:
             if not entry.is_dir():  # else another process made the same entry first: use that
                 raise
     return entry
+
+
+def check_room(folder: Path, n_bytes: int) -> None:
+    """OSError where the disk is too full for a file of `n_bytes`.
+
+    To be asked before a file is mapped: on a full disk, writing to one ends Python on the spot.
+    """
+    free = shutil.disk_usage(folder).free
+    if n_bytes > free:
+        raise OSError(
+            errno.ENOSPC,
+            f"{n_bytes / 1e9:.1f} GB are needed and {free / 1e9:.1f} GB free; make room, or set "
+            "LESSONKIT_CACHE to a folder on a larger disk.",
+            str(cache_folder()),
+        )
 
 
 def _writable_parent(entry: Path) -> Path:
