@@ -5,7 +5,6 @@ import io
 import json
 import os
 import sys
-import tempfile
 import warnings
 from pathlib import Path
 
@@ -23,9 +22,9 @@ def main(arguments: list[str] | None = None) -> int:
         status = options.command(options)
         sys.stdout.flush()
         return status
-    except BrokenPipeError:  # as in `check FOLDER | head`: nobody reads on, and that is no mistake
+    except BrokenPipeError:  # as in `check FOLDER | head`: nobody reads on
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return 141  # as programs that don't catch it end
     except (data.DataError, storage.ModelFileError, Diverged, ValueError) as mistake:
         _say(f"lessonkit: {mistake}")
         return 2
@@ -40,7 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
 def train(options: argparse.Namespace) -> int:
     """Go through the 8 steps on a folder; write the model and, if asked for, a report."""
     for path in filter(None, (options.out, options.report)):
-        _check_can_write(path)  # before an hour of training, not after it
+        storage.check_can_write(path)  # before an hour of training, not after it
     if options.report and Path(options.report).resolve() == Path(options.out).resolve():
         raise ValueError(f"The model and the report can't both go to {options.out}.")
     from lessonkit.recipe import eight_steps
@@ -109,7 +108,9 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("folder", help="FOLDER/CLASS/*, or FOLDER/train/CLASS/* and FOLDER/valid/…")
     one.add_argument("--size", type=int, default=128, help="side of the pictures, px (128)")
     one.add_argument("--arch", default="tf_efficientnet_lite0", help="a network known to timm")
-    one.add_argument("--augment", choices=list(augment.PRESETS), default="side_on")
+    one.add_argument("--augment", choices=list(augment.PRESETS), default="side_on",
+                     help="how training varies the pictures: photos, views from above, letters, "
+                     "or not at all (side_on)")  # fmt: skip
     one.add_argument("--seed", type=_seed, default=0, help="split, order and augmentation (0)")
     one.add_argument("--out", default="model.pt", help="where the model goes (model.pt)")
     one.add_argument("--report", help="where to write a report, as JSON")
@@ -117,13 +118,13 @@ def _parser() -> argparse.ArgumentParser:
 
     two = commands.add_parser("predict", help="say which class pictures belong to")
     two.add_argument("model", help="a model written by train")
-    two.add_argument("images", nargs="+", metavar="IMAGE")
+    two.add_argument("images", nargs="+", metavar="IMAGE", help="picture files")
     two.add_argument("--tta", action="store_true", help="average over fixed views of each picture")
     two.add_argument("--json", action="store_true", help="print JSON")
     two.set_defaults(command=predict)
 
     three = commands.add_parser("check", help="say which files training would leave out")
-    three.add_argument("folder")
+    three.add_argument("folder", help="as for train")
     three.set_defaults(command=check)
     return parser
 
@@ -132,16 +133,6 @@ def _seed(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"a whole number from 0 on is needed, not {text!r}")
     return int(text)
-
-
-def _check_can_write(path: str) -> None:
-    target = Path(path)
-    if target.is_dir():
-        raise ValueError(f"{path} is a folder: give the name of a file to write to.")
-    if not target.parent.is_dir():
-        raise ValueError(f"There is no folder {target.parent} to write {target.name} into.")
-    with tempfile.TemporaryFile(dir=target.parent):
-        pass  # raises OSError where nothing may be written
 
 
 def _list_skipped(images: data.ImageData) -> None:

@@ -51,17 +51,13 @@ def find_pictures(root: Path, seed: int = 0) -> tuple[list[Picture], list[tuple[
     if not (root / "train").is_dir():
         pictures = _draw_split(_walk(root, root, False, skipped), seed)
         _check_no_sets_among_classes(root, pictures)
-    elif valid is None:
-        pictures = _draw_split(_walk(root, root / "train", False, skipped), seed)
     else:
-        train = _walk(root, root / "train", False, skipped)
-        pictures = train + _walk(root, valid, True, skipped)
-    if (root / "train").is_dir():
-        unused = {
-            path.name for path in root.iterdir() if path.is_dir() and not _is_system(path.name)
-        }
-        unused -= {"train", *VALID_NAMES}
-        skipped += [(name, "is a folder beside train, and not used") for name in sorted(unused)]
+        skipped += _beside_train(root)
+        pictures = _walk(root, root / "train", False, skipped)
+        if valid is None:
+            pictures = _draw_split(pictures, seed)
+        else:
+            pictures += _walk(root, valid, True, skipped)
     if not pictures:
         raise DataError(
             f"{root} holds no pictures in class folders: put each class's pictures into a folder "
@@ -80,11 +76,10 @@ def _walk(root: Path, base: Path, is_valid: bool, skipped: list) -> list[Picture
     found = []
     for folder, subfolders, names in os.walk(base, onerror=unreadable):
         subfolders[:] = sorted(name for name in subfolders if not _is_system(name))
-        links = [path for name in subfolders if (path := Path(folder, name)).is_symlink()]
-        skipped += [
-            (path.relative_to(root).as_posix(), "is a link to a folder: links are not followed")
-            for path in links
-        ]
+        for path in (Path(folder, name) for name in subfolders):
+            if path.is_symlink():  # it might lead back here, and round and round
+                why = "is a link to a folder: links are not followed"
+                skipped.append((path.relative_to(root).as_posix(), why))
         for name in sorted(name for name in names if not _is_system(name)):
             file = Path(folder, name)
             inside, path = file.relative_to(base).parts, file.relative_to(root).as_posix()
@@ -95,6 +90,13 @@ def _walk(root: Path, base: Path, is_valid: bool, skipped: list) -> list[Picture
             else:
                 found.append(Picture(path, inside[0], is_valid))
     return found
+
+
+def _beside_train(root: Path) -> list[tuple[str, str]]:
+    names = {path.name for path in root.iterdir() if path.is_dir() and not _is_system(path.name)}
+    known = ("train", *VALID_NAMES)
+    why = f"is not used: only {', '.join(known)} are, where there is a folder train"
+    return [(name, why) for name in sorted(names.difference(known))]
 
 
 def _is_system(name: str) -> bool:

@@ -118,7 +118,7 @@ def _decode(folder: Path, paths: Sequence[Path], size: int) -> None:
 
 def check_size(size: int) -> int:
     """`size`, in pixels; DataError unless networks and memory can do with it."""
-    if size != int(size) or not 16 <= size <= 1024:
+    if size not in range(16, 1025):
         raise DataError(f"size is a square's side in pixels, from 16 to 1024, not {size}.")
     return int(size)  # it may be a number of numpy's, which JSON can't write
 
@@ -127,10 +127,10 @@ def read_pictures(paths: Sequence[str | Path], size: int) -> Tensor:
     """Picture files as uint8 [N, 3, size, size]; DataError for one that gives no picture."""
     if isinstance(paths, str | Path):  # else each letter would be taken for a path
         paths = [paths]
-    squares = []
-    for path in paths:
+    squares = np.empty((len(paths), size, size, 3), np.uint8)
+    for square, path in zip(squares, paths, strict=True):
         try:
-            squares.append(decode.decode(Path(path), size))
+            square[:] = decode.decode(Path(path), size)
         except decode.Unusable as error:
             raise DataError(f"{path} {error}.") from None
-    return torch.from_numpy(np.stack(squares)).permute(0, 3, 1, 2)
+    return torch.from_numpy(squares).permute(0, 3, 1, 2)

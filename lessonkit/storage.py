@@ -27,6 +27,7 @@ __all__ = [
     "atomic_path",
     "cache_folder",
     "cached",
+    "check_can_write",
     "check_room",
     "fingerprint",
     "read_array",
@@ -128,10 +129,22 @@ def read_array(path: Path) -> torch.Tensor:
     return torch.from_numpy(np.load(path, mmap_mode="c", allow_pickle=False))
 
 
+def check_can_write(path: Path | str) -> None:
+    """ValueError or OSError, with a sentence, unless a file `path` can be written."""
+    path = Path(path)
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder: give the name of a file to write to.")
+    if not path.parent.is_dir():
+        raise ValueError(f"There is no folder {path.parent} to write {path.name} into.")
+    with tempfile.TemporaryFile(dir=path.parent):
+        pass  # OSError where nothing may be written
+
+
 @contextmanager
 def atomic_path(path: Path | str) -> Iterator[Path]:
     """A path beside `path` to write to; it takes `path`'s place only when all went well."""
     path = Path(path)
+    check_can_write(path)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         yield part
