@@ -2,18 +2,23 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from lessonkit.__main__ import main
+from lessonkit.report import Report
 from tests.test_recipe import NAMES
+from tests.tiny import coloured
 
 ROOT = Path(__file__).resolve().parent.parent
 KEYS = {
@@ -21,11 +26,11 @@ KEYS = {
 }  # fmt: skip
 
 
-def command(*arguments, cwd=None):
+def command(*arguments, cwd=None, **environment):
     return subprocess.run(
         [sys.executable, "-m", "lessonkit", *map(str, arguments)],
         cwd=cwd,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
         capture_output=True,
         text=True,
         encoding="utf-8",
@@ -72,6 +77,7 @@ def test_train_writes_a_model_a_report_and_a_table(trained):
     assert report["accuracy"] > 0.7
     assert all(name in done.stdout for name in NAMES) and "model.pt" in done.stdout
     assert "left out: green/broken.jpg is empty" in done.stderr
+    assert "\r" not in done.stdout + done.stderr  # bars are for terminals
 
 
 def test_predict_names_path_class_and_probability(trained, photos):
@@ -113,7 +119,10 @@ MISTAKES = {
     "out": (["train", "PHOTOS", "--out", "nowhere/model.pt"], "no folder nowhere"),
     "out is a folder": (["train", "PHOTOS", "--out", "."], "is a folder"),
     "report": (["train", "PHOTOS", "--report", "nowhere/r.json"], "no folder nowhere"),
+    "one file for both": (["train", "PHOTOS", "--out", "x", "--report", "./x"], "can't both go"),
+    "seed": (["train", "PHOTOS", "--seed", "-1"], "from 0 on"),
     "model": (["predict", "nowhere.pt", "x.jpg"], "no model file nowhere.pt"),
+    "model is a picture": (["predict", "PHOTOS/green/1.png", "x.jpg"], "not a model saved by"),
     "check": (["check", "nowhere"], "There is no folder"),
 }
 
@@ -124,7 +133,7 @@ def test_a_mistake_costs_one_line_and_status_2(kind, photos, tmp_path, monkeypat
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["lessonkit"])
     try:
-        status = main([str(photos) if a == "PHOTOS" else a for a in arguments])
+        status = main([a.replace("PHOTOS", str(photos)) for a in arguments])
     except SystemExit as end:  # argparse's way
         status = end.code
     err = [line for line in capsys.readouterr().err.splitlines() if not line.startswith("left out")]
@@ -155,4 +164,45 @@ def test_ctrl_c_ends_training_with_a_sentence(photos, tmp_path):
 def test_help_explains_every_option(name, capsys):
     with pytest.raises(SystemExit) as end:
         main([name, "--help"])
-    assert end.value.code == 0 and "usage" in capsys.readouterr().out
+    assert end.value.code == 0
+    usage, _, details = capsys.readouterr().out.partition("positional arguments:")
+    options = set(re.findall(r"--[a-z]+", usage)) | {"-h"}
+    lines = re.split(r"\n  (?=\S)", details.partition("\n\n")[0] + details.partition("options:")[2])
+    explained = {line.split()[0].strip(",") for line in lines if re.search(r"\S\s{2,}\S", line)}
+    assert options <= explained
+
+
+def test_names_that_a_terminal_cannot_show_stop_nothing(tmp_path):
+    for label in ("Bär", "猫"):
+        (tmp_path / label).mkdir()
+        for i in range(4):
+            Image.new("RGB", (20, 20)).save(tmp_path / label / f"{i}.png")
+        (tmp_path / label / "😺.jpg").write_bytes(b"")
+    done = command("check", tmp_path, PYTHONIOENCODING="ascii")
+    assert done.returncode == 0
+    assert r"\u732b/\U0001f63a.jpg is empty" in done.stdout
+    assert r"B\xe4r: 3 for training, 1 for validation" in done.stdout
+
+
+def test_a_report_is_json_whatever_the_names_of_files(tmp_path):
+    skipped = [("猫/\udcff\n😺.jpg", "is empty (0 bytes)")]
+    learn = SimpleNamespace(images=replace(coloured(), skipped=skipped))
+    Report(learn, bar=None).write(tmp_path / "report.json")
+    text = (tmp_path / "report.json").read_text(encoding="utf-8")
+    assert "猫" in text
+    assert json.loads(text)["skipped"] == [{"path": skipped[0][0], "why": skipped[0][1]}]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes end in another way there")
+def test_a_reader_that_goes_away_costs_no_traceback(photos):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "lessonkit", "check", str(photos)],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    process.stdout.close()  # as `| head` does when it has seen enough
+    assert process.stderr.read() == ""
+    process.stderr.close()
+    assert process.wait(60) == 141

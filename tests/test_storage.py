@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 from lessonkit import Learner, model_files, models, storage
+from lessonkit.data import DataError
 from lessonkit.storage import ModelFileError
 from tests.tiny import coloured
 
@@ -165,3 +166,57 @@ def test_a_file_of_another_version_says_what_to_do(tmp_path, monkeypatch):
     monkeypatch.undo()
     with pytest.raises(ModelFileError, match=r"format 99.*train again"):
         Learner.load(tmp_path / "model.pt")
+
+
+def test_without_a_cache_an_entry_is_still_made_only_once(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("LESSONKIT_CACHE", str(tmp_path / "file"))
+    builds = []
+    with pytest.warns(UserWarning, match="LESSONKIT_CACHE") as said:
+        for _ in range(2):
+            storage.cached("once a session", lambda folder: builds.append(folder))
+    assert len(builds) == len(said) == 1
+
+
+def test_a_disk_without_room_is_told_before_writing(tmp_path):
+    storage.check_room(tmp_path, 1000)
+    with pytest.raises(OSError, match=r"GB are needed.*LESSONKIT_CACHE"):
+        storage.check_room(tmp_path, 10**18)
+
+
+@pytest.mark.parametrize(("where", "words"), [("nowhere/m.pt", "no folder"), (".", "is a folder")])
+def test_a_model_that_has_nowhere_to_go_gets_a_sentence(tmp_path, where, words):
+    with pytest.raises(ValueError, match=words):
+        saved(tmp_path / where)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_network_that_is_not_from_here_is_not_saved(tmp_path):
+    network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.LazyLinear(3))
+    with pytest.raises(ValueError, match="Only networks from"):
+        Learner(network, coloured()).save(tmp_path / "model.pt")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_model_of_other_classes_is_not_trained_on(tmp_path):
+    saved(tmp_path / "model.pt")
+    with pytest.raises(DataError, match="class 0, class 1, class 2; the pictures have class 0, "):
+        Learner.load(tmp_path / "model.pt", coloured(classes=2))
+
+
+WELL_SIGNED = {
+    "no description": {},
+    "a list": [1],
+    "unknown maker": {"version": 1, "model": {"made_by": "os.system"}},
+    "unknown network": {"version": 1, "model": {"made_by": "pretrained", "arch": "x"}},
+    "other shapes": {"version": 1, "model": {"made_by": "small_cnn", "n_classes": 7}},
+    "other options": {"version": 1, "model": {"made_by": "small_cnn", "n_classes": 3, "depth": 9}},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", WELL_SIGNED)
+def test_a_file_whose_description_makes_no_network_is_refused(tmp_path, kind):
+    storage.write_tensors(tmp_path / "m.pt", {"x": torch.zeros(2)}, WELL_SIGNED[kind])
+    with pytest.raises(ModelFileError, match=r"train again|lessonkit reads format") as refused:
+        Learner.load(tmp_path / "m.pt")
+    assert "\n" not in str(refused.value)
