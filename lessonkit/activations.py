@@ -44,7 +44,7 @@ def cached(
     name = f"activations-{storage.fingerprint(key, bfloat16, *weights)}"
 
     def build(folder: Path) -> None:
-        with progress.bar("activations", sum(map(len, images.values()))) as bar:
+        with progress.bar("activations", sum(map(len, images.values())), cached=True) as bar:
             for part, pictures in images.items():
                 _write(folder / f"{part}.npy", body, pictures, bfloat16, batch_size, bar)
 

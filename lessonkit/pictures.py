@@ -106,7 +106,7 @@ def _decode(folder: Path, paths: Sequence[Path], size: int) -> None:
     shape = (len(paths), size, size, 3)
     storage.check_room(folder, math.prod(shape))
     pixels = np.lib.format.open_memmap(folder / "images.npy", "w+", np.uint8, shape)
-    with progress.bar("reading pictures", len(paths)) as bar:
+    with progress.bar("reading pictures", len(paths), cached=True) as bar:
         rejected = decode.decode_all(paths, size, pixels, bar.step)
     # Close the gaps, so that each set is one slice of the file and never has to be copied.
     good = [row for row in range(len(paths)) if row not in rejected] if rejected else []

@@ -2,7 +2,8 @@
 
 Three ways to show it: a widget in a notebook, tqdm in a terminal, and, where nobody watches (a
 pipe, a log of automatic tests), the table alone. What a notebook stores is only the title, which
-is the same on every machine; seconds appear nowhere but inside the widget.
+is the same on every machine; seconds appear nowhere but inside the widget. Of work that a cache
+may save, it stores nothing: whether that was done must not change what the notebook says.
 """
 
 import html
@@ -21,14 +22,16 @@ _outer: ContextVar["_NotebookBar | None"] = ContextVar("outer", default=None)
 
 
 @contextmanager
-def bar(title: str, total: int) -> Iterator["Bar"]:
+def bar(title: str, total: int, cached: bool = False) -> Iterator["Bar"]:
     """Show how far something of `total` steps is, while the `with` block runs.
+
+    `cached` work is done the first time only: its title isn't stored in a notebook.
 
     The block gets an object with `step(n=1, **figures)`, such as step(loss=0.5, lr=1e-2), and
     `row(dict)`, which adds a line to the table below. Ended by an error or Ctrl-C, it says so.
     In a notebook a bar inside another one's block is shown within that one.
     """
-    shown = _new_bar(title, total)
+    shown = _new_bar(title, total, cached)
     token = _outer.set(shown) if isinstance(shown, _NotebookBar) else None
     try:
         yield shown
@@ -52,13 +55,13 @@ def quiet() -> Iterator[None]:
         _quiet.reset(token)
 
 
-def _new_bar(title: str, total: int) -> "Bar":
+def _new_bar(title: str, total: int, cached: bool) -> "Bar":
     if _quiet.get():
         return Bar(title, total)
     if not _in_notebook():
         return _TerminalBar(title, total)
     outer = _outer.get()
-    return _InnerBar(title, total, outer) if outer else _NotebookBar(title, total)
+    return _InnerBar(title, total, outer) if outer else _NotebookBar(title, total, cached)
 
 
 def _in_notebook() -> bool:
@@ -118,9 +121,9 @@ class _TerminalBar(Bar):
 
 
 class _NotebookBar(Bar):
-    """A widget with a bar, seconds and the table; as text it is its title."""
+    """A widget with a bar, seconds and the table; as text it is its title, or nothing if cached."""
 
-    def __init__(self, title: str, total: int):
+    def __init__(self, title: str, total: int, cached: bool = False):
         import ipywidgets
         from IPython.display import display
 
@@ -129,7 +132,9 @@ class _NotebookBar(Bar):
         self.rows: list[dict] = []
         self.started = self.shown_at = time.monotonic()
         self.widget = ipywidgets.HTML(self._page("running"))
-        display(self.widget._repr_mimebundle_() | {"text/plain": title}, raw=True)
+        shown = dict(self.widget._repr_mimebundle_())
+        del shown["text/plain"]
+        display(shown if cached else shown | {"text/plain": title}, raw=True)
 
     def step(self, n: int = 1, **figures: float) -> None:
         super().step(n, **figures)

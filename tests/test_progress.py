@@ -102,6 +102,13 @@ def test_a_notebook_shows_one_widget_that_reads_as_its_title(in_notebook, capsys
     assert page.count("<tr>") == 3 and "0.812" in page and "train loss" in page
 
 
+def test_work_that_a_cache_may_save_leaves_no_text(in_notebook):
+    with progress.bar("reading pictures", 5, cached=True) as bar:
+        bar.step(5)
+    assert "reading pictures" in bar.widget.value
+    assert list(in_notebook[0]) == ["application/vnd.jupyter.widget-view+json"]
+
+
 def test_a_bar_that_needs_fewer_steps_than_said_ends_full(in_notebook):
     with progress.bar("lr_find: up to 100 batches", 100) as bar:
         bar.step(63)
@@ -151,6 +158,14 @@ quiz.check("99.1", 7)
 quiz.roughly(0.9 + time.time() % 0.01, 0.9, within=0.01, what="accuracy")
 """,
     "quiz.multiple_choice('99')",
+    """
+from pathlib import Path
+if not Path("cached").exists():
+    with progress.bar("reading pictures", 2, cached=True) as bar:
+        bar.step(2)
+    Path("cached").touch()
+print("2 pictures")
+""",
 ]
 
 
@@ -179,10 +194,12 @@ def test_what_a_notebook_stores_is_the_same_each_time_and_compared(tmp_path):
         for output in cell["outputs"]
     ]
     assert texts == ["fit: 2 epochs", "fit: 1 epoch", "", "✓ 99.1: 1 + 2 + 4.\naccuracy ≈0.9\n",
-                     "quiz 99: 1 question"]  # fmt: skip
-    for _ in range(2):
+                     "quiz 99: 1 question", "2 pictures\n"]  # fmt: skip
+    for cache in ("full", "empty"):
+        if cache == "empty":
+            (tmp_path / "cached").unlink()
         run = nbval(path)
-        assert run.returncode == 0 and "4 passed" in run.stdout, run.stdout
+        assert run.returncode == 0 and "5 passed" in run.stdout, run.stdout
     for told, changed in [("fit: 2 epochs", "fit: 3 epochs"), ("1 question", "2 questions")]:
         tampered = stored.replace(f'{told}"\n', f'{changed}"\n')
         assert tampered != stored

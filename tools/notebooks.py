@@ -6,8 +6,9 @@
 
 A notebook's kernel is this Python, in the notebook's folder, with the environment that
 `make test` gives it. What differs from run to run without meaning anything (times, random ids,
-the Python version, how a stream was cut in pieces) is left out or put in one form, so two
-executions write the same bytes; pictures that show measured seconds are the exception.
+the Python version, how a stream was cut in pieces, progress bars of work that a cache may save) is
+left out or put in one form, so two executions write the same bytes; pictures that show measured
+seconds are the exception.
 
 A picture's alt text stands in the metadata of the cell that draws it: {"alt": "..."}, or a list
 for several pictures. It is copied to the output, where static viewers look for it.
@@ -96,7 +97,8 @@ def normalise(notebook: NotebookNode) -> NotebookNode:
             {key: value for key, value in cell.metadata.items() if key in KEPT_CELL_METADATA}
         )
         if cell.cell_type == "code":
-            cell.outputs = _merge_streams(cell.outputs)
+            shown = [output for output in cell.outputs if set(output.get("data", {})) != {WIDGET}]
+            cell.outputs = _merge_streams(shown)
             for output in cell.outputs:
                 if output.output_type == "error":
                     output.traceback = [f"{output.ename}: {output.evalue}"]  # no paths, no colours
