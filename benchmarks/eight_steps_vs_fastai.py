@@ -107,7 +107,7 @@ def one_run(kind: str, folder: Path, size: int, seed: int) -> list[tuple[float, 
     """Do one of `KINDS` in a new process with an empty cache."""
     with tempfile.TemporaryDirectory() as cache:
         done = subprocess.run(
-            [sys.executable, __file__, str(folder), f"--size={size}", f"--run={kind}", str(seed)],
+            [sys.executable, __file__, str(folder), f"--size={size}", "--run", kind, str(seed)],
             capture_output=True,
             text=True,
             env={**os.environ, "LESSONKIT_CACHE": cache, "PYTHONPATH": str(ROOT)},

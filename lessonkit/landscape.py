@@ -1,16 +1,115 @@
-"""Looking at the minimum that training found: how sharply does the loss curve around it?"""
+"""Looking at the minimum that training found: slices through the loss around it, and its curvature.
 
-from collections.abc import Callable
+A network's loss is a landscape over all its weights, far too many directions to draw. A slice shows
+the loss along one or two of them. In every function `loss(outputs, targets)` is a mean over
+pictures, and the model stays as it is, bit for bit. It keeps its mode, too: call `eval()` first, so
+that BatchNorm uses its stored statistics.
+"""
 
+from collections.abc import Callable, Sequence
+
+import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 
-__all__ = ["largest_curvature"]
+__all__ = ["interpolate", "largest_curvature", "random_direction", "slice_1d", "slice_2d"]
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+
+
+def random_direction(model: nn.Module, seed: int = 0) -> dict[str, Tensor]:
+    """A random direction in weight space, by parameter name: each filter as long as the model's.
+
+    Multiply one layer by ten, divide the next by ten, and a ReLU network computes the same; but a
+    step of a fixed length now changes it less, so it looks flatter than it did. *Filter
+    normalisation* (Li et al. 2018, arXiv 1712.09913) undoes that: each filter (row of a weight) of
+    the direction gets the length of the model's own, and biases and norms don't move. The same
+    seed draws the same direction for all networks of the same shapes.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    direction = {}
+    for name, weight in model.named_parameters():
+        drawn = torch.randn(weight.shape, generator=generator).to(weight)
+        direction[name] = _as_long_as(drawn, weight.detach()) if weight.ndim > 1 else drawn.mul_(0)
+    return direction
+
+
+def _as_long_as(drawn: Tensor, weight: Tensor) -> Tensor:
+    """`drawn`, each of its filters (all but the first axis) stretched to the length in `weight`."""
+    axes = tuple(range(1, weight.ndim))
+    lengths = torch.linalg.vector_norm(weight, dim=axes, keepdim=True)
+    return drawn * (lengths / torch.linalg.vector_norm(drawn, dim=axes, keepdim=True))
+
+
+@torch.no_grad()
+def slice_1d(
+    model: nn.Module,
+    loss: Loss,
+    inputs: Tensor,
+    targets: Tensor,
+    direction: dict[str, Tensor],
+    distances: Sequence[float],
+) -> np.ndarray:
+    """The loss at the model's weights plus each of `distances` times `direction`: float64 [n]."""
+    nowhere = {name: torch.zeros_like(part) for name, part in direction.items()}
+    return slice_2d(model, loss, inputs, targets, direction, nowhere, distances, [0.0])[0]
+
+
+@torch.no_grad()
+def slice_2d(
+    model: nn.Module,
+    loss: Loss,
+    inputs: Tensor,
+    targets: Tensor,
+    across: dict[str, Tensor],
+    up: dict[str, Tensor],
+    distances: Sequence[float],
+    distances_up: Sequence[float] | None = None,
+) -> np.ndarray:
+    """The loss over a plane through the model's weights, as float64 [n up, n across].
+
+    The directions are those of `random_direction`, or any others; `distances` go for both, unless
+    `distances_up` differ. Distance 1 along a random direction is as far as the weights are long.
+    """
+    weights = {name: weight.detach() for name, weight in model.named_parameters()}
+    distances_up = distances if distances_up is None else distances_up
+    losses = np.empty((len(distances_up), len(distances)))
+    for row, b in enumerate(distances_up):
+        for column, a in enumerate(distances):
+            moved = {name: w + a * across[name] + b * up[name] for name, w in weights.items()}
+            losses[row, column] = loss(functional_call(model, moved, (inputs,)), targets).item()
+    return losses
+
+
+@torch.no_grad()
+def interpolate(
+    model: nn.Module,
+    loss: Loss,
+    inputs: Tensor,
+    targets: Tensor,
+    start: dict[str, Tensor],
+    end: dict[str, Tensor],
+    shares: Sequence[float],
+) -> np.ndarray:
+    """The loss on the straight way between two trained networks' `state_dict`s: float64 [n].
+
+    Share 0 is `start`, share 1 is `end`; values outside look beyond them (Goodfellow et al. 2014,
+    arXiv 1412.6544). BatchNorm's statistics are mixed like weights.
+    """
+    losses = []
+    for share in shares:
+        mixed = {
+            name: torch.lerp(value, end[name], share) if value.is_floating_point() else value
+            for name, value in start.items()
+        }
+        losses.append(loss(functional_call(model, mixed, (inputs,)), targets).item())
+    return np.array(losses)
 
 
 def largest_curvature(
     model: nn.Module,
-    loss: Callable[[Tensor, Tensor], Tensor],
+    loss: Loss,
     inputs: Tensor,
     targets: Tensor,
     steps: int = 50,
@@ -24,7 +123,7 @@ def largest_curvature(
     gradient · direction (Pearlmutter 1994), so the matrix is never written down. It stops when λ
     changes by less than `tolerance` of itself, or after `steps` products. Gradient descent on
     these `inputs` and `targets` is stable around a minimum up to an LR of 2/λ (Cohen et al. 2021,
-    arXiv 2103.00065). The model keeps its mode: call `eval()` first for fixed BatchNorm.
+    arXiv 2103.00065).
     """
     parameters = [p for p in model.parameters() if p.requires_grad]
     value = loss(model(inputs), targets)

@@ -1,0 +1,103 @@
+"""A picture with controls: it is drawn anew whenever one of them moves."""
+
+import base64
+import html
+import io
+from collections.abc import Callable
+from typing import Any
+
+import ipywidgets as widgets
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+__all__ = ["LiveFigure", "slider"]
+
+
+class LiveFigure(widgets.VBox):
+    """Controls above a picture that follows them, with a button that resets them.
+
+    `draw(axes, **values)` draws into empty axes (an array of them if `columns` is above 1) and
+    returns a sentence that says what is to be seen: caption, and alternative text for those who
+    can't see it. `controls` names the widgets that give the values. Viewers without a kernel show
+    the picture as it was; as text it is `name` and the values.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        controls: dict[str, widgets.Widget],
+        draw: Callable[..., str],
+        columns: int = 1,
+        size: tuple[float, float] = (9, 3.6),  # inches, of 100 pixels
+    ):
+        self.name, self.controls, self.draw = name, controls, draw
+        self.figure = Figure(figsize=size, dpi=100, layout="constrained")
+        self.canvas = FigureCanvasAgg(self.figure)
+        self.axes = self.figure.subplots(1, columns)
+        self.image = widgets.Image(format="png", layout=widgets.Layout(max_width="100%"))
+        self.caption = widgets.HTML()
+        self.alt = ""
+        self._first_values = self.values
+        button = widgets.Button(description="Reset", tooltip="Put all controls back")
+        button.on_click(self.reset)
+        panel = widgets.Box([*controls.values(), button], layout=widgets.Layout(flex_flow="wrap"))
+        super().__init__([panel, self.image, self.caption])
+        self._redraw()
+        # Laying out takes longer than drawing, and a picture that jumps is hard to compare.
+        self.figure.set_layout_engine("none")
+        for control in controls.values():
+            control.observe(self._follow, names="value")
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """What the controls stand at."""
+        return {name: control.value for name, control in self.controls.items()}
+
+    def reset(self, button: widgets.Button | None = None) -> None:
+        """Put all controls back to where they were at first."""
+        for name, value in self._first_values.items():
+            self.controls[name].value = value
+
+    def _follow(self, change: dict) -> None:
+        self.caption.value = "<p>Drawing …</p>"
+        try:
+            self._redraw()
+        except Exception as error:
+            # Jupyter hides errors of a widget in its log, so they are told here as well.
+            self._say(f"This could not be drawn: {error}")
+            raise
+
+    def _redraw(self) -> None:
+        for ax in np.ravel(self.axes):
+            ax.clear()
+        self._say(self.draw(self.axes, **self.values))
+        png = io.BytesIO()
+        self.canvas.print_png(png)
+        self.image.value = png.getvalue()
+
+    def _say(self, sentence: str) -> None:
+        self.alt = sentence
+        self.caption.value = f'<p role="status">{html.escape(sentence, quote=False)}</p>'
+
+    def __repr__(self) -> str:
+        values = (f"{name}={_text(value)}" for name, value in self.values.items())
+        return f"{self.name}: {' '.join(values)}"
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict, dict]:
+        png = base64.b64encode(self.image.value).decode()
+        data = super()._repr_mimebundle_(**kwargs) | {"text/plain": repr(self), "image/png": png}
+        return data, {"image/png": {"alt": self.alt}}
+
+
+def _text(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def slider(
+    kind: type, label: str, value: float, low: float, high: float, step: float, **more: Any
+) -> widgets.Widget:
+    """A slider of `kind`, such as ipywidgets.FloatSlider, from `low` to `high`, with its label."""
+    style, layout = {"description_width": "initial"}, widgets.Layout(width="340px")
+    limits = {"min": low, "max": high, "step": step, "style": style, "layout": layout}
+    return kind(value=value, description=label, **limits, **more)
