@@ -307,9 +307,10 @@ def test_check_writes_nothing_and_says_what_would_change(small, monkeypatch):
 
 
 @pytest.mark.slow
-def test_an_altered_copy_of_a_real_notebook_fails(tmp_path):
-    # 00 up to its first text is enough: what comes after is compared in the same way.
-    [path] = [path for path in COURSE if path.name.startswith("00")]
+@pytest.mark.parametrize("number", ["00", "04"])
+def test_an_altered_copy_of_a_real_notebook_fails(tmp_path, number):
+    # Up to its first text is enough: what comes after is compared in the same way.
+    [path] = [path for path in COURSE if path.name.startswith(number)]
     notebook = nbformat.from_dict(read(path))
     first = next(i for i, cell in enumerate(notebook.cells) if stored_text(cell))
     alter(notebook.cells[first])

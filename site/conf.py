@@ -1,0 +1,42 @@
+"""The course as web pages: `make site` puts them into site/_build/html, from the stored outputs.
+
+Nothing is executed or fetched, neither here nor in the reader's browser. Sphinx reads the whole
+project folder, so that links between notebooks, README and source files hold as they are.
+"""
+
+import sys
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).parent))  # for jupyter_pages.py
+
+project = html_title = "Training image classifiers"
+language = "en"
+
+# What is read: paths from the project's folder.
+include_patterns = [
+    "site/index.md",
+    "README.md",
+    "TEACHERS.md",
+    "data/README.md",
+    "notebooks/[0-9][0-9]_*.ipynb",
+    "notebooks/glossary.ipynb",
+    "notebooks/solutions/*.ipynb",
+]
+root_doc = "site/index"
+
+extensions = ["myst_nb", "jupyter_pages"]
+nb_execution_mode = "off"
+# Without this an explorer would be fetched from elsewhere, only to stand still. So it is its PNG,
+# a quiz its HTML, and a progress bar, which has neither, its title.
+nb_mime_priority_overrides = [("html", "application/vnd.jupyter.widget-view+json", None)]
+nb_ipywidgets_js = {}
+nb_code_prompt_show, nb_code_prompt_hide = "Show the code", "Hide the code"
+myst_heading_anchors = 3
+myst_heading_slug_func = "jupyter_pages.heading_anchor"
+
+html_theme = "furo"
+html_theme_options = {"top_of_page_buttons": []}
+html_extra_path = ["start"]  # index.html, which leads to the root document
+html_static_path = ["static"]
+html_css_files = ["course.css"]
+html_copy_source = html_show_copyright = html_show_sphinx = False

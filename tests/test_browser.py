@@ -1,0 +1,195 @@
+"""The notebooks as a reader meets them: in JupyterLab, in a browser, with the keyboard."""
+
+import ast
+import re
+
+import nbformat
+import pytest
+from IPython.core.inputtransformer2 import TransformerManager
+
+from tests import jupyterlab
+from tests.test_exercises import answers
+from tools import notebooks as tool
+
+COURSE = [path for path in tool.find([]) if re.match(r"\d\d_", path.name)]
+COURSE = [path for path in COURSE if path.parent.name == "notebooks"]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not jupyterlab.CHROMIUM, reason="there is no Chromium on this machine"),
+]
+
+
+# --- The part of a notebook that its explorers need ---------------------------------------------
+
+
+def tree(cell):
+    return ast.parse(TransformerManager().transform_cell(cell.source))
+
+
+def names(cell, context):
+    """Names that a cell reads (ast.Load) or makes (ast.Store), functions and imports included."""
+    found = set()
+    for node in ast.walk(tree(cell)):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, context):
+            found.add(node.id)
+        elif context is ast.Store and isinstance(node, ast.FunctionDef | ast.ClassDef):
+            found.add(node.name)
+        elif context is ast.Store and isinstance(node, ast.alias):
+            found.add((node.asname or node.name).split(".")[0])
+    return found
+
+
+def is_explorer(cell):
+    """Does a cell's last line show something from `explore`?"""
+    last = tree(cell).body[-1] if cell.source.strip() else None
+    return isinstance(last, ast.Expr) and ast.unparse(last).startswith("explore.")
+
+
+def is_exercise(cell):
+    return bool(re.search(r"^quiz\.(check|multiple_choice)\(", cell.source, re.MULTILINE))
+
+
+def needed(cells):
+    """The code cells that explorers and exercises need: themselves, and what they build upon."""
+    wanted, kept = set(), []
+    for cell in reversed(cells):
+        makes = names(cell, ast.Store)
+        # What changes an object that is needed later is needed as well: learn.fit(...) makes none.
+        touches = {
+            node.func.value.id
+            for node in ast.walk(tree(cell))
+            if isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Attribute)
+            and isinstance(node.func.value, ast.Name)
+        }
+        if is_explorer(cell) or is_exercise(cell) or wanted & (makes | (touches - MODULES)):
+            kept.append(cell)
+            wanted |= names(cell, ast.Load)
+    return kept[::-1]
+
+
+MODULES = {"plt", "np", "torch", "F", "quiz", "plot", "explore", "data", "models", "augment"}
+MODULES |= {"schedule", "landscape", "progress", "hardware", "nn", "copy", "itertools", "math"}
+
+
+def explorers(path):
+    cells = nbformat.read(path, as_version=4).cells
+    return [cell for cell in cells if cell.cell_type == "code" and is_explorer(cell)]
+
+
+def shortened(path):
+    """The notebook with all its prose and the code that explorers and exercises need."""
+    notebook = nbformat.read(path, as_version=4)
+    kept = needed([cell for cell in notebook.cells if cell.cell_type == "code"])
+    notebook.cells = [c for c in notebook.cells if c.cell_type != "code" or c in kept]
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+    return notebook
+
+
+def test_what_is_left_out_is_not_needed():
+    sources = [
+        "import numpy as np",
+        "x = np.ones(3)",
+        "unused = 1",
+        "learn = f(x)",
+        "learn.fit(1)",
+        "print(unused)",
+        "explore.schedules(learn)",
+    ]
+    cells = [nbformat.v4.new_code_cell(source) for source in sources]
+    assert [cell.source for cell in needed(cells)] == [sources[i] for i in (0, 1, 3, 4, 6)]
+
+
+# --- In the browser -----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory):
+    folder, scratch = tmp_path_factory.mktemp("notebooks"), tmp_path_factory.mktemp("jupyter")
+    for path in COURSE:
+        tool.write(shortened(path), folder / path.name)
+    with jupyterlab.server(folder, scratch) as to_address:
+        yield to_address
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with jupyterlab.chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def page(browser):
+    page = browser.new_page(viewport={"width": 1300, "height": 950})
+    page.set_default_timeout(30_000)
+    yield page
+    page.close()
+
+
+def pictures(page):
+    """The explorers' images, in order."""
+    return page.locator(".jp-OutputArea-output img.widget-image").all()
+
+
+def sliders(image):
+    """The handles of the sliders that belong to an explorer's image."""
+    box = image.locator("xpath=ancestor::*[contains(@class, 'widget-vbox')][1]")
+    return box.locator(".noUi-handle:visible").all()
+
+
+def press(page, key, image):
+    """Press a key, and wait until the picture has changed."""
+    before = image.get_attribute("src")
+    page.keyboard.press(key)
+    page.wait_for_function(
+        "([image, before]) => image.src !== before",
+        arg=[image.element_handle(), before],
+        timeout=60_000,
+    )
+
+
+def write_answer(page, exercise, text):
+    """Replace the answer in a `quiz.check` cell, run the cell, and return what it says."""
+    cell = page.locator(".jp-CodeCell", has_text=f'quiz.check("{exercise}"').first
+    cell.locator(".cm-content").first.click()
+    page.keyboard.press("Control+a")
+    page.keyboard.insert_text(f'quiz.check("{exercise}", {text})')
+    jupyterlab.run(page, "notebook:run-cell")
+    return cell.locator(".jp-OutputArea-output").first.inner_text()
+
+
+def plain_answers(number):
+    """Of a notebook's exercises one with a value for an answer: (name, right, wrong)."""
+    given = answers(number)
+    for name, right in given.RIGHT.items():
+        wrong = given.WRONG[name][0][0]
+        if isinstance(right, int | float | str) and isinstance(wrong, int | float | str):
+            return name, repr(right), repr(wrong)
+    raise AssertionError(f"notebook {number} has no exercise with a plain answer")
+
+
+@pytest.mark.parametrize("path", COURSE, ids=lambda path: path.name)
+def test_a_notebook_can_be_run_moved_and_answered(path, address, page):
+    broken = []
+    page.on("pageerror", lambda error: broken.append(str(error)))
+    jupyterlab.open_notebook(page, address(path.name))
+    jupyterlab.run(page)
+    assert page.evaluate(jupyterlab.BAD_OUTPUTS) == []
+
+    images = pictures(page)
+    assert len(images) == len(explorers(path))
+    for image in images:
+        handles = sliders(image)
+        assert handles, "an explorer without a slider"
+        handles[0].scroll_into_view_if_needed()
+        handles[0].focus()
+        press(page, "ArrowRight", image)
+        press(page, "ArrowLeft", image)
+
+    exercise, right, wrong = plain_answers(path.name[:2])
+    assert f"✓ {exercise}" in write_answer(page, exercise, right)
+    assert f"✗ {exercise}" in write_answer(page, exercise, wrong)
+    assert page.evaluate(jupyterlab.BAD_OUTPUTS) == []
+    assert not broken
