@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-__all__ = ["LiveFigure", "slider"]
+__all__ = ["LiveFigure", "show", "slider"]
 
 
 class LiveFigure(widgets.VBox):
@@ -19,8 +19,9 @@ class LiveFigure(widgets.VBox):
 
     `draw(axes, **values)` draws into empty axes (an array of them if `columns` is above 1) and
     returns a sentence that says what is to be seen: caption, and alternative text for those who
-    can't see it. `controls` names the widgets that give the values. Viewers without a kernel show
-    the picture as it was; as text it is `name` and the values.
+    can't see it. `controls` names the widgets that give the values. `adapt(controls)`, if given, is
+    called before each drawing: it may `show` or hide controls, and move their limits. Viewers
+    without a kernel show the picture as it was; as text it is `name` and the values on show.
     """
 
     def __init__(
@@ -30,8 +31,10 @@ class LiveFigure(widgets.VBox):
         draw: Callable[..., str],
         columns: int = 1,
         size: tuple[float, float] = (9, 3.6),  # inches, of 100 pixels
+        adapt: Callable[[dict[str, widgets.Widget]], None] | None = None,
     ):
-        self.name, self.controls, self.draw = name, controls, draw
+        self.name, self.controls, self.draw, self.adapt = name, controls, draw, adapt
+        self._adapting = False
         self.figure = Figure(figsize=size, dpi=100, layout="constrained")
         self.canvas = FigureCanvasAgg(self.figure)
         self.axes = self.figure.subplots(1, columns)
@@ -60,6 +63,8 @@ class LiveFigure(widgets.VBox):
             self.controls[name].value = value
 
     def _follow(self, change: dict) -> None:
+        if self._adapting:  # a limit that moved took the value with it: that is drawn anyway
+            return
         self.caption.value = "<p>Drawing …</p>"
         try:
             self._redraw()
@@ -69,6 +74,12 @@ class LiveFigure(widgets.VBox):
             raise
 
     def _redraw(self) -> None:
+        if self.adapt:
+            self._adapting = True
+            try:
+                self.adapt(self.controls)
+            finally:
+                self._adapting = False
         for ax in np.ravel(self.axes):
             ax.clear()
         self._say(self.draw(self.axes, **self.values))
@@ -81,7 +92,8 @@ class LiveFigure(widgets.VBox):
         self.caption.value = f'<p role="status">{html.escape(sentence, quote=False)}</p>'
 
     def __repr__(self) -> str:
-        values = (f"{name}={_text(value)}" for name, value in self.values.items())
+        shown = (name for name, c in self.controls.items() if c.layout.display != "none")
+        values = (f"{name}={_text(self.values[name])}" for name in shown)
         return f"{self.name}: {' '.join(values)}"
 
     def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict, dict]:
@@ -92,6 +104,11 @@ class LiveFigure(widgets.VBox):
 
 def _text(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def show(control: widgets.Widget, visible: bool) -> None:
+    """Show a control or hide it, so that neither eyes nor the Tab key come across it."""
+    control.layout.display = "" if visible else "none"
 
 
 def slider(

@@ -1,0 +1,64 @@
+"""Answers to the exercises of notebook 04, right and wrong."""
+
+import math
+
+from lessonkit import schedule
+
+
+def by_formula(lr, steps, lr_min):
+    return [lr_min + (lr - lr_min) * (1 + math.cos(math.pi * i / steps)) / 2 for i in range(steps)]
+
+
+def shape(angle, half=0.5, shift=1.0):
+    """A function of the form of the answer, with another angle, factor or shift."""
+
+    def made(lr, steps, lr_min):
+        turns = (angle(i, steps) for i in range(steps))
+        return [lr_min + (lr - lr_min) * half * (shift + math.cos(turn)) for turn in turns]
+
+    return made
+
+
+RIGHT = {
+    "04.1": by_formula,
+    "04.2": 0.4 * 0.1**2,
+    "04.3": 0.04 / 5,
+    "04.4": schedule.cosine(0.2, 300)[200],
+    "04.5": "tune both",
+}
+WRONG = {
+    "04.1": [
+        (shape(lambda i, steps: math.pi * i / (steps - 1)), "steps - 1"),
+        (shape(lambda i, steps: math.pi * i / steps, half=1), "half"),
+        (shape(lambda i, steps: math.pi * i / steps, half=1, shift=0), "negative"),
+        (shape(lambda i, steps: math.pi / 2 * i / steps, half=1, shift=0), "quarter"),
+        (shape(lambda i, steps: 2 * math.pi * i / steps), "whole turn"),
+        (lambda lr, steps, lr_min: schedule.linear(lr, steps, lr_min), "straight line"),
+        (lambda lr, steps, lr_min: schedule.cosine(lr, steps), "lr_min"),
+        (lambda lr, steps, lr_min: lr_min + schedule.cosine(lr, steps), "above lr"),
+        (lambda lr, steps, lr_min: lr, "shape"),
+        (lambda lr, steps, lr_min: [lr] * steps, "begin with lr"),
+    ],
+    "04.2": [(0.04, "again after 60"), (0.0004, "after 90"), (0.00126491106, "flat"), (0.4, "30")],
+    "04.3": [
+        (0.0016, "25 times"),
+        (0.0179, "square"),
+        (0.2, "raises"),
+        (0.002, "not the LR"),
+        (0.03, "halved"),
+    ],
+    "04.4": [
+        (0.0667, "straight line"),
+        (0.15, "step 100"),
+        (0.1, "step 150"),
+        (-0.1, "halve"),
+        (0.19993, "radians"),
+        (0.3, "formula"),
+    ],
+    "04.5": [
+        ("constant is better", "trap"),
+        ("the LR is too low for the cosine", "one LR"),
+        ("more epochs", "unfair"),
+        ("neither", "one of these"),
+    ],
+}
