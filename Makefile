@@ -12,7 +12,7 @@ PYTEST = $(VENV_PYTHON) -m pytest
 # A process for each core, four at most: each notebook has its own kernel of up to 1.5 GB.
 PARALLEL = -n logical --maxprocesses=4
 
-.PHONY: help lab test quick notebooks bench clean
+.PHONY: help lab test quick notebooks bench site clean
 
 help:
 	@echo "make lab        set up (once) and open the course; ARGS=--no-browser on a server"
@@ -20,6 +20,7 @@ help:
 	@echo "make quick      unit tests and notebooks 00, 01 and 04: for the impatient"
 	@echo "make notebooks  execute the notebooks anew and store their outputs; NB=02 for one"
 	@echo "make bench      the measurements in benchmarks/, among them the one against fastai"
+	@echo "make site       the course as web pages, to read without Python: site/_build/html"
 	@echo "make clean      remove the virtual environment and all caches"
 	@echo "PYTHON=python3.12 with any of them chooses the Python to set up with (after make clean)."
 
@@ -44,8 +45,12 @@ bench: .venv/.ready-bench
 	  echo "== $$script"; $(VENV_PYTHON) "$$script" || exit 1; \
 	done
 
+site: .venv/.ready-site
+	@$(VENV_PYTHON) -m sphinx -q -c site -d site/_build/doctrees . site/_build/html
+	@echo "Open site/_build/html/index.html in a browser, or put the folder on a web server."
+
 clean:
-	rm -rf .venv .cache .pytest_cache .ruff_cache .hypothesis lessonkit.egg-info build
+	rm -rf .venv .cache .pytest_cache .ruff_cache .hypothesis lessonkit.egg-info build site/_build
 	find . -name __pycache__ -prune -exec rm -rf {} +
 	find . -name .ipynb_checkpoints -prune -exec rm -rf {} +
 
@@ -79,4 +84,9 @@ clean:
 .venv/.ready-bench: .venv/.ready
 	@echo "Adding fastai to .venv, for the comparison only (about 1 minute, 0.4 GB)."
 	@$(VENV_PYTHON) -m pip install --disable-pip-version-check -e ".[bench]" -c constraints.txt
+	@touch $@
+
+.venv/.ready-site: .venv/.ready
+	@echo "Adding Sphinx to .venv, for the pages only (less than a minute, 70 MB)."
+	@$(VENV_PYTHON) -m pip install --disable-pip-version-check -e ".[site]" -c constraints.txt
 	@touch $@

@@ -22,6 +22,7 @@ include_patterns = [
     "notebooks/glossary.ipynb",
     "notebooks/solutions/*.ipynb",
 ]
+exclude_patterns = [".*", "**/.ipynb_checkpoints", "site/_build"]  # .venv alone has 60,000 files
 root_doc = "site/index"
 
 extensions = ["myst_nb", "jupyter_pages"]
@@ -30,13 +31,14 @@ nb_execution_mode = "off"
 # a quiz its HTML, and a progress bar, which has neither, its title.
 nb_mime_priority_overrides = [("html", "application/vnd.jupyter.widget-view+json", None)]
 nb_ipywidgets_js = {}
-nb_code_prompt_show, nb_code_prompt_hide = "Show the code", "Hide the code"
 myst_heading_anchors = 3
 myst_heading_slug_func = "jupyter_pages.heading_anchor"
 
 html_theme = "furo"
 html_theme_options = {"top_of_page_buttons": []}
+pygments_dark_style = "a11y-high-contrast-dark"  # Furo's own has comments too dark to be read
 html_extra_path = ["start"]  # index.html, which leads to the root document
 html_static_path = ["static"]
 html_css_files = ["course.css"]
+html_use_index = False  # search serves better
 html_copy_source = html_show_copyright = html_show_sphinx = False

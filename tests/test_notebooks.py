@@ -17,7 +17,8 @@ from tools import notebooks as tool
 
 ROOT = Path(__file__).resolve().parent.parent
 ALL = tool.find([])
-COURSE = [path for path in ALL if path.parent.name == "notebooks"]
+BESIDE = {"glossary.ipynb"}  # no lesson: it has no number, no exercises and no solutions
+COURSE = [path for path in ALL if path.parent.name == "notebooks" and path.name not in BESIDE]
 HEADINGS = [
     "## What you will be able to do",
     "## Exercises",

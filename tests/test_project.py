@@ -80,7 +80,7 @@ def pinned(requirement):
 
 
 def test_every_dependency_has_a_lower_and_an_upper_bound():
-    for requirement in requirements("test", "dev", "bench").values():
+    for requirement in requirements("test", "dev", "bench", "site").values():
         operators = {specifier.operator for specifier in requirement.specifier}
         assert operators in ({">=", "<"}, {"=="}), str(requirement)
 
@@ -101,7 +101,7 @@ def test_conda_environment_has_the_same_packages_and_bounds():
 
 def test_constraints_pin_every_direct_dependency_within_its_bounds():
     pins = constraints()
-    for name, requirement in requirements("test", "dev", "bench").items():
+    for name, requirement in requirements("test", "dev", "bench", "site").items():
         assert name in pins, f"constraints.txt lacks {name}"
         assert requirement.specifier.contains(pinned(pins[name])), f"{pins[name]}, {requirement}"
 
