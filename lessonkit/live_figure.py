@@ -2,14 +2,14 @@
 
 import base64
 import html
-import io
 from collections.abc import Callable
 from typing import Any
 
 import ipywidgets as widgets
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+
+from lessonkit.quick_canvas import QuickCanvas, empty
 
 __all__ = ["LiveFigure", "show", "slider"]
 
@@ -36,7 +36,7 @@ class LiveFigure(widgets.VBox):
         self.name, self.controls, self.draw, self.adapt = name, controls, draw, adapt
         self._adapting = False
         self.figure = Figure(figsize=size, dpi=100, layout="constrained")
-        self.canvas = FigureCanvasAgg(self.figure)
+        self.canvas = QuickCanvas(self.figure)
         self.axes = self.figure.subplots(1, columns)
         self.image = widgets.Image(format="png", layout=widgets.Layout(max_width="100%"))
         self.caption = widgets.HTML()
@@ -47,8 +47,6 @@ class LiveFigure(widgets.VBox):
         panel = widgets.Box([*controls.values(), button], layout=widgets.Layout(flex_flow="wrap"))
         super().__init__([panel, self.image, self.caption])
         self._redraw()
-        # Laying out takes longer than drawing, and a picture that jumps is hard to compare.
-        self.figure.set_layout_engine("none")
         for control in controls.values():
             control.observe(self._follow, names="value")
 
@@ -81,11 +79,9 @@ class LiveFigure(widgets.VBox):
             finally:
                 self._adapting = False
         for ax in np.ravel(self.axes):
-            ax.clear()
+            empty(ax)
         self._say(self.draw(self.axes, **self.values))
-        png = io.BytesIO()
-        self.canvas.print_png(png)
-        self.image.value = png.getvalue()
+        self.image.value = self.canvas.png()
 
     def _say(self, sentence: str) -> None:
         self.alt = sentence

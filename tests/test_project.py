@@ -26,8 +26,8 @@ COURSE_LINES = 1000
 
 # A module imports only from lines above its own (`exercises` stands for all files in there).
 LAYERS = [
-    "affine decode embedded folder hardware history optimizers plot progress restore schedule "
-    "storage",
+    "affine decode embedded folder hardware history optimizers plot progress quick_canvas restore "
+    "schedule storage",
     "activations augment backbone lr_rules quiz",
     "pictures",
     "data models lr_finder",
