@@ -15,7 +15,7 @@ from lessonkit.pictures import ImageData
 
 __all__ = ["augmentations", "transformed"]
 
-TITLES = ["the picture", "mirror", "quarter turn", "half turn", "rotate", "zoom", "shift", "light"]
+NAMES = ["the picture", "mirror", "quarter turn", "half turn", "rotate", "zoom", "shift", "light"]
 GAP = 0.12  # between two pictures, as a share of a picture's side
 
 
@@ -29,11 +29,12 @@ def augmentations(
     probabilities [N, classes]), also what that network takes it for.
     """
     kind = widgets.FloatSlider
+    first = images.augment.name if images.augment.name in PRESETS else "none"
     controls = {
-        "picture": slider(widgets.IntSlider, "picture", picture, 0, len(images.valid.labels) - 1, 1),
-        "preset": widgets.Dropdown(
-            options=list(PRESETS), value=images.augment.name, description="preset"
+        "picture": slider(
+            widgets.IntSlider, "picture", picture, 0, len(images.valid.labels) - 1, 1
         ),
+        "preset": widgets.Dropdown(options=list(PRESETS), value=first, description="preset"),
         "degrees": slider(kind, "rotate, degrees", 10.0, -180.0, 180.0, 5.0),
         "zoom": slider(kind, "zoom", 1.1, 1.0, 3.0, 0.05),
         "shift": slider(kind, "shift, share of the side", 0.05, -0.5, 0.5, 0.05),
@@ -44,23 +45,30 @@ def augmentations(
         changed = transformed(images.valid.images[picture], **strength)
         allowed = _allowed(PRESETS[preset](), **strength)
         truth = images.classes[images.valid.labels[picture]]
-        lines = [[f"{preset}: {'yes' if does else 'no'}" for does in allowed]]
-        verdict = f"Under {preset}, {_listed(allowed)} may happen."
+        below = [f"{preset}: {'yes' if does else 'no'}" for does in allowed]
+        verdict = f"{preset} allows {_listed(allowed)}."
         if predict is not None:
-            best = predict(changed).max(1)
-            names = [images.classes[i] for i in best.indices]
-            lines.append(
-                [f"{n}, {p:.0%}" for n, p in zip(names, best.values.tolist(), strict=True)]
-            )
-            kept = sum(name == truth for name in names)
-            verdict += f" The network says {truth} for {kept} of the 8."
-        _draw_row(ax, changed, truth, lines)
-        return f"Picture {picture}, {truth}, under seven changes. {verdict}"
+            guesses = _guesses(predict(changed), images.classes)
+            below = [
+                f"{line}\n{'✓' if name == truth else '✗'} {name}, {sure:.0%}"
+                for line, (name, sure) in zip(below, guesses, strict=True)
+            ]
+            kept = sum(name == truth for name, _ in guesses)
+            verdict += f" The network says {truth} to {kept} of the 8."
+        _draw_row(ax, changed, _titles(**strength), below)
+        ax.set_title(f"the truth: {truth}", fontsize="medium", y=1.0)  # a given y costs no search
+        return f"Picture {picture}, {truth}, and seven changes of it. {verdict}"
 
-    return LiveFigure("augmentations", controls, draw, size=(10, 2.3))
+    return LiveFigure("augmentations", controls, draw, size=(10, 2.1))
 
 
-def transformed(image: Tensor, degrees: float, zoom: float, shift: float, light: float) -> Tensor:
+def transformed(
+    image: Tensor,
+    degrees: float = 10.0,
+    zoom: float = 1.1,
+    shift: float = 0.05,
+    light: float = 0.05,
+) -> Tensor:
     """A uint8 picture [3, S, S] and seven changed ones, as uint8 [8, 3, S, S].
 
     Itself, mirrored, turned by 90° and 180°, rotated, enlarged, moved right and down by `shift` of
@@ -99,11 +107,22 @@ def _allowed(
 
 
 def _listed(allowed: Sequence[bool]) -> str:
-    names = [name for name, does in zip(TITLES[1:], allowed[1:], strict=True) if does]
+    names = [name for name, does in zip(NAMES[1:], allowed[1:], strict=True) if does]
     return ", ".join(names) or "none of them"
 
 
-def _draw_row(ax: Axes, changed: Tensor, truth: str, lines: list[list[str]]) -> None:
+def _titles(degrees: float, zoom: float, shift: float, light: float) -> list[str]:
+    strengths = [f" {degrees:g}°", f" × {zoom:.3g}", f" {shift:.0%}", f" {light:+.0%}"]
+    return [name + strength for name, strength in zip(NAMES, [""] * 4 + strengths, strict=True)]
+
+
+def _guesses(probabilities: Tensor, classes: Sequence[str]) -> list[tuple[str, float]]:
+    """The likeliest class of each picture and its probability."""
+    sure, best = probabilities.max(1)
+    return [(classes[i], p) for i, p in zip(best.tolist(), sure.tolist(), strict=True)]
+
+
+def _draw_row(ax: Axes, changed: Tensor, above: list[str], below: list[str]) -> None:
     """Pictures uint8 [N, 3, S, S] side by side in one image: N axes would take N times as long."""
     n, _, side, _ = changed.shape
     gap = max(1, round(GAP * side))
@@ -112,10 +131,9 @@ def _draw_row(ax: Axes, changed: Tensor, truth: str, lines: list[list[str]]) -> 
         left = i * (side + gap)
         row[:, left : left + side] = picture.permute(1, 2, 0).numpy()
         middle = left + side / 2
-        ax.text(middle, -0.06 * side, TITLES[i], ha="center", fontsize=9)
-        for j, line in enumerate(lines):
-            ax.text(middle, side * (1.06 + 0.17 * j), line[i], ha="center", va="top", fontsize=9)
-    ax.imshow(row)
-    ax.set_ylim(side * 1.42, -0.2 * side)
-    ax.set_title(f"the truth: {truth}", fontsize="medium")
+        ax.text(middle, -0.06 * side, above[i], ha="center", fontsize=9)
+        ax.text(middle, 1.06 * side, below[i], ha="center", va="top", fontsize=9)
+    ax.imshow(row, interpolation="nearest")
+    lines = 1 + below[0].count("\n")
+    ax.set_ylim((1.1 + 0.15 * lines) * side, -0.2 * side)
     ax.set_axis_off()

@@ -1,0 +1,63 @@
+"""Answers to the exercises of notebook 03, right and wrong."""
+
+import math
+
+import numpy as np
+
+
+def worth(sizes, right, reached):
+    """Between two neighbours, without NumPy."""
+    for i in range(len(sizes) - 1):
+        if right[i] <= reached <= right[i + 1]:
+            share = (reached - right[i]) / (right[i + 1] - right[i])
+            return sizes[i] * (sizes[i + 1] / sizes[i]) ** share
+    raise ValueError(reached)
+
+
+RIGHT = {
+    "03.1": "symbols",
+    "03.2": worth,
+    "03.3": lambda width, height: abs(width - height) / max(width, height),
+    "03.4": "two exams",
+    "03.5": lambda views: [int(np.argmax(sum(v[i] for v in views))) for i in range(len(views[0]))],
+}
+WRONG = {
+    "03.1": [
+        ("side_on", "mirrors"),
+        ("top_down", "W"),
+        ("none", "askew"),
+        ("letters", "one of these"),
+    ],
+    "03.2": [
+        (lambda sizes, right, reached: np.interp(reached, right, sizes), "linear axis"),
+        (lambda sizes, right, reached: np.interp(reached, right, np.log(sizes)), "exp"),
+        (
+            lambda sizes, right, reached: min(
+                zip(sizes, right, strict=True), key=lambda pair: abs(pair[1] - reached)
+            )[0],
+            "nearest",
+        ),
+        (lambda sizes, right, reached: math.exp(reached), "look"),
+    ],
+    "03.3": [
+        (lambda width, height: min(width, height) / max(width, height), "left"),
+        (lambda width, height: 1 - height / width, "upright"),
+        (lambda width, height: abs(width - height), "pixels"),
+        (lambda width, height: 0.5, "shorter side"),
+    ],
+    "03.4": [
+        ("overfitting", "other way round"),
+        ("mixed up", "which pictures"),
+        ("underfitting", "one of these"),
+    ],
+    "03.5": [
+        (
+            lambda views: [np.bincount(votes).argmax() for votes in views.argmax(2).T],
+            "vote",
+        ),
+        (lambda views: views[0].argmax(1), "without TTA"),
+        (lambda views: views.max(0).argmax(1), "surest"),
+        (lambda views: views.mean(0), "mean probabilities"),
+        (lambda views: views.mean(1).argmax(1), "shape"),
+    ],
+}
