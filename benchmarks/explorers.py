@@ -22,6 +22,7 @@ LIMITS = {"lines": 30.0, "pictures": 60.0}  # ms
 def explorers() -> dict[str, tuple[str, object]]:
     """Name -> (what it shows, the explorer)."""
     import numpy as np
+    import torch
 
     from lessonkit import data, explore
     from lessonkit.lr_rules import LRFinderResult
@@ -29,9 +30,17 @@ def explorers() -> dict[str, tuple[str, object]]:
     lrs = np.geomspace(1e-5, 2, 90)
     found = LRFinderResult(lrs, 2.3 - 1.5 / (1 + (0.01 / lrs) ** 2) + np.exp(lrs * 3) - 1)
     losses = np.geomspace(2.3, 0.3, 300)
+    grid = np.linspace(-1, 1, 21)
+    plane = 0.3 + np.add.outer(grid**2, 4 * grid**2)
+    even = torch.full((1, 8), 1 / 8)
     return {
         "descent": ("lines", explore.descent()),
         "pick_lr, without its training": ("lines", explore.pick_lr(found, lambda lr: losses)),
+        "schedules": ("lines", explore.schedules()),
+        "restarts": ("lines", explore.restarts()),
+        "landscape": ("pictures", explore.landscape({"one": plane, "two": 2 * plane}, grid)),
+        "augmentations": ("pictures", explore.augmentations(data.creatures(96))),
+        "click_map, without its network": ("pictures", explore.click_map(lambda tile: even)),
     }
 
 

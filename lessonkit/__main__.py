@@ -88,6 +88,8 @@ def check(options: argparse.Namespace) -> int:
     images = data.from_folder(options.folder)
     for path, why in images.skipped:
         print(f"{path} {why}")
+    if images.cleaned:
+        print(images.cleaned)
     print(f"{len(images.skipped)} file(s) would be left out. What remains:")
     for number, name in enumerate(images.classes):
         n_train, n_valid = (int((s.labels == number).sum()) for s in (images.train, images.valid))

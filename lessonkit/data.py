@@ -1,8 +1,6 @@
 """The pictures of the course: four data sets that come with it or by download, and your own."""
 
-import shutil
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -12,6 +10,7 @@ from lessonkit import augment as augmentation
 from lessonkit import embedded, storage
 from lessonkit.augment import Augment
 from lessonkit.folder import VALID_SHARE, DataError
+from lessonkit.pets import pets_folder
 from lessonkit.pictures import ImageData, Split, check_size, from_folder
 
 __all__ = ["DataError", "ImageData", "Split", "creatures", "digits", "earth", "from_folder", "pets"]
@@ -71,23 +70,8 @@ def _from_arrays(
 
 
 def pets(size: int = 128, seed: int = 0) -> ImageData:
-    """Oxford-IIIT Pets, 37 breeds of cats and dogs: 800 MB, downloaded once, by torchvision.
+    """Oxford-IIIT Pets, 37 breeds of cats and dogs: 800 MB, downloaded once (see lessonkit.pets).
 
     Raises DataError where there is no connection.
     """
-    from torchvision.datasets import OxfordIIITPet
-
-    def download(folder: Path) -> None:
-        try:
-            photos = OxfordIIITPet(folder / "download", download=True)
-        except (OSError, RuntimeError) as error:
-            raise DataError(
-                f"The pets can't be downloaded now ({error}): use data.creatures() instead."
-            ) from error
-        for path, label in zip(photos._images, photos._labels, strict=True):
-            target = folder / photos.classes[label] / path.name
-            target.parent.mkdir(exist_ok=True)
-            path.rename(target)
-        shutil.rmtree(folder / "download")
-
-    return from_folder(storage.cached("pets", download), size, seed=seed)
+    return from_folder(pets_folder(), size, seed=seed)

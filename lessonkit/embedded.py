@@ -9,7 +9,16 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-__all__ = ["CLIMATES", "Tiles", "creatures_folder", "digit_images", "earth_map", "earth_tiles"]
+__all__ = [
+    "CLIMATES",
+    "TILE",
+    "Tiles",
+    "creatures_folder",
+    "digit_images",
+    "earth_map",
+    "earth_tiles",
+    "validation_pixels",
+]
 
 CLIMATES = ["rainforest", "savanna", "desert", "steppe", "temperate", "boreal", "tundra", "ice"]
 TILE = 64  # px, a side
@@ -85,6 +94,16 @@ def earth_tiles(seed: int = SPLIT_SEED) -> Tiles:
     )
     boxes = np.stack([lefts, tops, lefts + TILE, tops + TILE], 1)
     return Tiles(images, labels, valid, boxes, _nearest_km(boxes, valid), CLIMATES)
+
+
+def validation_pixels(seed: int = SPLIT_SEED) -> np.ndarray:
+    """Which pixels of the map lie in blocks whose tiles are for validation, bool [2700, 5400]."""
+    climates = earth_map()[1]
+    tops, lefts, labels = _pure_tiles(climates)
+    blocks = _block(tops + TILE // 2, lefts + TILE // 2)
+    chosen = _validation_blocks(blocks, labels, np.random.default_rng(seed))
+    rows, columns = np.arange(climates.shape[0])[:, None], np.arange(climates.shape[1])
+    return np.isin(_block(rows, columns), chosen)
 
 
 def _block(tops: np.ndarray, lefts: np.ndarray) -> np.ndarray:

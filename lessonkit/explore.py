@@ -3,8 +3,29 @@
 Each explorer stands in a file of its own; this is where a notebook finds them all.
 """
 
+from lessonkit.explore_augment import augmentations, transformed
+from lessonkit.explore_cleaning import cleaner
 from lessonkit.explore_descent import descend, descent
 from lessonkit.explore_finder import pick_lr
+from lessonkit.explore_landscape import landscape, restarts, roll, two_pits
+from lessonkit.explore_map import click_map
+from lessonkit.explore_schedules import schedules
+from lessonkit.explore_upload import upload
 from lessonkit.live_figure import LiveFigure
 
-__all__ = ["LiveFigure", "descend", "descent", "pick_lr"]
+__all__ = [
+    "LiveFigure",
+    "augmentations",
+    "cleaner",
+    "click_map",
+    "descend",
+    "descent",
+    "landscape",
+    "pick_lr",
+    "restarts",
+    "roll",
+    "schedules",
+    "transformed",
+    "two_pits",
+    "upload",
+]

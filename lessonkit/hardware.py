@@ -1,12 +1,21 @@
 """What this machine computes on, how fast, and whether half the bits make it faster."""
 
+import os
+import platform
 import statistics
 import time
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-__all__ = ["best_device", "has_fast_bfloat16", "half_type", "training_step_seconds"]
+__all__ = [
+    "best_device",
+    "describe",
+    "half_type",
+    "has_fast_bfloat16",
+    "training_step_seconds",
+]
 
 
 def best_device() -> str:
@@ -45,3 +54,42 @@ def training_step_seconds(model: nn.Module, inputs: Tensor, labels: Tensor) -> f
         optimizer.step()
         seconds.append(time.perf_counter() - start)
     return statistics.median(seconds[1:])
+
+
+def describe() -> dict[str, str]:
+    """What this machine has, in words: processor, cores, memory, GPU, device, 16-bit numbers."""
+    device = torch.device(best_device())
+    fast = "fast" if has_fast_bfloat16(device) else "not fast"
+    return {
+        "processor": _processor(),
+        "cores": f"{os.cpu_count()}, of which PyTorch uses {torch.get_num_threads()}",
+        "memory": _memory(),
+        "graphics card": _graphics_card(device.type),
+        "device in use": device.type,
+        "bfloat16": f"{fast} on this device",
+    }
+
+
+def _processor() -> str:
+    """The processor's name, as far as the system tells it."""
+    listed = Path("/proc/cpuinfo")  # where Linux lists its processors
+    if listed.is_file():
+        for line in listed.read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine() or "unknown"
+
+
+def _memory() -> str:
+    try:
+        size = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):  # Windows has no sysconf, others lack the names
+        return "unknown"
+    return f"{size / 2**30:.0f} GiB"
+
+
+def _graphics_card(device: str) -> str:
+    if device != "cuda":
+        return "Apple's, in the processor" if device == "mps" else "none that PyTorch can use"
+    card = torch.cuda.get_device_properties(0)
+    return f"{card.name}, {card.total_memory / 2**30:.0f} GiB"

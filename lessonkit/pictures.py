@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from lessonkit import augment as augmentation
-from lessonkit import decode, progress, storage
+from lessonkit import cleaning, decode, progress, storage
 from lessonkit.augment import Augment
 from lessonkit.folder import DataError, check_classes, find_pictures
 
@@ -46,6 +46,7 @@ class ImageData:
     skipped: list[tuple[str, str]] = field(default_factory=list)  # (path, why)
     train_files: list[str] = field(default_factory=list)  # empty unless it came from a folder
     valid_files: list[str] = field(default_factory=list)
+    cleaned: str = ""  # what a cleaning file beside the folder changed, in one line
 
     def resized(self, size: int) -> "ImageData":
         """The same pictures and split at another size, made from the originals again."""
@@ -55,26 +56,48 @@ class ImageData:
         """The same pictures with another augmentation."""
         return replace(self, augment=augment)
 
+    def with_training(self, rows: slice | Sequence[int]) -> "ImageData":
+        """Only these rows of the training set, such as slice(None, None, 2); all for validation."""
+        numbers = np.arange(len(self.train.labels))[rows]
+        return replace(
+            self,
+            train=Split(self.train.images[numbers], self.train.labels[numbers]),
+            key=storage.fingerprint(self.key, numbers.tolist()),
+            reload=lambda new_size: self.reload(new_size).with_training(rows),
+            train_files=[self.train_files[i] for i in numbers if self.train_files],
+        )
+
     def __repr__(self) -> str:
-        return (
+        first = (
             f"ImageData: {len(self.train.labels)} training and {len(self.valid.labels)} validation "
             f"pictures of {self.size} px, {len(self.classes)} classes, augment {self.augment.name}"
         )
+        return f"{first}\n{self.cleaned}" if self.cleaned else first
 
 
 def from_folder(
-    path: str | Path, size: int = 128, augment: Augment | None = None, seed: int = 0
+    path: str | Path,
+    size: int = 128,
+    augment: Augment | None = None,
+    seed: int = 0,
+    clean: bool = True,
 ) -> ImageData:
     """Pictures in folders named after their classes, cut to squares of `size` px.
 
     `path/train/CLASS/*` and `path/valid/CLASS/*` (or `val`, `test`); or `path/CLASS/*`, of which
     a fifth of each class, drawn by `seed`, becomes the validation set. Folders inside a class
     belong to it. Files that can't be used are left out and listed in `.skipped` with the reason.
-    `augment` is `side_on()` unless given. Raises DataError when too little is left to train on.
+    `augment` is `side_on()` unless given. What was decided about single pictures, in a cleaning
+    file beside the folder (see `lessonkit.cleaning`), holds unless `clean` is false; each picture
+    stays in its set. Raises DataError when too little is left to train on.
     """
     root = Path(path)
     size = check_size(size)
     pictures, skipped = find_pictures(root, seed)
+    decisions = cleaning.read(root) if clean else cleaning.Cleaning()
+    name = cleaning.file_beside(root).name
+    pictures, dropped, line = cleaning.apply(pictures, decisions, name)
+    skipped += dropped
     key = storage.fingerprint(CACHE_VERSION, size, [p.identity(root) for p in pictures])
     paths = [root / picture.path for picture in pictures]
     entry = storage.cached(f"images-{key}", lambda folder: _decode(folder, paths, size))
@@ -94,10 +117,11 @@ def from_folder(
         size,
         augment or augmentation.side_on(),
         key,
-        lambda new_size: from_folder(root, new_size, augment, seed),
+        lambda new_size: from_folder(root, new_size, augment, seed, clean),
         sorted(skipped),
         files[:n],
         files[n:],
+        line,
     )
 
 

@@ -72,6 +72,18 @@ def test_other_seeds_draw_other_pictures_and_resizing_keeps_them(root):
     assert larger.size == 32 and larger.augment == augment.symbols()
 
 
+def test_part_of_the_training_set_is_another_set_and_stays_so_at_other_sizes(root):
+    images = data.from_folder(root, 16)
+    half = images.with_training(slice(None, None, 2))
+    assert torch.equal(half.train.images, images.train.images[::2])
+    assert torch.equal(half.train.labels, images.train.labels[::2])
+    assert half.train_files == images.train_files[::2]
+    assert torch.equal(half.valid.images, images.valid.images)
+    assert half.key != images.key != images.with_training([0, 1]).key
+    assert half.resized(32).train_files == half.train_files and half.resized(32).size == 32
+    assert half.with_training([1]).train_files == images.train_files[2:3]
+
+
 @pytest.mark.parametrize("names", [("Training", "Testing"), ("Train", "Valid"), ("val", "test")])
 def test_sets_under_other_names_are_not_taken_for_classes(tmp_path, names):
     for name in names:

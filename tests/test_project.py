@@ -28,14 +28,15 @@ COURSE_LINES = 1000
 LAYERS = [
     "affine decode embedded folder hardware history optimizers plot progress quick_canvas restore "
     "schedule storage",
-    "activations augment backbone lr_rules quiz",
+    "activations augment backbone cleaning earth_painting lr_rules pets quiz",
     "pictures",
-    "data models lr_finder",
+    "data look models lr_finder",
     "familiarity model_files",
     "learner",
     "report",
     "recipe landscape live_figure",
-    "explore_augment explore_descent explore_finder explore_landscape explore_schedules",
+    "explore_augment explore_cleaning explore_descent explore_finder explore_landscape explore_map "
+    "explore_schedules explore_upload",
     "explore",
     "exercises",
     "__main__",

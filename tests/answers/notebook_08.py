@@ -1,0 +1,61 @@
+"""Answers to the exercises of notebook 08, right and wrong."""
+
+import numpy as np
+
+
+def with_a_set(contents):
+    seen, copies = set(), []
+    for i, content in enumerate(contents):
+        if content in seen:
+            copies.append(i)
+        seen.add(content)
+    return copies
+
+
+def by_class(truth, guess, weights, n_classes):
+    hits = np.bincount(truth, weights * (truth == guess), n_classes)
+    return hits / np.bincount(truth, weights, n_classes)
+
+
+RIGHT = {
+    "08.1": with_a_set,
+    "08.2": 0.8,
+    "08.3": by_class,
+    "08.4": "split by mushroom",
+}
+WRONG = {
+    "08.1": [
+        (lambda files: [i for i, f in enumerate(files) if files.count(f) > 1], "none is left"),
+        (lambda files: [i for i, f in enumerate(files) if f in files[i + 1 :]], "later on"),
+        (
+            lambda files: [i for i, f in enumerate(files) if len(f) in map(len, files[:i])],
+            "same size",
+        ),
+        (lambda files: [i for i in range(1, len(files)) if files[i] == files[i - 1]], "anywhere"),
+        (lambda files: [], "shape"),
+    ],
+    "08.2": [
+        (0.74, "folder says"),
+        (0.84, "Adding"),
+        (0.64, "divide"),
+        (0.822, "never agrees"),
+        (0.666, "look worse"),
+        (0.692, "wanted"),
+        (0.5, "solve for p"),
+    ],
+    "08.3": [
+        (lambda truth, guess, w, n: by_class(guess, truth, w, n), "precision"),
+        (lambda truth, guess, w, n: by_class(truth, guess, np.ones(len(truth)), n), "weights"),
+        (
+            lambda truth, guess, w, n: np.bincount(truth, w * (truth == guess), n) / w.sum(),
+            "its own",
+        ),
+        (lambda truth, guess, w, n: np.average(truth == guess, weights=w), "shape"),
+    ],
+    "08.4": [
+        ("collect more photos", "measure"),
+        ("train longer", "worth"),
+        ("drop the doubted ones", "mean something"),
+        ("nothing", "one of these"),
+    ],
+}

@@ -1,0 +1,236 @@
+"""The widgets for your own pictures: cleaning, upload, and the map to click on."""
+
+import base64
+import datetime
+import io
+import warnings
+
+import ipywidgets as widgets
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from lessonkit import cleaning, data, explore
+from lessonkit.earth_painting import COLOURS
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("LESSONKIT_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def root(tmp_path):
+    root = tmp_path / "my_pictures"
+    for label, colour in (("cat", "red"), ("dog", "green"), ("<emu>", "blue")):
+        (root / label).mkdir(parents=True)
+        for i in range(5):
+            Image.new("RGB", (20, 20), colour).save(root / label / f"{i}.png")
+    return root
+
+
+def dropdowns(box):
+    for child in getattr(box, "children", ()):
+        if isinstance(child, widgets.Dropdown):
+            yield child
+        yield from dropdowns(child)
+
+
+# --- Cleaning -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def cleaner(root):
+    images = data.from_folder(root, size=16)
+    suspects = {"cat/0.png": "looks like a dog", "dog/1.png": "twice", "<emu>/2.png": "blurred"}
+    return explore.cleaner(root, images, suspects)
+
+
+def test_nothing_is_written_until_the_button_is_pressed(cleaner, root):
+    assert repr(cleaner) == "cleaner: 3 pictures, 0 to drop, 0 to relabel"
+    one, two, three = dropdowns(cleaner)
+    one.value, two.value = ("relabel", "dog"), ("drop", "")
+    assert repr(cleaner) == "cleaner: 3 pictures, 1 to drop, 1 to relabel"
+    assert not cleaning.file_beside(root).exists()
+    cleaner.button.click()
+    saved = cleaning.Cleaning(("dog/1.png",), {"cat/0.png": "dog"})
+    assert cleaning.read(root) == saved
+    assert "1 dropped, 1 relabelled" in cleaner.status.value
+    assert three.value == ("keep", "")
+
+
+def test_deciding_by_name_is_what_the_controls_do(cleaner, root):
+    cleaner.decide("cat/0.png", "<emu>")
+    cleaner.decide("dog/1.png")
+    cleaner.save()
+    assert cleaning.read(root) == cleaning.Cleaning(("dog/1.png",), {"cat/0.png": "<emu>"})
+    with pytest.raises(KeyError):
+        cleaner.decide("cat/3.png")
+
+
+def test_decisions_from_before_stay(cleaner, root):
+    cleaning.write(root, cleaning.Cleaning(("dog/4.png",), {"cat/0.png": "dog"}))
+    cleaner.decide("dog/1.png")
+    cleaner.save()
+    saved = cleaning.Cleaning(("dog/1.png", "dog/4.png"), {"cat/0.png": "dog"})
+    assert cleaning.read(root) == saved
+    cleaner.decide("cat/0.png")
+    cleaner.save()
+    assert not cleaning.read(root).relabel
+
+
+def test_every_control_has_a_name_and_every_other_class(cleaner):
+    for number, dropdown in enumerate(dropdowns(cleaner), 1):
+        assert dropdown.description == f"decision {number}" and dropdown.tooltip
+        assert len(dropdown.options) == 4
+    page = "".join(c.value for row in cleaner.children[0].children for c in row.children[:1])
+    assert "&lt;emu&gt;/2.png" in page and "<emu>" not in page and "looks like a dog" in page
+
+
+def test_viewers_without_a_kernel_get_a_picture(cleaner):
+    bundle = cleaner._repr_mimebundle_()
+    assert bundle["text/plain"] == repr(cleaner)
+    picture = Image.open(io.BytesIO(base64.b64decode(bundle["image/png"])))
+    assert picture.size == (920, 150)
+
+
+def test_a_file_that_cannot_be_written_is_told(cleaner, root, monkeypatch):
+    cleaner.decide("dog/1.png")
+
+    def no(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(cleaning, "write", no)
+    with pytest.raises(PermissionError):
+        cleaner.save()
+    assert "Not saved" in cleaner.status.value
+
+
+def test_a_picture_that_is_not_in_the_set_is_refused(root):
+    with pytest.raises(ValueError):
+        explore.cleaner(root, data.from_folder(root, size=16), {"cat/9.png": "?"})
+
+
+# --- Upload -------------------------------------------------------------------------------------
+
+
+class Reddish:
+    """A learner that knows red from blue."""
+
+    classes, size = ["<red>", "blue"], 16
+
+    @staticmethod
+    def predict(images):
+        assert images.shape[1:] == (3, 16, 16) and images.dtype == torch.uint8
+        share = images.float().mean((2, 3))[:, [0, 2]] + 1
+        return share / share.sum(1, keepdim=True)
+
+
+def png(colour):
+    file = io.BytesIO()
+    Image.new("RGB", (30, 20), colour).save(file, "PNG")
+    return file.getvalue()
+
+
+def chosen(**files):
+    now = datetime.datetime.now(tz=datetime.UTC)
+    about = {"type": "image/png", "last_modified": now}
+    return tuple(
+        {"name": name, "size": len(content), "content": memoryview(content), **about}
+        for name, content in files.items()
+    )
+
+
+def test_uploaded_pictures_are_classified_and_a_broken_one_gets_its_sentence():
+    upload = explore.upload(Reddish)
+    assert repr(upload) == "upload: 0 pictures" and upload.button.multiple
+    upload.button.value = chosen(a=png("red"), b=b"junk", c=png("blue"))
+    said = [answer.get("class", answer.get("error")) for answer in upload.answers]
+    assert said[::2] == ["<red>", "blue"] and "is not a picture" in said[1]
+    assert upload.answers[0]["probability"] > 0.9
+    assert repr(upload) == "upload: 3 pictures, 1 of them can't be read"
+    assert upload._repr_mimebundle_()["text/plain"] == repr(upload)
+    assert "&lt;red&gt;" in upload.table.value and "<red>" not in upload.table.value
+    upload.button.value = chosen(d=png("red"))
+    assert [answer["name"] for answer in upload.answers] == ["d"]
+
+
+def test_names_of_uploaded_files_are_shown_and_never_run():
+    upload = explore.upload(Reddish)
+    upload.show({"<script>alert(1)</script>": png("red"), "<b>": b""})
+    assert "<script>" not in upload.table.value and "<b>alert" not in upload.table.value
+
+
+# --- The map ------------------------------------------------------------------------------------
+
+
+def says_desert(images):
+    assert images.shape == (1, 3, 64, 64) and images.dtype == torch.uint8
+    probabilities = torch.full((1, 8), 0.02)
+    probabilities[0, 2] = 0.86
+    return probabilities
+
+
+@pytest.fixture(scope="module")
+def world():
+    return explore.click_map(says_desert)
+
+
+def test_the_map_says_what_the_network_and_the_map_say(world):
+    world.reset()
+    assert repr(world) == "click_map: longitude=10 latitude=23"
+    told = "23.0° north, 10.0° east: the network says desert, 86%; the map says desert."
+    assert world.alt == told and world.image.alt == told
+    assert Image.open(io.BytesIO(world.image.value)).size == (900, 310)
+
+
+def place_of(world, longitude, latitude):
+    """Where a spot is in the picture, as shares from its upper left."""
+    x, y = world.axes[0].transData.transform((longitude, latitude))
+    return x / world.figure.bbox.width, 1 - y / world.figure.bbox.height
+
+
+def test_a_click_goes_where_it_points(world):
+    before = world.image.value
+    world.image.clicked = [*place_of(world, -65, -3), 1]
+    assert world.values == {
+        "longitude": pytest.approx(-65, abs=0.1),
+        "latitude": pytest.approx(-3, abs=0.1),
+    }
+    assert "the map says rainforest" in world.alt and world.image.value != before
+    now = world.values
+    for outside in ([0.7, 0.5, 2], [0.0, 0.0, 3], [0.99, 0.99, 4]):
+        world.image.clicked = outside
+        assert world.values == now
+
+
+def test_the_map_can_be_drawn_everywhere(world):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for name, control in world.controls.items():
+            for end in (control.min, control.max):
+                control.value = end
+                assert world.values[name] == end and "drawn" not in world.caption.value
+        world.image.clicked = [*place_of(world, -40, 40), 9]
+    assert "the map says sea" in world.alt
+
+
+def test_viewers_without_a_kernel_get_the_map(world):
+    data, metadata = world._repr_mimebundle_()
+    assert data["text/plain"] == repr(world)
+    assert base64.b64decode(data["image/png"]) == world.image.value
+    assert metadata["image/png"]["alt"] == world.alt
+
+
+def test_climates_can_be_told_apart_without_red_or_green():
+    # Viénot, Brettel & Mollon 1999, for deuteranopes, in linear light.
+    def seen(colour):
+        linear = (np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)]) / 255) ** 2.2
+        blind = np.array([[0.29275, 0.70725, 0], [0.29275, 0.70725, 0], [-0.02234, 0.02234, 1]])
+        return (blind @ linear).clip(0, 1) ** (1 / 2.2)
+
+    colours = [seen(colour) for colour in COLOURS.values()]
+    for i, one in enumerate(colours):
+        for other in colours[:i]:
+            assert np.abs(one - other).max() > 0.1
