@@ -70,6 +70,7 @@ def needed(cells):
 
 MODULES = {"plt", "np", "torch", "F", "quiz", "plot", "explore", "data", "models", "augment"}
 MODULES |= {"schedule", "landscape", "progress", "hardware", "nn", "copy", "itertools", "math"}
+MODULES |= {"cleaning", "earth_painting", "embedded", "look", "storage"}
 
 
 def explorers(path):
