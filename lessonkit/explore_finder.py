@@ -28,22 +28,21 @@ def pick_lr(
     def draw(axes: np.ndarray, learning_rate: float) -> str:
         if learning_rate not in picked:
             picked[learning_rate] = np.asarray(train(learning_rate), dtype=float)
-        _draw_finder(axes[0], found, learning_rate)
+        axes[0].axvline(learning_rate, color=COLOURS["red"], linestyle="--", linewidth=2, zorder=1)
+        axes[0].set_title(f"LR finder; dashed: you picked {learning_rate:.1e}", fontsize="medium")
         return _draw_training(axes[1], picked, learning_rate)
 
     lr = slider(
         widgets.FloatLogSlider, "learning rate", learning_rate, -5, 1, 0.25, readout_format=".1e"
     )
     lr.continuous_update = False  # train when the slider is let go, not all along its way
-    return LiveFigure("pick_lr", {"learning_rate": lr}, draw, columns=2)
 
+    def still(axes: np.ndarray) -> None:
+        plot.lr_finder(found, axes[0]).set_xlim(0.7e-5, 14)
+        # Falling curves leave room there.
+        axes[0].legend(loc="lower left", fontsize="small", framealpha=1)
 
-def _draw_finder(ax: Axes, found: Any, lr: float) -> None:
-    plot.lr_finder(found, ax)
-    ax.axvline(lr, color=COLOURS["red"], linestyle="--", linewidth=2, label="picked", zorder=1)
-    ax.set_xlim(0.7e-5, 14)
-    ax.legend(loc="lower left", fontsize="small", framealpha=1)  # where falling curves leave room
-    ax.set_title(f"LR finder; you picked {lr:.1e}", fontsize="medium")
+    return LiveFigure("pick_lr", {"learning_rate": lr}, draw, columns=2, still=still)
 
 
 def _draw_training(ax: Axes, picked: dict[float, np.ndarray], lr: float) -> str:

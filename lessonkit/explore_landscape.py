@@ -81,7 +81,9 @@ def restarts(
         "cycle_len": slider(whole, "cycle_len", cycle_len, 1, 3, 1),
         "cycle_mult": slider(whole, "cycle_mult", cycle_mult, 1, 2, 1),
     }
-    return LiveFigure("restarts", controls, _draw_restarts, columns=3, size=(11, 3.4))
+    return LiveFigure(
+        "restarts", controls, _draw_restarts, columns=3, size=(11, 3.4), still=_draw_landscape
+    )
 
 
 def _draw_restarts(
@@ -104,11 +106,20 @@ def _draw_restarts(
     _draw_pits(axes[0], path)
     _draw_lrs(axes[1], lrs, f"{how}: {len(lrs)} steps")
     axes[2].plot(path, ".-", color=COLOURS["blue"], markersize=3, linewidth=0.7)
+    axes[2].set(xlim=(0, len(lrs)), title="place of the ball")
+    return f"{how}, LR {learning_rate:g}: the ball starts at {start:g} and {_ending(path)}."
+
+
+def _draw_landscape(axes: np.ndarray) -> None:
+    """The two pits, which never change, and where they are."""
+    x = np.linspace(-4, 4, 300)
+    axes[0].plot(x, two_pits(x), color="0.6")
+    axes[0].set(xlim=(-4, 4), ylim=(-0.1, 2.3), xlabel="weight x", ylabel="loss")
+    axes[0].set(xticks=[-4, -2, 0, 2, 4], yticks=[0, 1, 2])
     for place in BOTTOMS.values():
         axes[2].axhline(place, color="0.6", linestyle="--", linewidth=1, zorder=0)
-    axes[2].set(xlabel="step", xlim=(0, len(lrs)), ylim=(-4, 4), title="place of the ball")
+    axes[2].set(xlabel="step", ylim=(-4, 4))
     axes[2].set_yticks(list(BOTTOMS.values()), [f"{name} pit" for name in BOTTOMS])
-    return f"{how}, LR {learning_rate:g}: the ball starts at {start:g} and {_ending(path)}."
 
 
 def _draw_lrs(ax: Axes, lrs: np.ndarray, title: str) -> None:
@@ -124,14 +135,11 @@ def _draw_lrs(ax: Axes, lrs: np.ndarray, title: str) -> None:
 
 
 def _draw_pits(ax: Axes, path: np.ndarray) -> None:
-    x = np.linspace(-4, 4, 300)
-    ax.plot(x, two_pits(x), color="0.6")
     ax.plot(path, two_pits(path), ".", color=COLOURS["blue"], markersize=4)
     mark = {"markeredgecolor": "black", "linestyle": "none"}
     ax.plot(path[0], two_pits(path[0]), "s", color=COLOURS["orange"], ms=9, **mark)
     ax.plot(path[-1], two_pits(path[-1]), "*", color=COLOURS["red"], ms=14, **mark)
-    ax.set(xlim=(-4, 4), ylim=(-0.1, 2.3), xlabel="weight x", ylabel="loss")
-    ax.set(xticks=[-4, -2, 0, 2, 4], yticks=[0, 1, 2], title="from the square to the star")
+    ax.set_title("from the square to the star")
 
 
 def _ending(path: np.ndarray) -> str:

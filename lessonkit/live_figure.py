@@ -6,10 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 import ipywidgets as widgets
-import numpy as np
 from matplotlib.figure import Figure
 
-from lessonkit.quick_canvas import QuickCanvas, empty
+from lessonkit.quick_canvas import QuickCanvas
 
 __all__ = ["LiveFigure", "show", "slider"]
 
@@ -20,8 +19,9 @@ class LiveFigure(widgets.VBox):
     `draw(axes, **values)` draws into empty axes (an array of them if `columns` is above 1) and
     returns a sentence that says what is to be seen: caption, and alternative text for those who
     can't see it. `controls` names the widgets that give the values. `adapt(controls)`, if given, is
-    called before each drawing: it may `show` or hide controls, and move their limits. Viewers
-    without a kernel show the picture as it was; as text it is `name` and the values on show.
+    called before each drawing: it may `show` or hide controls, and move their limits. `still(axes)`
+    draws, once, what never changes. Viewers without a kernel show the picture as it was; as text it
+    is `name` and the values on show.
     """
 
     def __init__(
@@ -32,6 +32,7 @@ class LiveFigure(widgets.VBox):
         columns: int = 1,
         size: tuple[float, float] = (9, 3.6),  # inches, of 100 pixels
         adapt: Callable[[dict[str, widgets.Widget]], None] | None = None,
+        still: Callable[[Any], None] | None = None,
     ):
         self.name, self.controls, self.draw, self.adapt = name, controls, draw, adapt
         self._adapting = False
@@ -46,6 +47,9 @@ class LiveFigure(widgets.VBox):
         button.on_click(self.reset)
         panel = widgets.Box([*controls.values(), button], layout=widgets.Layout(flex_flow="wrap"))
         super().__init__([panel, self.image, self.caption])
+        if still:
+            still(self.axes)
+            self.canvas.keep()
         self._redraw()
         for control in controls.values():
             control.observe(self._follow, names="value")
@@ -78,8 +82,7 @@ class LiveFigure(widgets.VBox):
                 self.adapt(self.controls)
             finally:
                 self._adapting = False
-        for ax in np.ravel(self.axes):
-            empty(ax)
+        self.canvas.empty()
         self._say(self.draw(self.axes, **self.values))
         self.image.value = self.canvas.png()
 

@@ -13,25 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
-__all__ = ["QuickCanvas", "empty"]
-
-
-def empty(ax: Axes) -> None:
-    """Take away all that was drawn into `ax`, and let its limits follow what comes next.
-
-    Unlike `ax.clear()` it keeps scales, ticks and labels, which take long to be made anew.
-    """
-    for artist in _contents(ax):
-        if artist not in _titles(ax):
-            artist.remove()
-    for title in _titles(ax):
-        title.set_text("")
-    ax.set_prop_cycle(None)
-    ax.set_axis_on()
-    ax.relim()
-    ax.autoscale(True)
-    for axis in (ax.xaxis, ax.yaxis):
-        axis.set_inverted(False)
+__all__ = ["QuickCanvas"]
 
 
 class QuickCanvas:
@@ -41,6 +23,33 @@ class QuickCanvas:
         self.figure, self.canvas = figure, FigureCanvasAgg(figure)
         self._frames: list[tuple] = []
         self._background = None
+        self._still: set[Artist] = set()
+
+    def keep(self) -> None:
+        """What is in the axes now stays there, and is drawn once, with their frames."""
+        titles = {title for ax in self.figure.axes for title in _titles(ax)}
+        self._still = {a for ax in self.figure.axes for a in _contents(ax)} - titles
+
+    def empty(self) -> None:
+        """Take away what was drawn since `keep`, and let limits follow what comes next.
+
+        Unlike `ax.clear()` it leaves scales, ticks and labels, which take long to be made anew, and
+        where something is kept the limits, too.
+        """
+        for ax in self.figure.axes:
+            titles = _titles(ax)
+            for artist in self._changing(ax):
+                if artist not in titles:
+                    artist.remove()
+            for title in titles:
+                title.set_text("")
+            ax.set_prop_cycle(None)
+            ax.set_axis_on()
+            if not self._still.intersection(_contents(ax)):
+                ax.relim()
+                ax.autoscale(True)
+                for axis in (ax.xaxis, ax.yaxis):
+                    axis.set_inverted(False)
 
     def png(self) -> bytes:
         """The figure as it is now. The first picture lays it out; later ones keep that layout."""
@@ -53,7 +62,7 @@ class QuickCanvas:
             self._frames, self._background = frames, self._draw_frames()
         self.canvas.restore_region(self._background)
         for ax in self.figure.axes:
-            for artist in sorted(_contents(ax), key=Artist.get_zorder):
+            for artist in sorted(self._changing(ax), key=Artist.get_zorder):
                 ax.draw_artist(artist)
         picture = Image.fromarray(np.asarray(self.canvas.buffer_rgba())).convert("RGB")
         file = io.BytesIO()
@@ -61,9 +70,9 @@ class QuickCanvas:
         return file.getvalue()
 
     def _draw_frames(self) -> object:
-        """Draw the axes without what is in them; returns a copy of the pixels."""
+        """Draw the axes without what changes in them; returns a copy of the pixels."""
         titles = [title for ax in self.figure.axes for title in _titles(ax)]
-        contents = [a for ax in self.figure.axes for a in _contents(ax) if a.get_visible()]
+        contents = [a for ax in self.figure.axes for a in self._changing(ax) if a.get_visible()]
         shown = [artist for artist in contents if artist not in titles]
         for artist in shown:
             artist.set_visible(False)
@@ -75,6 +84,9 @@ class QuickCanvas:
         for title in titles:
             title.set_alpha(None)
         return self.canvas.copy_from_bbox(self.figure.bbox)
+
+    def _changing(self, ax: Axes) -> list[Artist]:
+        return [artist for artist in _contents(ax) if artist not in self._still]
 
 
 def _titles(ax: Axes) -> list[Artist]:

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from lessonkit import quick_canvas
-from lessonkit.quick_canvas import QuickCanvas, empty
+from lessonkit.quick_canvas import QuickCanvas
 
 
 def lines(ax, slope=1.0, scale="linear", names=("a", "b", "c")):
@@ -71,7 +71,7 @@ def test_a_later_picture_shows_nothing_of_the_ones_before(draw, steps):
     draw(ax)
     first = canvas.png()
     for values in steps:
-        empty(ax)
+        canvas.empty()
         draw(ax, **values)
         last = canvas.png()
     assert values == {} and last == first
@@ -86,13 +86,32 @@ def test_ticks_and_labels_are_drawn_again_only_when_they_change(monkeypatch):
     made, ax = figure()
     canvas = QuickCanvas(made)
     for slope in (1.0, 2.0, 3.0):
-        empty(ax)
+        canvas.empty()
         lines(ax, slope)
         canvas.png()
     assert len(drawn) == 1
     ax.set_ylim(0, 20)
     canvas.png()
     assert len(drawn) == 2
+
+
+def test_what_is_kept_stays_and_is_not_drawn_again():
+    made, ax = figure()
+    canvas = QuickCanvas(made)
+    ax.axhspan(2, 3, color="0.8")
+    canvas.keep()
+    pictures = []
+    for slope in (1.0, 2.0, 1.0):
+        canvas.empty()
+        lines(ax, slope)
+        pictures.append(canvas.png())
+    assert pictures[0] == pictures[2] != pictures[1]
+
+    def both(ax):
+        ax.axhspan(2, 3, color="0.8")
+        lines(ax)
+
+    assert (pixels(pictures[0]) != alone(both)).any(-1).mean() < 0.005
 
 
 def test_titles_stay_above_the_axes():
