@@ -14,8 +14,12 @@ matplotlib.use("Agg")  # for the tests themselves; unlike MPLBACKEND, kernels do
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The long notebooks first, so that no core waits at the end: later numbers, then tests."""
-    notebooks = [item for item in items if Path(item.path).suffix == ".ipynb"]
-    others = [item for item in items if Path(item.path).suffix != ".ipynb"]
-    notebooks.sort(key=lambda item: Path(item.path).name[:2], reverse=True)  # keeps cells in order
-    items[:] = notebooks + others
+    """The longest first, so that no core waits at the end: browser, later notebooks, tests."""
+
+    def order(item: pytest.Item) -> tuple[int, int]:
+        path = Path(item.path)
+        if path.suffix == ".ipynb":
+            return 1, -int(path.name[:2]) if path.name[:2].isdecimal() else 0
+        return (0, 0) if path.name == "test_browser.py" else (2, 0)
+
+    items.sort(key=order)  # keeps cells, and the tests of a file, in their order

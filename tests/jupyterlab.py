@@ -116,7 +116,7 @@ def open_notebook(page, address: str) -> None:
     page.wait_for_function(KERNEL_IDLE, timeout=90_000)
 
 
-def run(page, command: str = "notebook:run-all-cells", seconds: float = 300) -> None:
+def run(page, command: str = "notebook:run-all-cells", seconds: float = 600) -> None:
     """Run cells by one of JupyterLab's commands, and wait until the kernel has finished."""
     page.evaluate(RUN, command)
     page.wait_for_function("window.finished", timeout=1000 * seconds)
