@@ -42,7 +42,6 @@ def _as_long_as(drawn: Tensor, weight: Tensor) -> Tensor:
     return drawn * (lengths / torch.linalg.vector_norm(drawn, dim=axes, keepdim=True))
 
 
-@torch.no_grad()
 def slice_1d(
     model: nn.Module,
     loss: Loss,

@@ -115,12 +115,6 @@ def address(tmp_path_factory):
         yield to_address
 
 
-@pytest.fixture(scope="module")
-def browser():
-    with jupyterlab.chromium() as browser:
-        yield browser
-
-
 @pytest.fixture
 def page(browser):
     page = browser.new_page(viewport={"width": 1300, "height": 950})

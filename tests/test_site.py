@@ -131,12 +131,6 @@ def test_anchors_are_those_of_jupyterlab(site):
 # In the browser
 
 
-@pytest.fixture(scope="module")
-def browser():
-    with jupyterlab.chromium() as browser:
-        yield browser
-
-
 @pytest.fixture
 def page(browser):
     """A page that fails the test if it asks for anything beyond this disk, or has an error."""
