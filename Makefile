@@ -12,12 +12,13 @@ PYTEST = $(VENV_PYTHON) -m pytest
 # A process for each core, four at most: each notebook has its own kernel of up to 1.5 GB.
 PARALLEL = -n logical --maxprocesses=4
 
-.PHONY: help lab test quick notebooks bench site clean
+.PHONY: help lab test quick soak notebooks bench site clean
 
 help:
 	@echo "make lab        set up (once) and open the course; ARGS=--no-browser on a server"
 	@echo "make test       set up (once); unit tests, and every notebook executed and compared"
 	@echo "make quick      unit tests and notebooks 00, 01 and 04: for the impatient"
+	@echo "make soak       many more made-up inputs, 100 random kills, memory over 200 epochs"
 	@echo "make notebooks  execute the notebooks anew and store their outputs; NB=02 for one"
 	@echo "make bench      the measurements in benchmarks/, among them the one against fastai"
 	@echo "make site       the course as web pages, to read without Python: site/_build/html"
@@ -35,7 +36,10 @@ test: .venv/.ready
 	$(PYTEST) --nbval $(PARALLEL)
 
 quick: .venv/.ready
-	$(PYTEST) --nbval $(PARALLEL) -m "not slow" tests $(wildcard notebooks/0[014]_*.ipynb)
+	$(PYTEST) --nbval $(PARALLEL) -m "not slow and not soak" tests $(wildcard notebooks/0[014]_*.ipynb)
+
+soak: .venv/.ready
+	$(PYTEST) -m "" --hypothesis-profile=soak tests/test_fuzz.py tests/test_faults.py tests/test_soak.py
 
 notebooks: .venv/.ready
 	$(VENV_PYTHON) tools/notebooks.py $(NB)
@@ -45,7 +49,7 @@ bench: .venv/.ready-bench
 	  echo "== $$script"; $(VENV_PYTHON) "$$script" || exit 1; \
 	done
 
-site: .venv/.ready-site
+site: .venv/.ready
 	@$(VENV_PYTHON) -m sphinx -q -c site -d site/_build/doctrees . site/_build/html
 	@echo "Open site/_build/html/index.html in a browser, or put the folder on a web server."
 
@@ -73,7 +77,7 @@ clean:
 	  echo "6 GB of disk on Linux (PyTorch there brings its GPU libraries), less than 2 GB elsewhere."; \
 	  "$$python" -m venv --clear .venv || exit 1; \
 	fi; \
-	$(VENV_PYTHON) -m pip install --disable-pip-version-check -e ".[test,dev]" -c constraints.txt || { \
+	$(VENV_PYTHON) -m pip install --disable-pip-version-check -e ".[test,dev,site]" -c constraints.txt || { \
 	  echo "The installation stopped; the reason stands above. Once it is mended (often it is the" \
 	    "network or a full disk), the same command goes on from here." >&2; \
 	  exit 1; \
@@ -82,11 +86,6 @@ clean:
 	echo "Ready. From now on this command starts at once."
 
 .venv/.ready-bench: .venv/.ready
-	@echo "Adding fastai to .venv, for the comparison only (about 1 minute, 0.4 GB)."
+	@echo "Adding fastai and torch-lr-finder to .venv, for the comparison only (about 1 minute, 0.4 GB)."
 	@$(VENV_PYTHON) -m pip install --disable-pip-version-check -e ".[bench]" -c constraints.txt
-	@touch $@
-
-.venv/.ready-site: .venv/.ready
-	@echo "Adding Sphinx to .venv, for the pages only (less than a minute, 70 MB)."
-	@$(VENV_PYTHON) -m pip install --disable-pip-version-check -e ".[site]" -c constraints.txt
 	@touch $@

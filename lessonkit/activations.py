@@ -10,10 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lessonkit import hardware, progress, storage
+from lessonkit import distributed, hardware, progress, storage
 
 __all__ = ["bfloat16_agrees", "cached", "run"]
 
+BATCH = 64  # always: in another company a picture may get other last digits
 TOLERANCE = 0.05  # of the activations' norm: bfloat16 keeps 8 bits, and a deep body adds up
 
 
@@ -34,31 +35,32 @@ def bfloat16_agrees(body: nn.Module, images: Tensor) -> bool:
 
 
 def cached(
-    body: nn.Module, images: dict[str, Tensor], key: str, bfloat16: bool, batch_size: int = 64
+    body: nn.Module, images: dict[str, Tensor], key: str, bfloat16: bool
 ) -> dict[str, Tensor]:
     """Activations float32 [N, features] of each set in `images`, uint8 [N, 3, S, S].
 
-    `key` stands for the pictures. The entry in the cache is for these pictures and weights only.
+    `key` stands for the pictures. The entry in the cache is for these pictures and weights only,
+    and for this number of threads, which may change the last digits.
     """
     weights = list(body.state_dict().values())
-    name = f"activations-{storage.fingerprint(key, bfloat16, *weights)}"
+    name = f"activations-{storage.fingerprint(key, bfloat16, torch.get_num_threads(), *weights)}"
 
     def build(folder: Path) -> None:
         with progress.bar("activations", sum(map(len, images.values())), cached=True) as bar:
             for part, pictures in images.items():
-                _write(folder / f"{part}.npy", body, pictures, bfloat16, batch_size, bar)
+                _write(folder / f"{part}.npy", body, pictures, bfloat16, bar)
 
-    entry = storage.cached(name, build)
+    entry = distributed.in_turn(lambda: storage.cached(name, build))
     return {part: storage.read_array(entry / f"{part}.npy") for part in images}
 
 
-def _write(path: Path, body: nn.Module, pictures: Tensor, bfloat16: bool, size: int, bar) -> None:
+def _write(path: Path, body: nn.Module, pictures: Tensor, bfloat16: bool, bar) -> None:
     device, array = next(body.parameters()).device, None
-    for start in range(0, len(pictures), size):
-        rows = run(body, pictures[start : start + size].to(device), bfloat16).cpu().numpy()
+    for start in range(0, len(pictures), BATCH):
+        rows = run(body, pictures[start : start + BATCH].to(device), bfloat16).cpu().numpy()
         if array is None:  # a file, not memory: a large set's activations needn't fit into it
             shape = (len(pictures), rows.shape[1])
-            array = np.lib.format.open_memmap(path, "w+", np.float32, shape)
-        array[start : start + size] = rows
+            array = storage.new_array(path, np.float32, shape)
+        array[start : start + BATCH] = rows
         bar.step(len(rows))
     array.flush()

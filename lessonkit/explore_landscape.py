@@ -105,8 +105,9 @@ def _draw_restarts(
     path = roll(start, lrs)
     _draw_pits(axes[0], path)
     _draw_lrs(axes[1], lrs, f"{how}: {len(lrs)} steps")
-    axes[2].plot(path, ".-", color=COLOURS["blue"], markersize=3, linewidth=0.7)
-    axes[2].set(xlim=(0, len(lrs)), title="place of the ball")
+    share = np.linspace(0, 1, len(path))
+    axes[2].plot(share, path, ".-", color=COLOURS["blue"], markersize=3, linewidth=0.7)
+    axes[2].set_title("place of the ball")
     return f"{how}, LR {learning_rate:g}: the ball starts at {start:g} and {_ending(path)}."
 
 
@@ -118,20 +119,20 @@ def _draw_landscape(axes: np.ndarray) -> None:
     axes[0].set(xticks=[-4, -2, 0, 2, 4], yticks=[0, 1, 2])
     for place in BOTTOMS.values():
         axes[2].axhline(place, color="0.6", linestyle="--", linewidth=1, zorder=0)
-    axes[2].set(xlabel="step", ylim=(-4, 4))
+    # Shares of the run, not steps: an axis that stays as it is needn't be drawn again.
+    axes[1].set(xlabel="share of the run", ylabel="learning rate", xticks=[0, 0.5, 1])
+    axes[2].set(xlabel="share of the run", xlim=(0, 1), ylim=(-4, 4), xticks=[0, 0.5, 1])
     axes[2].set_yticks(list(BOTTOMS.values()), [f"{name} pit" for name in BOTTOMS])
 
 
 def _draw_lrs(ax: Axes, lrs: np.ndarray, title: str) -> None:
-    # One of four heights, not any: an axis that stays as it is needn't be drawn again.
+    # One of four heights, not any, for the same reason.
     top = min(height for height in (0.1, 0.25, 0.6, 1.6) if height > 1.05 * lrs.max())
-    ax.plot(lrs, color=COLOURS["blue"])
+    ax.plot(np.linspace(0, 1, len(lrs), endpoint=False), lrs, color=COLOURS["blue"])
     ax.axhline(LIMIT, color=COLOURS["red"], linestyle=":")
     white = {"facecolor": "white", "edgecolor": "none", "pad": 1}
-    ax.text(
-        0.98 * len(lrs), LIMIT + 0.03 * top, "2/λ, narrow pit", ha="right", va="bottom", bbox=white
-    )
-    ax.set(xlabel="step", ylabel="learning rate", xlim=(0, len(lrs)), ylim=(0, top), title=title)
+    ax.text(0.98, LIMIT + 0.03 * top, "2/λ, narrow pit", ha="right", va="bottom", bbox=white)
+    ax.set(xlim=(0, 1), ylim=(0, top), title=title)
 
 
 def _draw_pits(ax: Axes, path: np.ndarray) -> None:

@@ -7,8 +7,6 @@ import numpy as np
 import traitlets
 from ipywidgets import FloatSlider
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
@@ -93,7 +91,6 @@ def click_map(
     `predict` is a learner's: uint8 pictures [N, 3, 64, 64] to probabilities [N, 8].
     """
     picture, climates = embedded.earth_map()
-    still = _what_never_changes(picture)
     controls = {
         "longitude": slider(FloatSlider, "longitude, degrees", longitude, -180, 179.5, 0.5),
         "latitude": slider(FloatSlider, "latitude, degrees", latitude, -89.5, 90, 0.5),
@@ -105,17 +102,18 @@ def click_map(
         tile = tiles(picture, np.array([[row, column]]))
         probabilities = predict(tile)[0].numpy()
         climate = int(climates[row, column]) - 1
-        figure = axes[0].figure
-        figure.set_layout_engine("none")
-        if not figure.images:
-            figure.figimage(still, zorder=-1)  # below the axes
-        for ax, place in zip(axes, PLACES, strict=True):
-            ax.set_position(place)
         _draw_spot(axes, longitude, latitude, tile[0].permute(1, 2, 0).numpy())
         _draw_bars(axes[2], probabilities, climate)
         return _sentence(longitude, latitude, probabilities, climate)
 
-    figure = LiveFigure("click_map", controls, draw, columns=3, size=SIZE)
+    figure = LiveFigure(
+        "click_map",
+        controls,
+        draw,
+        columns=3,
+        size=SIZE,
+        still=lambda axes: _draw_world(axes, picture),
+    )
 
     def on_click(ax: Axes, x: float, y: float) -> None:
         if ax is figure.axes[0]:
@@ -124,35 +122,29 @@ def click_map(
     return clickable(figure, on_click)
 
 
-def _what_never_changes(picture: np.ndarray) -> np.ndarray:
-    """Map, frames and labels, uint8 [height, width, 4]: drawn once, as that takes longest."""
-    figure = Figure(figsize=SIZE, dpi=100)
-    canvas = FigureCanvasAgg(figure)
-    world, spot, bars = (figure.add_axes(place) for place in PLACES)
+def _draw_world(axes: np.ndarray, picture: np.ndarray) -> None:
+    """The map, which never changes, and places for the spot and the bars."""
+    axes[0].figure.set_layout_engine("none")
+    for ax, place in zip(axes, PLACES, strict=True):
+        ax.set_position(place)
     small = Image.fromarray(picture).resize((470, 235), Image.Resampling.BOX)
     flat = small.quantize(48).convert("RGB")  # few colours make a small file, quick to send
-    world.imshow(flat, extent=(-180, 180, -90, 90), interpolation="nearest", aspect="auto")
-    world.set(xticks=range(-180, 181, 90), yticks=range(-90, 91, 45))
-    world.set(xlabel="longitude, degrees", ylabel="latitude, degrees")
-    world.yaxis.labelpad = -2
-    spot.set(xticks=[], yticks=[])
-    spot.set_title("what it sees", fontsize="medium")
-    bars.set(xlim=(0, 1), ylim=BARS_Y, xlabel="probability", xticks=[0, 0.5, 1])
-    bars.set_yticks(range(len(COLOURS)), list(COLOURS), fontsize="small")
-    bars.set_title("hatched: the truth", fontsize="medium", loc="right")
-    canvas.draw()
-    return np.asarray(canvas.buffer_rgba()).copy()
+    axes[0].imshow(flat, extent=(-180, 180, -90, 90), interpolation="nearest", aspect="auto")
+    axes[0].set(xticks=range(-180, 181, 90), yticks=range(-90, 91, 45))
+    axes[0].set(xlabel="longitude, degrees", ylabel="latitude, degrees")
+    axes[0].yaxis.labelpad = -2
+    axes[1].set(xticks=[], yticks=[])
+    axes[2].set(xlabel="probability", xticks=[0, 0.5, 1])
+    axes[2].set_yticks(range(len(COLOURS)), list(COLOURS), fontsize="small")
 
 
 def _draw_spot(axes: np.ndarray, longitude: float, latitude: float, tile: np.ndarray) -> None:
     for colour, size, width in (("black", 15, 4), ("white", 14, 2)):  # seen on sand and on ice
         style = {"color": colour, "markersize": size, "markeredgewidth": width}
         axes[0].plot(longitude, latitude, "o", fillstyle="none", **style)
-    axes[0].set(xlim=(-180, 180), ylim=(-90, 90))
     axes[1].imshow(tile, interpolation="nearest", aspect="auto")
     axes[1].plot(31.5, 31.5, "+", color="white", markersize=9)
-    for ax in axes:
-        ax.set_axis_off()
+    axes[1].set_title("what it sees", fontsize="medium")
 
 
 def _draw_bars(ax: Axes, probabilities: np.ndarray, truth: int) -> None:
@@ -162,6 +154,7 @@ def _draw_bars(ax: Axes, probabilities: np.ndarray, truth: int) -> None:
     if truth >= 0:
         bars[truth].set_hatch("////")
     ax.set(xlim=(0, 1), ylim=BARS_Y)
+    ax.set_title("hatched: the truth", fontsize="medium", loc="right")
 
 
 def _sentence(longitude: float, latitude: float, probabilities: np.ndarray, truth: int) -> str:

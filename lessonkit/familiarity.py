@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from lessonkit import distributed
 from lessonkit.models import LayerGroups
 
 __all__ = ["familiarity"]
@@ -21,5 +22,7 @@ def familiarity(model: LayerGroups, images: Tensor) -> float:
     sides = (model.imagenet_size, model.imagenet_size)
     pictures = F.interpolate(sample, sides, mode="bicubic", antialias=True).clamp(0, 255)
     batches = pictures.to(torch.uint8).split(20)
-    logits = torch.cat([model.imagenet[0](model[:-1](batch)) for batch in batches])
-    return logits.softmax(1).amax(1).mean().item()
+    device = next(model.parameters()).device
+    classifier = model.imagenet[0].to(device)  # hidden from torch, it stayed where it was made
+    logits = torch.cat([classifier(model[:-1](batch.to(device))) for batch in batches])
+    return distributed.first(lambda: logits.softmax(1).amax(1).mean().item())

@@ -3,6 +3,7 @@
 import os
 import warnings
 from collections import Counter
+from numbers import Integral
 from pathlib import Path
 from typing import NamedTuple
 
@@ -44,15 +45,17 @@ def find_pictures(root: Path, seed: int = 0) -> tuple[list[Picture], list[tuple[
     Either root/train/CLASS/* and root/valid/CLASS/* (or val, test), or root/CLASS/*, of which
     `seed` draws a fifth of each class for validation. Raises DataError without pictures.
     """
-    if not root.is_dir():
+    if not os.path.isdir(root):  # which takes names that no folder can have, too
         raise DataError(f"There is no folder {root}.")
+    if not (isinstance(seed, Integral) and 0 <= seed < 2**63):
+        raise DataError(f"seed is a whole number from 0 to 2**63 - 1, not {seed}.")
     skipped: list[tuple[str, str]] = []
     valid = next((root / name for name in VALID_NAMES if (root / name).is_dir()), None)
     if not (root / "train").is_dir():
         pictures = _draw_split(_walk(root, root, False, skipped), seed)
         _check_no_sets_among_classes(root, pictures)
     else:
-        skipped += _beside_train(root)
+        skipped += _beside_train(root, ["train", *([valid.name] if valid else [])])
         pictures = _walk(root, root / "train", False, skipped)
         if valid is None:
             pictures = _draw_split(pictures, seed)
@@ -68,35 +71,37 @@ def find_pictures(root: Path, seed: int = 0) -> tuple[list[Picture], list[tuple[
 
 def _walk(root: Path, base: Path, is_valid: bool, skipped: list) -> list[Picture]:
     """Picture files below `base`, whose folders are the classes; adds other files to `skipped`."""
-
-    def unreadable(error: OSError) -> None:
-        path = Path(error.filename).relative_to(root).as_posix()
-        skipped.append((path, "is a folder that may not be opened"))
-
-    found = []
-    for folder, subfolders, names in os.walk(base, onerror=unreadable):
-        subfolders[:] = sorted(name for name in subfolders if not _is_system(name))
-        for path in (Path(folder, name) for name in subfolders):
-            if path.is_symlink():  # it might lead back here, and round and round
-                why = "is a link to a folder: links are not followed"
-                skipped.append((path.relative_to(root).as_posix(), why))
-        for name in sorted(name for name in names if not _is_system(name)):
-            file = Path(folder, name)
+    found, waiting = [], [base]
+    while waiting:  # os.walk would call itself for each level, and Python allows 1,000 calls
+        folder = waiting.pop()
+        try:
+            entries = [e for e in os.scandir(folder) if not _is_system(e.name)]
+        except OSError:
+            why = "is a folder that may not be opened"
+            skipped.append((folder.relative_to(root).as_posix(), why))
+            continue
+        subfolders = []
+        for entry in sorted(entries, key=lambda entry: entry.name):
+            file = folder / entry.name
             inside, path = file.relative_to(base).parts, file.relative_to(root).as_posix()
-            if file.suffix.lower() not in SUFFIXES:
+            if entry.is_dir(follow_symlinks=False):
+                subfolders.append(file)
+            elif os.path.isdir(file):  # it might lead back here, and round and round
+                skipped.append((path, "is a link to a folder: links are not followed"))
+            elif file.suffix.lower() not in SUFFIXES:
                 skipped.append((path, "is not a picture in a format read here, by its name"))
             elif len(inside) < 2:
                 skipped.append((path, "is not inside the folder of a class"))
             else:
                 found.append(Picture(path, inside[0], is_valid))
+        waiting += reversed(subfolders)
     return found
 
 
-def _beside_train(root: Path) -> list[tuple[str, str]]:
-    names = {path.name for path in root.iterdir() if path.is_dir() and not _is_system(path.name)}
-    known = ("train", *VALID_NAMES)
-    why = f"is not used: only {', '.join(known)} are, where there is a folder train"
-    return [(name, why) for name in sorted(names.difference(known))]
+def _beside_train(root: Path, used: list[str]) -> list[tuple[str, str]]:
+    names = {path.name for path in root.iterdir() if not _is_system(path.name)}
+    why = f"is not used: where there is a folder train, pictures come from {' and '.join(used)}"
+    return [(name, why) for name in sorted(names.difference(used))]
 
 
 def _is_system(name: str) -> bool:

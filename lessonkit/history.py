@@ -27,6 +27,12 @@ class Diverged(RuntimeError):
 class Interrupted(KeyboardInterrupt):
     """Training was stopped by hand; the history so far is kept and the model can be used."""
 
+    def __init__(self):
+        super().__init__(
+            "Training was stopped. The history so far is kept, and the network can be used, or "
+            "trained further, as it is."
+        )
+
     def _render_traceback_(self) -> list[str]:
         return [str(self)]
 

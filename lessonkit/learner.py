@@ -3,6 +3,8 @@
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +13,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lessonkit import activations, hardware, model_files, models, optimizers, pictures, progress
+from lessonkit import activations, distributed, hardware, model_files, models, optimizers, progress
 from lessonkit.data import DataError, ImageData
 from lessonkit.history import Diverged, History, Interrupted, check_loss
+from lessonkit.journal import Journal
 from lessonkit.lr_finder import LRFinderResult, lr_find
+from lessonkit.memory import pictures_at_once
 from lessonkit.optimizers import adamw, sgd
+from lessonkit.pictures import read_pictures
 from lessonkit.schedule import constant, sgdr
 
 __all__ = ["Diverged", "History", "Interrupted", "Learner", "adamw", "sgd"]
@@ -28,7 +33,8 @@ class Learner:
     optimiser from a list of parameter groups (one of `lessonkit.optimizers`, or yours). `seed`
     decides shuffling and augmentation. `device`: a GPU where there is one, else the CPU.
     `batch_size`: 64, or 32 for fewer than 500 pictures. `clip` is the longest gradient, as a norm
-    over all weights, that a step may follow.
+    over all weights, that a step may follow. With a `journal`, killed training can go on.
+    `label_smoothing` (0 at first) is the share of certainty that training doesn't ask for.
     """
 
     def __init__(
@@ -40,12 +46,15 @@ class Learner:
         device: str | None = None,
         batch_size: int | None = None,
         clip: float = math.inf,
+        journal: Journal | None = None,
     ):
         self.device = torch.device(device or hardware.best_device())
         self.model = model.to(self.device)
         self.groups = models.layer_groups(model)
         self.optimizer = optimizer
         self.clip = clip
+        self.label_smoothing = 0.0
+        self.journal = journal or Journal()
         self.generator = torch.Generator().manual_seed(seed)
         self.history = History()
         self.frozen_to = 0  # groups before this one are frozen
@@ -89,15 +98,17 @@ class Learner:
     def batches(self) -> Iterator[tuple[Tensor, Tensor]]:
         """One epoch: (inputs, labels) in a new random order, batches of nearly equal sizes.
 
-        Inputs are augmented pictures, or activations while `precompute` is on.
+        Inputs are augmented pictures, or activations while `precompute` is on. Of several processes
+        (lessonkit.distributed) each gets its share.
         """
         images, labels = self.images.train
         source = self.activations()["train"] if self.precompute else images
         order = torch.randperm(len(labels), generator=self.generator)
-        for rows in order.tensor_split(self.n_batches):
+        draws = distributed.own_draws(self.generator)
+        for rows in map(distributed.share, order.tensor_split(self.n_batches)):
             inputs = source[rows].to(self.device)
             if not self.precompute:
-                inputs = self.augment(inputs, self.generator)
+                inputs = self.augment(inputs, draws)
             yield inputs, labels[rows].to(self.device)
 
     # --- Layer groups ---------------------------------------------------------------------------
@@ -140,7 +151,7 @@ class Learner:
         key = f"{images.key} {[tensor._version for tensor in body.state_dict().values()]}"
         if self._activations[0] != key:
             sets = {"train": images.train.images, "valid": images.valid.images}
-            made = activations.cached(body, sets, images.key, self._use_bfloat16(), self.batch_size)
+            made = activations.cached(body, sets, images.key, self._use_bfloat16())
             self._activations = key, made
         return self._activations[1]
 
@@ -151,7 +162,7 @@ class Learner:
         if self._bfloat16 is None:
             sample = self.images.valid.images[:16].to(self.device)
             body = nn.Sequential(*self.groups[:-1])
-            self._bfloat16 = activations.bfloat16_agrees(body, sample)
+            self._bfloat16 = distributed.first(lambda: activations.bfloat16_agrees(body, sample))
         return self._bfloat16
 
     def _only_head_trains(self) -> bool:
@@ -180,16 +191,13 @@ class Learner:
         optimizer = self._new_optimizer(lrs)
         with progress.bar(f"fit: {len(epochs)} epoch{'s'[: len(epochs) > 1]}", shape.size) as bar:
             try:
-                for epoch in epochs:
+                for epoch in self.journal.epochs(self, optimizer, epochs):
                     self._train_epoch(optimizer, lrs, epoch, bar)
             except Diverged:
                 self.model.load_state_dict(before)
                 raise
             except KeyboardInterrupt:
-                raise Interrupted(
-                    "Training was stopped. The history so far is kept, and the network can be "
-                    "used, or trained further, as it is."
-                ) from None
+                raise Interrupted from None
             finally:
                 self.model.eval()
 
@@ -198,15 +206,9 @@ class Learner:
 
         Of `lr`, only the ratios between the groups count. Leaves everything as it was.
         """
-        optimizer = self._new_optimizer(
-            optimizers.lr_per_group(lr, len(self.groups), self.frozen_to)
-        )
-        state, learn = self.generator.get_state(), self
-
-        class Epochs:
-            def __iter__(self):
-                return learn.batches()
-
+        lrs = optimizers.lr_per_group(lr, len(self.groups), self.frozen_to)
+        optimizer, state = self._new_optimizer(lrs), self.generator.get_state()
+        epochs = chain.from_iterable(iter(self.batches, None))  # one after the other, without end
         with progress.bar(f"lr_find: up to {steps} batches", steps) as bar:
 
             def step(inputs: Tensor, labels: Tensor) -> float:
@@ -216,9 +218,8 @@ class Learner:
 
             try:
                 self._train_mode()
-                return lr_find(
-                    self.model, optimizer, Epochs(), F.cross_entropy, steps=steps, train_step=step
-                )
+                find = partial(lr_find, self.model, optimizer, epochs, F.cross_entropy)
+                return self.journal.found(self, optimizer, steps, partial(find, train_step=step))
             finally:
                 self.generator.set_state(state)
                 self.model.eval()
@@ -226,7 +227,8 @@ class Learner:
     def _train_epoch(self, optimizer, lrs: list[float], shape: np.ndarray, bar) -> None:
         started, first, total = time.perf_counter(), len(self.history.loss), 0.0
         self._train_mode()
-        for factor, (inputs, labels) in zip(shape.tolist(), self.batches(), strict=True):
+        sizes = map(len, self.images.train.labels.tensor_split(self.n_batches))
+        for factor, n, (inputs, labels) in zip(shape.tolist(), sizes, self.batches(), strict=True):
             for group in optimizer.param_groups:
                 group["lr"] = lrs[group["layer_group"]] * factor
             loss = self._step(optimizer, inputs, labels)
@@ -234,8 +236,9 @@ class Learner:
             self.history.loss.append(loss)
             batch, epoch = len(self.history.loss) - first, len(self.history.epochs) + 1
             check_loss(loss, lrs[-1] * factor, batch, epoch, len(self.classes))
-            total += loss * len(labels)
+            total += loss * n
             bar.step(loss=loss, lr=lrs[-1] * factor)
+        distributed.same_buffers(self.model)
         valid_loss, accuracy = self.validate()
         row = {
             "epoch": len(self.history.epochs) + 1,
@@ -250,24 +253,29 @@ class Learner:
 
     def _step(self, optimizer: torch.optim.Optimizer, inputs: Tensor, labels: Tensor) -> float:
         """Forward, backward and one step of the optimiser; returns the loss."""
-        with torch.autocast(self.device.type, self._half, enabled=self._half is not None):
-            loss = F.cross_entropy(self._logits(inputs), labels)
         optimizer.zero_grad()
-        self._scaler.scale(loss).backward()
+        loss, n = torch.zeros((), device=self.device), pictures_at_once(self.model, inputs)
+        for part, truth in zip(inputs.split(n), labels.split(n), strict=True):
+            share = len(truth) / len(labels)
+            with torch.autocast(self.device.type, self._half, enabled=self._half is not None):
+                logits = self._parallel(self._features(part))
+                goal = F.cross_entropy(logits, truth, label_smoothing=self.label_smoothing)
+            self._scaler.scale(distributed.weigh(goal * share, len(labels))).backward()
+            loss += F.cross_entropy(logits.detach().float(), truth) * share  # as in validation
         self._scaler.unscale_(optimizer)
         if self.clip < math.inf:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.clip)
         self._scaler.step(optimizer)
         self._scaler.update()
-        return loss.item()
+        return distributed.mean(loss, len(labels))
 
-    def _logits(self, inputs: Tensor) -> Tensor:
-        """Logits of a batch from `batches()`, by the shortest way."""
-        if self.precompute:
-            return self.groups[-1](inputs)
-        if self._only_head_trains():
-            return self.groups[-1](self._frozen_body(inputs))
-        return self.model(inputs)
+    def _features(self, inputs: Tensor) -> Tensor:
+        """Of a batch from `batches()`, what the part of the network that trains is to be given."""
+        needs_body = self._only_head_trains() and not self.precompute
+        return self._frozen_body(inputs) if needs_body else inputs
+
+    def _trained_part(self) -> nn.Module:
+        return self.groups[-1] if self._only_head_trains() else self.model
 
     def _train_mode(self) -> None:
         for n, group in enumerate(self.groups):
@@ -286,6 +294,7 @@ class Learner:
         # float16 gradients would vanish: they are scaled up. With other types this does nothing.
         scaled = self._half is torch.float16
         self._scaler = torch.amp.GradScaler(self.device.type, enabled=scaled)
+        self._parallel = distributed.parallel(self._trained_part())
         groups = optimizers.parameter_groups(self.groups, lrs)
         return self.optimizer([g for g in groups if g["layer_group"] >= self.frozen_to])
 
@@ -305,7 +314,8 @@ class Learner:
         """(loss, accuracy) on the validation set, un-augmented; with `tta` over fixed views."""
         labels = self.images.valid.labels
         logs = self.tta().clamp_min(1e-12).log() if tta else self._valid_logits().log_softmax(1)
-        return F.nll_loss(logs, labels).item(), (logs.argmax(1) == labels).float().mean().item()
+        loss, right = F.nll_loss(logs, labels), logs.argmax(1) == labels
+        return distributed.first(lambda: (loss.item(), right.float().mean().item()))
 
     def tta(self) -> Tensor:
         """Test-time augmentation: probabilities [n_valid, classes], the mean over fixed views."""
@@ -318,7 +328,7 @@ class Learner:
         Raises DataError for a file that gives no picture.
         """
         if not isinstance(images, Tensor):
-            images = pictures.read_pictures(images, self.size)
+            images = read_pictures(images, self.size)
         self.model.eval()
         parts = []
         for batch in images.split(64):
@@ -330,8 +340,8 @@ class Learner:
     def _valid_logits(self) -> Tensor:
         self.model.eval()
         source = self.activations()["valid"] if self.precompute else self.images.valid.images
-        batches = source.split(self.batch_size)
-        return torch.cat([self._logits(batch.to(self.device)).float().cpu() for batch in batches])
+        features = (self._features(x.to(self.device)) for x in source.split(self.batch_size))
+        return torch.cat([self._trained_part()(x).float().cpu() for x in features])
 
     def plot_lr(self, ax: Any = None) -> Any:
         """Draw the LR of every mini-batch so far; returns the matplotlib axes."""

@@ -46,12 +46,14 @@ def read(path: str | Path) -> SavedModel:
     tensors, about = storage.read_tensors(path)
     version = about.get("version") if isinstance(about, dict) else None
     if version != VERSION:
+        newer = isinstance(version, int) and version > VERSION
+        way = "update lessonkit" if newer else "use the lessonkit that saved it"
         raise storage.ModelFileError(
-            f"{path} was saved in format {version}, this lessonkit reads format "
-            f"{VERSION}: use the lessonkit that saved it, or train again."
+            f"{path} was saved in format {version}, this lessonkit reads format {VERSION}: {way}, "
+            "or train again."
         )
     try:
-        model = models.from_description(about["model"])
+        model = _from_description(about["model"])
         model.load_state_dict(tensors)
         augment = Augment(**about["augment"])
         return SavedModel(model.eval(), about["classes"], about["size"], augment)
@@ -60,3 +62,11 @@ def read(path: str | Path) -> SavedModel:
             f"{path} can't be rebuilt by this version of lessonkit and timm: use those that saved "
             f"it, or train again ({' '.join(str(error).split())[:200]})."
         ) from error
+
+
+def _from_description(about: dict) -> models.LayerGroups:
+    """The network that `about` describes, without its weights."""
+    make = {"pretrained": models.pretrained, "small_cnn": models.small_cnn}[about["made_by"]]
+    arguments = {name: value for name, value in about.items() if name != "made_by"}
+    without_weights = {"load_weights": False} if about["made_by"] == "pretrained" else {}
+    return make(**arguments, **without_weights)

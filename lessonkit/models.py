@@ -83,8 +83,8 @@ def pretrained(arch: str, n_classes: int, load_weights: bool = True) -> LayerGro
     config = network.pretrained_cfg
     imagenet = network.get_classifier()
     layers = backbone.fold_batchnorm(backbone.chain(network))
-    early, late = layers[: len(layers) // 2], layers[len(layers) // 2 :]
-    head = nn.Linear(network.num_features, n_classes)
+    early, late = backbone.halves(layers)
+    head = nn.Linear(imagenet.in_features, n_classes)
     nn.init.zeros_(head.weight)
     nn.init.zeros_(head.bias)
     model = LayerGroups(
@@ -93,10 +93,3 @@ def pretrained(arch: str, n_classes: int, load_weights: bool = True) -> LayerGro
     model.about = {"made_by": "pretrained", "arch": arch, "n_classes": n_classes}
     model.imagenet, model.imagenet_size = (imagenet,), config["input_size"][-1]
     return model.to(memory_format=torch.channels_last)
-
-
-def from_description(about: dict) -> LayerGroups:
-    """The network that `about` describes, without its weights: for a saved model."""
-    make = {"pretrained": pretrained, "small_cnn": small_cnn}[about["made_by"]]
-    arguments = {name: value for name, value in about.items() if name != "made_by"}
-    return make(**arguments, **({"load_weights": False} if make is pretrained else {}))

@@ -2,6 +2,10 @@
 
 import shutil
 import socket
+import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.client import HTTPException
 from pathlib import Path
 
 from lessonkit import storage
@@ -26,18 +30,34 @@ def _download(folder: Path) -> None:
     from torchvision.datasets import OxfordIIITPet
 
     storage.check_room(folder, BYTES)
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(SECONDS)  # torchvision itself would wait for ever
     try:
-        photos = OxfordIIITPet(folder / "download", download=True)
-    except (OSError, RuntimeError) as error:  # RuntimeError: not the publishers' files
+        with _guarded():
+            photos = OxfordIIITPet(folder / "download", download=True)
+    # RuntimeError: not the publishers' files. HTTPException: the server ended in mid-sentence.
+    except (OSError, RuntimeError, HTTPException, tarfile.TarError) as error:
+        said = "".join(c if c.isprintable() else " " for c in str(error))  # by a server: anything
         raise DataError(
-            f"The pets can't be downloaded now ({error}): use data.creatures() instead."
+            f"The pets can't be downloaded now ({' '.join(said.split())}): use data.creatures() "
+            "instead."
         ) from error
-    finally:
-        socket.setdefaulttimeout(before)
     for path, label in zip(photos._images, photos._labels, strict=True):
         target = folder / photos.classes[label] / path.name
         target.parent.mkdir(exist_ok=True)
         path.rename(target)
     shutil.rmtree(folder / "download")
+
+
+@contextmanager
+def _guarded() -> Iterator[None]:
+    """Give up on a silent server, and unpack archives into their own folder only.
+
+    torchvision itself would wait for ever, and before Python 3.14 follow names such as `../x`.
+    """
+    timeout, how = socket.getdefaulttimeout(), tarfile.TarFile.__dict__.get("extraction_filter")
+    socket.setdefaulttimeout(SECONDS)
+    tarfile.TarFile.extraction_filter = staticmethod(tarfile.data_filter)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(timeout)
+        tarfile.TarFile.extraction_filter = how

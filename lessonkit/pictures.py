@@ -5,7 +5,6 @@ memory: the second start is instant, and a set may be larger than memory.
 """
 
 import json
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -127,9 +126,7 @@ def from_folder(
 
 def _decode(folder: Path, paths: Sequence[Path], size: int) -> None:
     """Fill a cache entry: images.npy [N, size, size, 3], good ones first, and rejected.json."""
-    shape = (len(paths), size, size, 3)
-    storage.check_room(folder, math.prod(shape))
-    pixels = np.lib.format.open_memmap(folder / "images.npy", "w+", np.uint8, shape)
+    pixels = storage.new_array(folder / "images.npy", np.uint8, (len(paths), size, size, 3))
     with progress.bar("reading pictures", len(paths), cached=True) as bar:
         rejected = decode.decode_all(paths, size, pixels, bar.step)
     # Close the gaps, so that each set is one slice of the file and never has to be copied.

@@ -5,6 +5,7 @@ way, and each step records what it chose.
 """
 
 import math
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -21,12 +22,18 @@ __all__ = ["eight_steps", "lr_ratios", "train_until_overfitting", "whole_network
 HEAD_STEPS = 60  # mini-batches that a new head needs; two epochs of 200 pictures are only 14
 LR_RATIOS = {0.5: 10.0, 0.3: 3.0, 0.0: 1.0}  # familiar at least -> times less a group
 SAFE_LR = 1e-3  # of the head, in whole networks: has served both photos and satellite tiles
+SMOOTHING, MANY = 0.1, 20  # of labels, if unfamiliar pictures fill so many mini-batches an epoch
 MAX_CYCLES = 3  # of 1, 2 and 4 epochs
 
 
-def eight_steps(images: ImageData, arch: str = "tf_efficientnet_lite0", seed: int = 0) -> Report:
-    """Train a classifier of `images` on top of a pretrained network; returns what each step did."""
-    learn = Learner.pretrained(arch, images, seed=seed)
+def eight_steps(
+    images: ImageData, arch: str = "tf_efficientnet_lite0", seed: int = 0, **learner: Any
+) -> Report:
+    """Train a classifier of `images` on top of a pretrained network; returns what each step did.
+
+    `learner`: other arguments of Learner, such as `device`.
+    """
+    learn = Learner.pretrained(arch, images, seed=seed, **learner)
     with progress.bar("eight_steps: 8 steps", 8) as bar:
         report = Report(learn, bar)
         learn.activations()
@@ -49,6 +56,7 @@ def eight_steps(images: ImageData, arch: str = "tf_efficientnet_lite0", seed: in
 
         ratios, chose = lr_ratios(learn)
         report.add("lower LRs for earlier layers", ratios, chose)
+        learn.label_smoothing = SMOOTHING * (ratios[0] == 1 and learn.n_batches >= MANY)
 
         lr, chose = whole_network_lr(learn, ratios)
         lrs = [lr * share for share in ratios]

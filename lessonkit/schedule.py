@@ -9,6 +9,7 @@ All raise ValueError for an LR that is not positive and finite, or a count below
 """
 
 import math
+from numbers import Integral
 
 import numpy as np
 
@@ -23,8 +24,8 @@ def constant(lr: float, steps: int) -> np.ndarray:
 
 def step_decay(lr: float, steps: int, drop: float = 0.1, every: int | None = None) -> np.ndarray:
     """Stairs: every `every` steps (a third of all, if not given) the LR is multiplied by `drop`."""
-    every = max(1, math.ceil(steps / 3)) if every is None else every
-    _check(lr, steps=steps, every=every)
+    _check(lr, steps=steps, every=1 if every is None else every)
+    every = math.ceil(steps / 3) if every is None else every
     if not 0 < drop <= 1:
         raise ValueError(f"drop must be above 0 and at most 1, not {drop}: it multiplies the LR.")
     return lr * float(drop) ** (np.arange(steps) // every)
@@ -58,7 +59,8 @@ def sgdr(
     Cycle k takes `cycle_len * cycle_mult**k` epochs of `steps_per_epoch` mini-batches each, so
     n_cycle=3, cycle_len=1, cycle_mult=2 is 1 + 2 + 4 = 7 epochs (arXiv 1608.03983).
     """
-    _check(lr, lr_min, n_cycle=n_cycle, cycle_len=cycle_len, cycle_mult=cycle_mult)
+    _check(lr, lr_min, n_cycle=n_cycle, cycle_len=cycle_len, cycle_mult=cycle_mult,
+           steps_per_epoch=steps_per_epoch)  # fmt: skip
     epochs = [cycle_len * cycle_mult**k for k in range(n_cycle)]
     return np.concatenate([cosine(lr, n * steps_per_epoch, lr_min) for n in epochs])
 
@@ -94,6 +96,8 @@ def one_cycle(
     _check(lr, steps=steps)
     if not 0 < warm_up < 1:
         raise ValueError(f"warm_up is a share of the steps, between 0 and 1, not {warm_up}.")
+    if not (1 <= start_div < math.inf and 1 <= final_div < math.inf):
+        raise ValueError(f"The LR can't be divided by {start_div}, {final_div}: at least by 1.")
     i, peak, last = np.arange(steps), warm_up * steps - 1, steps - 1
     start, end = lr / start_div, lr / start_div / final_div
     up = _half_cosine(start, lr, i / peak) if peak > 0 else np.full(steps, float(lr))
@@ -112,5 +116,5 @@ def _check(lr: float, lr_min: float = 0.0, **counts: int) -> None:
     if not 0 <= lr_min <= lr:
         raise ValueError(f"lr_min must lie between 0 and the LR {lr}, not at {lr_min}.")
     for name, count in counts.items():
-        if count != int(count) or count < 1:
+        if not isinstance(count, Integral) or count < 1:
             raise ValueError(f"{name} must be a whole number of at least 1, not {count}.")

@@ -2,18 +2,24 @@
 
 The cache holds what is slow to make and quick to read: decoded pictures and a network's
 activations. An entry is a folder that appears in one rename, so a process that is killed half-way
-leaves nothing that a later one could mistake for a result.
+leaves nothing that a later one could mistake for a result. Its seal tells later whether the disk
+still holds what was written.
 """
 
 import errno
+import glob
 import hashlib
 import json
+import math
 import os
+import secrets
 import shutil
 import tempfile
+import time
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -30,10 +36,17 @@ __all__ = [
     "check_can_write",
     "check_room",
     "fingerprint",
+    "new_array",
     "read_array",
     "read_tensors",
     "write_tensors",
 ]
+
+SEAL = "seal.json"  # in each entry of the cache: what its files' sizes and checksums were
+LARGEST_CHECKED = 1_000_000_000  # bytes; checking those takes a quarter of a second
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}  # the disk, a user's share, the largest file
+ADVICE = "make room, or set LESSONKIT_CACHE to a folder on a larger disk."
+DAY = 24 * 3600.0  # seconds
 
 
 class ModelFileError(ValueError):
@@ -56,6 +69,7 @@ def fingerprint(*parts: object) -> str:
     digest = hashlib.sha256()
     for part in parts:
         if isinstance(part, torch.Tensor):
+            digest.update(f"{part.dtype} {list(part.shape)} ".encode())
             part = part.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes()
         digest.update(part if isinstance(part, bytes) else json.dumps(part).encode())
         digest.update(b"\0")
@@ -65,23 +79,71 @@ def fingerprint(*parts: object) -> str:
 def cached(key: str, build: Callable[[Path], None]) -> Path:
     """The folder of cache entry `key`; `build(folder)` fills it the first time.
 
-    Where the cache can't be written a temporary folder serves instead, with a warning.
+    Where the cache can't be written or is full, a temporary folder serves instead; an entry that
+    the disk has damaged is made anew. Both with a warning.
     """
     entry = cache_folder() / key
     for known in (entry, *([Path(_session.name) / key] if _session else [])):
-        if known.is_dir():
+        if _is_whole(known):
             return known
-    with tempfile.TemporaryDirectory(dir=_writable_parent(entry), prefix=".part-") as part:
+    if os.path.exists(entry / SEAL):
+        warnings.warn(f"{entry} in the cache is damaged: it is made anew.", stacklevel=3)
+    parent = _writable_parent(entry)
+    try:
+        return _make(parent / key, build)
+    except OSError as error:
+        if error.errno not in FULL or parent != entry.parent:
+            raise
+        _warn_of_session(entry.parent, error)
+        return _make(_session_folder() / key, build)
+
+
+def _make(entry: Path, build: Callable[[Path], None]) -> Path:
+    """Build and seal an entry beside its place, then put it there in one rename."""
+    _remove_leftovers(entry.parent.glob(".part-*"))
+    with tempfile.TemporaryDirectory(dir=entry.parent, prefix=".part-") as part:
         filled = Path(part) / "entry"
         filled.mkdir()
         build(filled)
-        entry = entry if Path(part).parent == entry.parent else _session_folder() / key
+        sums = {path.name: _checksum(path) for path in filled.iterdir() if path.is_file()}
+        (filled / SEAL).write_text(json.dumps(sums))
+        if entry.is_dir() and not _is_whole(entry):
+            shutil.rmtree(entry)
         try:
             filled.rename(entry)
         except OSError:
-            if not entry.is_dir():  # else another process made the same entry first: use that
+            if not _is_whole(entry):  # else another process made the same entry first: use that
                 raise
     return entry
+
+
+def _is_whole(entry: Path) -> bool:
+    """Whether an entry is there, and its files are as they were sealed.
+
+    Folders in it aren't sealed: people look into those, and may take a picture away.
+    """
+    try:
+        sums = json.loads((entry / SEAL).read_text())
+        return all(_checksum(entry / name) == known for name, known in sums.items())
+    except (OSError, ValueError, AttributeError):  # gone, unreadable, or no longer JSON
+        return False
+
+
+def _checksum(path: Path) -> list[int]:
+    """Size and CRC-32 of a file; of one too large to be read at each start, the size alone."""
+    size, checksum = path.stat().st_size, 0
+    with path.open("rb") as file:
+        while size <= LARGEST_CHECKED and (part := file.read(1 << 20)):
+            checksum = zlib.crc32(part, checksum)
+    return [size, checksum]
+
+
+def _remove_leftovers(parts: Iterable[Path]) -> None:
+    """Remove what killed processes left half-written: unfinished, and unchanged for a day."""
+    for part in parts:
+        with suppress(OSError):  # another process may be removing it too
+            if max(path.stat().st_mtime for path in (part, *part.rglob("*"))) < time.time() - DAY:
+                shutil.rmtree(part) if part.is_dir() else part.unlink()
 
 
 def check_room(folder: Path, n_bytes: int) -> None:
@@ -93,8 +155,7 @@ def check_room(folder: Path, n_bytes: int) -> None:
     if n_bytes > free:
         raise OSError(
             errno.ENOSPC,
-            f"{n_bytes / 1e9:.1f} GB are needed and {free / 1e9:.1f} GB free; make room, or set "
-            "LESSONKIT_CACHE to a folder on a larger disk.",
+            f"{n_bytes / 1e9:.1f} GB are needed and {free / 1e9:.1f} GB free; {ADVICE}",
             str(cache_folder()),
         )
 
@@ -105,12 +166,17 @@ def _writable_parent(entry: Path) -> Path:
         with tempfile.TemporaryFile(dir=entry.parent):
             return entry.parent
     except OSError as error:
-        warnings.warn(
-            f"The cache {entry.parent} can't be written ({error.strerror}): what is made now is "
-            "kept for this session only. Set LESSONKIT_CACHE to a folder of yours to change that.",
-            stacklevel=4,
-        )
+        _warn_of_session(entry.parent, error)
         return _session_folder()
+
+
+def _warn_of_session(cache: Path, error: OSError) -> None:
+    warnings.warn(
+        f"The cache {cache} can't be written ({os.strerror(error.errno)}): what is made now is "
+        "kept for this session only. Set LESSONKIT_CACHE to a folder of yours with room in it to "
+        "change that.",
+        stacklevel=4,
+    )
 
 
 def _session_folder() -> Path:
@@ -121,6 +187,23 @@ def _session_folder() -> Path:
 
 
 _session: tempfile.TemporaryDirectory | None = None
+
+
+def new_array(path: Path, dtype: type, shape: tuple[int, ...]) -> np.memmap:
+    """A .npy file to be filled, mapped into memory; OSError where the disk has no room for it."""
+    n_bytes = math.prod(shape) * np.dtype(dtype).itemsize
+    check_room(path.parent, n_bytes)
+    try:
+        array = np.lib.format.open_memmap(path, "w+", dtype, shape)
+        if hasattr(os, "posix_fallocate"):  # takes the room now, before another process does
+            with path.open("r+b") as file:
+                os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        reason = f"{n_bytes / 1e9:.1f} GB don't fit ({error.strerror}); {ADVICE}"
+        raise OSError(error.errno, reason, str(cache_folder())) from None
+    return array
 
 
 def read_array(path: Path) -> torch.Tensor:
@@ -134,21 +217,38 @@ def check_can_write(path: Path | str) -> None:
     path = Path(path)
     if path.is_dir():
         raise ValueError(f"{path} is a folder: give the name of a file to write to.")
+    if path.exists() and not path.is_file():  # such as /dev/null, which a file would replace
+        raise ValueError(f"{path} is no ordinary file: give the name of one to write to.")
     if not path.parent.is_dir():
         raise ValueError(f"There is no folder {path.parent} to write {path.name} into.")
-    with tempfile.TemporaryFile(dir=path.parent):
-        pass  # OSError where nothing may be written
+    try:
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", suffix=".part"):
+            pass
+    except OSError as error:  # nothing may be written there, or the name is too long
+        raise OSError(error.errno, error.strerror, str(path)) from None
 
 
 @contextmanager
 def atomic_path(path: Path | str) -> Iterator[Path]:
-    """A path beside `path` to write to; it takes `path`'s place only when all went well."""
+    """A path beside `path` to write to; it takes `path`'s place only when all went well.
+
+    OSError, with a sentence, when the disk is full: what stood at `path` is still there.
+    """
     path = Path(path)
     check_can_write(path)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    _remove_leftovers(path.parent.glob(f".{glob.escape(path.name)}.*.part"))
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         yield part
+        with part.open("r+b") as file:
+            os.fsync(file.fileno())  # else a power cut might leave the new name and no content
         os.replace(part, path)
+    except OSError as error:
+        reason = (
+            f"{error.strerror or error}; nothing is half-written, what was there before still is. "
+            "Make room, or write to another place"
+        )
+        raise OSError(error.errno, reason, str(path)) from error
     finally:
         part.unlink(missing_ok=True)
 
@@ -159,25 +259,31 @@ def write_tensors(path: Path | str, tensors: dict[str, torch.Tensor], about: dic
     text = json.dumps(about, sort_keys=True)
     check = fingerprint(text, *[part for name in sorted(tensors) for part in (name, tensors[name])])
     with atomic_path(path) as part:
-        save_file(tensors, part, metadata={"about": text, "check": check})
+        try:
+            # One entry, as the order of several would differ from one process to the next.
+            save_file(tensors, part, metadata={"lessonkit": f"{check} {text}"})
+        except SafetensorError as error:  # what it says of the disk stands in its text only
+            raise OSError(errno.EIO, str(error)) from error
 
 
 def read_tensors(path: Path | str) -> tuple[dict[str, torch.Tensor], dict]:
     """What `write_tensors` wrote; ModelFileError if it is anything else, or has been altered."""
     path = Path(path)
-    if not path.is_file():
+    if not os.path.isfile(path):  # which takes names that no file can have, too
         raise ModelFileError(f"There is no model file {path}.")
     try:
         with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
+            check, _, text = (file.metadata() or {}).get("lessonkit", "").partition(" ")
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise ModelFileError(
             f"{path} is not a model saved by lessonkit, or is damaged ({error}). "
             "Nothing in it was run."
         ) from None
-    text = metadata.get("about", "")
-    check = fingerprint(text, *[part for name in sorted(tensors) for part in (name, tensors[name])])
-    if check != metadata.get("check"):
-        raise ModelFileError(f"{path} has been altered since it was saved: train or copy it again.")
+    parts = [part for name in sorted(tensors) for part in (name, tensors[name])]
+    if check != fingerprint(text, *parts):
+        raise ModelFileError(
+            f"{path} has been altered since it was saved, or is of an older lessonkit: copy it "
+            "again, or train again."
+        )
     return tensors, json.loads(text)

@@ -1,8 +1,15 @@
-"""Fixtures that several files of tests share."""
+"""Fixtures that several files of tests share, and how many examples hypothesis tries."""
 
 import pytest
+from hypothesis import settings
 
 from tests import jupyterlab
+
+# Every run of the suite tries the same examples, so that it fails for everybody or for nobody.
+# `make soak` looks for new ones: --hypothesis-profile=soak.
+settings.register_profile("suite", deadline=None, derandomize=True)
+settings.register_profile("soak", deadline=None, max_examples=1000, print_blob=True)
+settings.load_profile("suite")
 
 
 @pytest.fixture(scope="module")

@@ -102,7 +102,7 @@ def test_a_folder_that_is_not_used_is_named(root, tmp_path):
     for name in ("train", "valid", "test", "validation", "__MACOSX"):
         shutil.copytree(root, split / name)
     images = data.from_folder(split, size=16)
-    assert [path for path, _ in images.skipped] == ["validation"]
+    assert [path for path, _ in images.skipped] == ["test", "validation"]
     assert "is not used" in images.skipped[0][1]
 
 

@@ -49,3 +49,10 @@ def test_the_page_for_teachers_lists_every_notebook(path):
 def test_links_in_the_page_for_teachers_lead_somewhere():
     for target in re.findall(r"\]\(([^)\s#]+)", (ROOT / "TEACHERS.md").read_text(encoding="utf-8")):
         assert re.match(r"[a-z]+:", target) or (ROOT / target).exists(), target
+
+
+def test_every_word_is_linked_from_a_notebook():
+    cells = [cell for path in COURSE for cell in nbformat.read(path, as_version=4).cells]
+    text = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+    linked = set(re.findall(r"\]\(glossary\.ipynb#([^)]+)\)", text))
+    assert {word.replace(" ", "-") for word in ENTRIES} <= linked

@@ -27,17 +27,17 @@ COURSE_LINES = 1000
 # A module imports only from lines above its own (`exercises` stands for all files in there).
 LAYERS = [
     "affine decode embedded folder hardware history optimizers plot progress quick_canvas restore "
-    "schedule storage",
-    "activations augment backbone cleaning earth_painting lr_rules pets quiz",
-    "pictures",
+    "schedule storage weights",
+    "augment backbone cleaning distributed earth_painting lr_rules pets quiz records",
+    "activations journal memory pictures",
     "data look models lr_finder",
     "familiarity model_files",
     "learner",
-    "report",
-    "recipe landscape live_figure",
+    "export report",
+    "clinic recipe landscape live_figure",
     "explore_augment explore_cleaning explore_descent explore_finder explore_landscape explore_map "
-    "explore_schedules explore_upload",
-    "explore",
+    "explore_schedules explore_upload challenge charts diagnoses",
+    "explore twelve_questions",
     "exercises",
     "__main__",
 ]
@@ -81,7 +81,7 @@ def pinned(requirement):
 
 
 def test_every_dependency_has_a_lower_and_an_upper_bound():
-    for requirement in requirements("test", "dev", "bench", "site").values():
+    for requirement in requirements("test", "dev", "export", "bench", "site").values():
         operators = {specifier.operator for specifier in requirement.specifier}
         assert operators in ({">=", "<"}, {"=="}), str(requirement)
 

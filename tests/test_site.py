@@ -22,7 +22,7 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(
         not all(importlib.util.find_spec(name) for name in ("sphinx", "myst_nb", "furo")),
-        reason='the pages need Sphinx, which `make site` or pip install -e ".[site]" brings along',
+        reason="the pages need Sphinx: make installs it, as does pip install -e .[site]",
     ),
 ]
 needs_browser = pytest.mark.skipif(

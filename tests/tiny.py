@@ -1,8 +1,11 @@
-"""Small made-up pictures for tests: classes that differ in colour, quick to learn."""
+"""Small sets of pictures for tests: made-up ones that are quick to learn, and a few photos."""
+
+import shutil
+from pathlib import Path
 
 import numpy as np
 
-from lessonkit import augment, data
+from lessonkit import augment, data, embedded
 from lessonkit.data import ImageData
 
 
@@ -20,3 +23,12 @@ def coloured(
         f"coloured {seed}", pixels.astype(np.uint8), labels, valid, names, size,
         how or augment.none(), lambda new_size: coloured(n, new_size, classes, how, seed),
     )  # fmt: skip
+
+
+def creatures_folder(root: Path, n: int) -> Path:
+    """`root`, with copies of the first `n` photos of each class of creatures."""
+    for folder in sorted(path for path in embedded.creatures_folder().iterdir() if path.is_dir()):
+        (root / folder.name).mkdir()
+        for photo in sorted(folder.iterdir())[:n]:
+            shutil.copy(photo, root / folder.name)
+    return root

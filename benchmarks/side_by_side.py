@@ -1,0 +1,70 @@
+"""What the benchmarks share: timing two things in turns, and the table of the results."""
+
+import statistics
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+
+class Row(NamedTuple):
+    """One line of the table: `values` of each repeat, and what their median must reach."""
+
+    name: str
+    values: list[float]
+    at_least: float | None = None
+    at_most: float | None = None
+    unit: str = "×"
+
+    @property
+    def median(self) -> float:
+        """The figure that counts."""
+        return statistics.median(self.values)
+
+    @property
+    def holds(self) -> bool:
+        """Whether the target is reached."""
+        high_enough = self.at_least is None or self.median >= self.at_least
+        return high_enough and (self.at_most is None or self.median <= self.at_most)
+
+    @property
+    def target(self) -> str:
+        """The target in words."""
+        if self.at_least is not None:
+            return f"at least {self.at_least:g} {self.unit}"
+        return f"at most {self.at_most:g} {self.unit}"
+
+    def __str__(self) -> str:
+        spread = f"{min(self.values):.3g} to {max(self.values):.3g}"
+        said = "holds" if self.holds else "MISSED"
+        return f"{self.name:62} {self.median:7.3g} {self.unit} ({spread}); {self.target}: {said}"
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """How long `work` takes, once."""
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def ratios(
+    above: Callable[[], object], below: Callable[[], object], repeats: int = 7
+) -> list[float]:
+    """Seconds of `above` divided by those of `below`, in turns, after a first go of each.
+
+    What else the machine does hits both alike, so their ratio is steadier than either.
+    """
+    above(), below()
+    return [seconds(above) / seconds(below) for _ in range(repeats)]
+
+
+def table(rows: list[dict]) -> str:
+    """Rows as stored in results.json as a Markdown table."""
+    lines = ["| what | median | repeats | target | |", "|---|---|---|---|---|"]
+    for stored in rows:
+        row = Row(**stored)
+        spread = f"{min(row.values):.3g} to {max(row.values):.3g}"
+        mark = "✓" if row.holds else "missed"
+        lines.append(
+            f"| {row.name} | {row.median:.3g} {row.unit} | {spread} | {row.target} | {mark} |"
+        )
+    return "\n".join(lines)

@@ -1,0 +1,148 @@
+"""A trained model as an ONNX file, which runs without PyTorch and without this package.
+
+ONNX (onnx.ai) describes a network as a graph of standard operations; onnxruntime and others run it
+on servers, on phones and in browsers. Scaling and normalising are in the file, as in our networks.
+"""
+
+import copy
+import io
+import json
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from lessonkit import storage
+from lessonkit.learner import Learner
+
+__all__ = ["to_onnx"]
+
+TOLERANCE = 1e-4  # between the probabilities of the file and those of the network
+
+
+def to_onnx(learn: Learner, path: str | Path) -> None:
+    """Write the network as ONNX: "images", uint8 RGB [N, 3, S, S], to "probabilities".
+
+    N is free and S is `learn.size`; probabilities are float32 [N, classes]. The file's metadata
+    hold `classes` (a JSON list, in the order of the probabilities), `size` (S, px) and a
+    `description`. Before the file takes its place, onnxruntime has run it on the CPU and given the
+    network's own probabilities within 1e-4.
+    Raises ValueError where packages are missing or the network can't be expressed in ONNX.
+    """
+    storage.check_can_write(path)
+    _check_packages()
+    network = _Probabilities(copy.deepcopy(learn.model).cpu()).eval()
+    graph = _trace(network, learn.size)
+    _forget_where_it_was_made(graph)
+    _describe(graph, learn)
+    contents = graph.SerializeToString()
+    _check_agreement(contents, network, learn.size)
+    with storage.atomic_path(path) as part:
+        part.write_bytes(contents)
+
+
+def _check_packages() -> None:
+    """ValueError, saying how to install them, unless the packages for ONNX are here."""
+    try:
+        import onnx  # noqa: F401
+        import onnxruntime  # noqa: F401
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise ValueError(
+            f"Exporting needs the package {error.name or 'onnx'}: in the folder of the course, run "
+            'python -m pip install -e ".[export]" -c constraints.txt'
+        ) from error
+
+
+class _Probabilities(nn.Module):
+    def __init__(self, model: nn.Module):
+        super().__init__()
+        self.model = model
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.model(images).softmax(1)
+
+
+def _pictures(n: int, size: int) -> Tensor:
+    generator = torch.Generator().manual_seed(0)
+    return torch.randint(0, 256, (n, 3, size, size), dtype=torch.uint8, generator=generator)
+
+
+def _trace(network: nn.Module, size: int):
+    """The network as ONNX's ModelProto, by PyTorch's own exporter."""
+    try:
+        with _quiet():
+            program = torch.onnx.export(
+                network,
+                (_pictures(2, size),),  # of one, the exporter would take the 1 for a constant
+                dynamo=True,
+                verbose=False,
+                input_names=["images"],
+                output_names=["probabilities"],
+                dynamic_shapes={"images": {0: torch.export.Dim("N")}},
+            )
+            return program.model_proto
+    except Exception as error:  # the exporter stops at what it can't translate in many ways
+        why = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+        raise ValueError(
+            f"This network can't be expressed in ONNX ({why}). Nothing was written."
+        ) from error
+
+
+def _forget_where_it_was_made(graph) -> None:
+    """Remove stack traces: they name folders of this machine, and nobody needs them to compute."""
+    parts = [graph, graph.graph, *graph.graph.node, *graph.graph.value_info, *graph.functions]
+    parts += [*graph.graph.initializer, *graph.graph.input, *graph.graph.output]
+    parts += [node for function in graph.functions for node in function.node]
+    for part in parts:
+        part.ClearField("doc_string")
+        part.ClearField("metadata_props")
+
+
+def _describe(graph, learn: Learner) -> None:
+    import onnx
+
+    size, n_classes = learn.size, len(learn.classes)
+    facts = {
+        "classes": json.dumps(learn.classes, ensure_ascii=False),
+        "size": str(size),
+        "description": f"Image classifier trained with lessonkit: images, uint8 RGB [N, 3, {size}, "
+        f"{size}], to probabilities, float32 [N, {n_classes}].",
+    }
+    onnx.helper.set_model_props(graph, facts)
+
+
+def _check_agreement(contents: bytes, network: nn.Module, size: int) -> None:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    session = onnxruntime.InferenceSession(contents, options, ["CPUExecutionProvider"])
+    for n in (1, 3):
+        (found,) = session.run(["probabilities"], {"images": _pictures(n, size).numpy()})
+        with torch.no_grad():
+            expected = network(_pictures(n, size))
+        difference = (torch.from_numpy(found) - expected).abs().max().item()
+        if not difference <= TOLERANCE:
+            raise ValueError(
+                f"The ONNX file would give other probabilities, by up to {difference:.1g}, with "
+                "these versions of torch, onnxscript and onnxruntime. Nothing was written."
+            )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep what the exporter says about its own steps from the user."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            with redirect_stderr(io.StringIO()):
+                yield
+    finally:
+        logging.disable(before)

@@ -1,0 +1,27 @@
+"""How much of a mini-batch goes through a network at once, so that memory doesn't grow with it."""
+
+import math
+
+from torch import Tensor, nn
+
+from lessonkit import distributed
+
+__all__ = ["pictures_at_once"]
+
+PIXELS = 2**20  # at once: 64 pictures of 128 px, or 20 of 224 px
+
+
+def pictures_at_once(network: nn.Module, inputs: Tensor) -> int:
+    """How many of a mini-batch's `inputs`, [N, 3, S, S] or activations [N, features], to take.
+
+    What the layers put out is kept for the backward pass: 50 MB for a picture of 224 px in
+    EfficientNet-Lite0. The gradients of parts add up to the gradient of the whole, so large
+    pictures go through in parts. Not so where BatchNorm normalises over the mini-batch, nor where
+    processes wait for one another's gradients: there it is always all N.
+    """
+    mixes = any(isinstance(m, nn.modules.batchnorm._BatchNorm) and m.training
+                for m in network.modules())  # fmt: skip
+    if inputs.ndim != 4 or mixes or distributed.size() > 1:
+        return len(inputs)
+    parts = math.ceil(inputs[:, 0].numel() / PIXELS)
+    return math.ceil(len(inputs) / parts)

@@ -1,0 +1,80 @@
+"""Answers to the exercises of notebook 10, right and wrong."""
+
+import numpy as np
+
+from lessonkit import augment
+
+
+def overlaps(a, b):
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
+
+
+def share_pixels(train_boxes, valid_boxes):
+    return [any(overlaps(one, other) for other in train_boxes) for one in valid_boxes]
+
+
+def with_rate(lr, epochs=4):
+    return lambda learn: learn.fit(lr, 1, cycle_len=epochs)
+
+
+def augmented(how):
+    def treat(learn):
+        learn.augment = how
+        learn.fit(0.1, 1, cycle_len=8)
+
+    return treat
+
+
+def unfrozen(lr, epochs=6):
+    def treat(learn):
+        learn.unfreeze()
+        learn.fit(lr, 1, cycle_len=epochs)
+
+    return treat
+
+
+RIGHT = {
+    "10.1": with_rate(0.1),
+    "10.2": augmented(augment.symbols()),
+    "10.3": share_pixels,
+    "10.4": unfrozen(0.1),
+}
+WRONG = {
+    "10.1": [
+        (with_rate(3e-4), "slowly"),
+        (with_rate(3e-3), "powers of ten"),
+        (with_rate(100.0), "exploded"),
+        (with_rate(3e-4, 5), "not more time"),
+        (0.1, "function is wanted"),
+    ],
+    "10.2": [
+        (lambda learn: learn.fit(0.1, 1, cycle_len=8), "turned and mirrored"),
+        (augmented(augment.side_on()), "2 and 5"),
+        (lambda learn: learn.fit("fast", 1), "error"),
+    ],
+    "10.3": [
+        (
+            lambda train, valid: [any((one == other).all() for other in train) for one in valid],
+            "exactly the same",
+        ),
+        (
+            lambda train, valid: [
+                any(
+                    overlaps([*one[:2], *(one[2:] + 1)], other)
+                    or overlaps(one, [*other[:2], *(other[2:] + 1)])
+                    for other in train
+                )
+                for one in valid
+            ],
+            "edge to edge",
+        ),
+        (lambda train, valid: share_pixels(valid, train), "shape"),
+        (lambda train, valid: np.ones(len(valid), bool), "both directions"),
+    ],
+    "10.4": [
+        (lambda learn: learn.fit(0.1, 1, cycle_len=6), "still frozen"),
+        (lambda learn: learn.fit(1.0, 1, cycle_len=6), "still frozen"),
+        (unfrozen(1e-4), "hardly"),
+        (unfrozen(0.1, 7), "not more time"),
+    ],
+}

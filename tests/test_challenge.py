@@ -1,0 +1,234 @@
+"""The challenge: hidden tiles that stay hidden, a deadline that holds, and a board that is kept."""
+
+import json
+import time
+from contextlib import suppress
+
+import numpy as np
+import pytest
+import torch
+
+from lessonkit import challenge, data, embedded, quiz, records, twelve_questions
+from lessonkit.challenge import Entry
+from lessonkit.learner import Learner
+from lessonkit.models import small_cnn
+
+
+@pytest.fixture(autouse=True)
+def own_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("LESSONKIT_CACHE", str(tmp_path))
+
+
+@pytest.fixture(autouse=True)
+def on_the_courses_own_machine(monkeypatch):
+    monkeypatch.setattr(challenge, "_step_seconds", lambda: challenge.REFERENCE_STEP)
+
+
+def guess(tiles):
+    return torch.eye(8)[torch.zeros(len(tiles), dtype=int)]
+
+
+# The tiles
+
+
+def test_hidden_tiles_share_no_pixel_with_those_that_an_entry_gets():
+    tiles = embedded.earth_tiles()
+    train_boxes, valid_boxes = tiles.boxes[~tiles.valid], tiles.boxes[tiles.valid]
+    training, hidden = challenge._rows()
+    seen = np.concatenate([train_boxes[training], valid_boxes])
+    a, b = train_boxes[hidden][:, None], seen[None]
+    across = (a[..., 0] < b[..., 2]) & (b[..., 0] < a[..., 2])
+    down = (a[..., 1] < b[..., 3]) & (b[..., 1] < a[..., 3])
+    assert not (across & down).any()
+
+
+def test_every_climate_is_there_to_train_on_and_to_be_judged_by():
+    counts = [torch.bincount(challenge._hidden()[1], minlength=8)]
+    counts += [torch.bincount(challenge.images().train.labels, minlength=8)]
+    assert counts[0].min() >= 25 and counts[1].min() >= 100
+
+
+def test_what_an_entry_gets_leads_to_no_hidden_tile_at_any_size():
+    n_train, n_valid = len(challenge._rows()[0]), len(data.earth().valid.labels)
+    for images in (challenge.images(), challenge.images().resized(32), challenge.images(32)):
+        assert (len(images.train.labels), len(images.valid.labels)) == (n_train, n_valid)
+
+
+# Entering
+
+
+def test_an_entry_is_scored_by_the_share_of_hidden_tiles_that_are_right():
+    labels = challenge._hidden()[1]
+    board = []
+    entry = challenge.enter("always rainforest", lambda images, seconds: guess, 60, board)
+    assert board == [entry] and entry.name == "always rainforest"
+    assert entry.score == pytest.approx((labels == 0).float().mean().item())
+    assert 0 <= entry.seconds < 5
+
+
+def test_a_learner_is_asked_at_its_own_size():
+    def untrained(images, seconds):
+        return Learner(small_cnn(8, width=2), images.resized(16))
+
+    entry = challenge.enter("untrained", untrained, 60, [])
+    assert 0 <= entry.score < 0.5
+
+
+def test_a_slow_machine_gets_more_seconds(monkeypatch):
+    monkeypatch.setattr(challenge, "_step_seconds", lambda: 3 * challenge.REFERENCE_STEP)
+    given = []
+
+    def train(images, seconds):
+        given.append(seconds)
+        return guess
+
+    entry = challenge.enter("asks for the time", train, 10, [])
+    assert given == [pytest.approx(30)] and entry.seconds < 1
+
+
+def test_what_takes_too_long_is_stopped_and_entered_as_late(capsys):
+    def endless(images, seconds):
+        while True:
+            time.sleep(0.01)
+
+    started, board = time.perf_counter(), []
+    entry = challenge.enter("endless", endless, 0.3, board)
+    assert time.perf_counter() - started < 10
+    assert entry.score is None and board == [entry]
+    assert "late" in capsys.readouterr().out
+
+
+def test_one_that_does_not_let_itself_be_stopped_is_late_all_the_same():
+    def stubborn(images, seconds):
+        with suppress(KeyboardInterrupt):
+            time.sleep(5)
+        return guess
+
+    assert challenge.enter("stubborn", stubborn, 0.2, []).score is None
+
+
+def test_ctrl_c_is_not_taken_for_a_deadline():
+    def interrupted(images, seconds):
+        raise KeyboardInterrupt
+
+    board = []
+    with pytest.raises(KeyboardInterrupt):
+        challenge.enter("me", interrupted, 60, board)
+    assert board == []
+
+
+def test_no_interrupt_is_left_behind_for_what_comes_after():
+    challenge.enter("quick", lambda images, seconds: guess, 0.05, [])
+    time.sleep(0.2)
+
+
+@pytest.mark.parametrize("result", ["a text", lambda tiles: torch.zeros(3, 8), object()])
+def test_a_result_that_can_not_be_judged_gets_a_sentence(result):
+    with pytest.raises(ValueError, match="probabilities"):
+        challenge.enter("me", lambda images, seconds: result, 60, [])
+
+
+@pytest.mark.parametrize("train", [None, ..., lambda images, seconds: None])
+def test_without_a_function_it_waits_and_keeps_nothing(train, capsys):
+    assert challenge.enter("me", train) is None
+    assert "waits" in capsys.readouterr().out
+    assert not records.path("challenge").exists()
+
+
+# The board
+
+
+def test_entries_are_kept_on_disk_until_they_are_forgotten():
+    challenge.enter("me", lambda images, seconds: guess)
+    challenge.enter("me again", lambda images, seconds: guess)
+    names = [entry.name for entry in challenge.leaderboard()]
+    assert {"me", "me again"} <= set(names) and len(names) == len(challenge.TO_BEAT) + 2
+    challenge.forget()
+    assert sorted(challenge.leaderboard()) == sorted(challenge.TO_BEAT)
+
+
+def test_the_board_begins_with_the_best_and_ends_with_the_late():
+    board = [Entry("late", None, 70.0, "cpu"), Entry("best", 0.99, 50.0, "cpu")]
+    names = [entry.name for entry in challenge.leaderboard(board)]
+    assert names[0] == "best" and names[-1] == "late"
+
+
+@pytest.mark.parametrize("text", ["{", "[[1, 2]]", '{"me": 1}', '[["me", 7, 1, "cpu"]]', "\x00"])
+def test_a_damaged_board_is_kept_aside_and_one_sentence_says_so(text, capsys):
+    path = records.path("challenge")
+    path.write_text(text, encoding="utf-8")
+    assert sorted(challenge.leaderboard()) == sorted(challenge.TO_BEAT)
+    said = capsys.readouterr().out
+    assert "can't be read" in said and said.count("\n") == 1
+    assert path.with_suffix(".damaged.json").read_text(encoding="utf-8") == text
+    challenge.leaderboard()
+    assert capsys.readouterr().out == ""
+
+
+# The twelve questions
+
+
+def chosen(asked, number, right):
+    """Click on a right or a wrong option of a question."""
+    options = asked.questions[number].options
+    asked.radios[number].index = [option.right for option in options].index(right)
+
+
+def test_answers_of_both_times_stand_side_by_side():
+    first = twelve_questions.remember(quiz.multiple_choice("00"))
+    chosen(first, 0, False)
+    chosen(first, 1, True)
+    again = twelve_questions.again()
+    chosen(again, 0, True)
+    table = twelve_questions.results()
+    assert len(table) == 12 and len({row["topic"] for row in table}) == 12
+    assert (table[0]["first"], table[0]["again"]) == (False, True)
+    assert (table[1]["first"], table[1]["again"]) == (True, None)
+    assert all(row["first"] is row["again"] is None for row in table[2:])
+
+
+def test_the_first_choice_counts_also_after_a_restart():
+    asked = twelve_questions.remember(quiz.multiple_choice("00"))
+    chosen(asked, 4, False)
+    chosen(asked, 4, True)
+    chosen(twelve_questions.remember(quiz.multiple_choice("00")), 4, True)
+    assert twelve_questions.results()[4]["first"] is False
+
+
+def test_forgetting_deletes_the_file():
+    chosen(twelve_questions.again(), 3, True)
+    assert records.path("twelve_questions").exists()
+    twelve_questions.forget()
+    assert not records.path("twelve_questions").exists()
+    twelve_questions.forget()  # nothing there any more: no error
+
+
+def test_what_a_notebook_stores_does_not_depend_on_answers():
+    def stored():
+        bundle = twelve_questions.compare()._repr_mimebundle_()
+        return {kind: bundle.get(kind) for kind in ("text/plain", "text/html")}
+
+    before = stored()
+    chosen(twelve_questions.again(), 0, True)
+    assert stored() == before
+    comparison = twelve_questions.compare()
+    assert "1 of 12" in comparison.table.value
+
+
+def test_damaged_answers_are_kept_aside(capsys):
+    path = records.path("twelve_questions")
+    path.write_text(json.dumps({"first": [1, 2]}), encoding="utf-8")
+    assert all(row["first"] is None for row in twelve_questions.results())
+    assert "can't be read" in capsys.readouterr().out
+    assert path.with_suffix(".damaged.json").exists()
+
+
+def test_where_nothing_can_be_kept_the_quiz_says_so_and_goes_on(monkeypatch):
+    def full(*_):
+        raise OSError("no space left")
+
+    monkeypatch.setattr(records, "write", full)
+    asked = twelve_questions.again()
+    chosen(asked, 0, True)
+    assert "no space left" in asked.score.value
+    assert "Right" in asked.answers[0].value

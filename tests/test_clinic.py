@@ -1,0 +1,99 @@
+"""The clinic: patients that are really ill, treatments that change one thing, honest quizzes."""
+
+import re
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+import torch
+
+from lessonkit import charts, clinic, diagnoses
+from lessonkit.learner import History
+
+ILL_BY_LOSS = [1, 2, 3, 4, 5, 6, 7, 10, 11, 12]  # 8 looks too good, 9 looks the same
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", ILL_BY_LOSS)
+def test_a_treatment_lowers_the_validation_loss(number):
+    ill, well = clinic.patient(number), clinic.treat(number)
+    assert well.valid_loss < 0.95 * ill.valid_loss
+
+
+@pytest.mark.slow
+def test_the_leak_flatters_and_its_treatment_tells_the_truth():
+    assert clinic.patient(8).accuracy > clinic.treat(8).accuracy + 0.08
+    train, valid = clinic.boxes()
+    assert len(train) == 2542 and len(valid) == 723
+    known = {tuple(box) for box in train}
+    assert not any(tuple(box) in known for box in valid)  # no copies: they only overlap
+
+
+@pytest.mark.slow
+def test_the_same_seed_gives_the_same_run_and_another_another():
+    first, again, other = clinic.patient(2), clinic.patient(2), clinic.patient(2, seed=1)
+    assert first.learn.history.loss == again.learn.history.loss
+    assert first.learn.history.loss != other.learn.history.loss
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [2, 6, 11])
+def test_a_fresh_patient_is_untrained_and_ill_as_before(number):
+    learn, ill = clinic.fresh(number), clinic.patient(number)
+    assert learn.history == History()
+    assert learn.augment == ill.learn.augment and learn.frozen_to == ill.learn.frozen_to
+    assert torch.equal(learn.images.train.labels, ill.learn.images.train.labels)
+
+
+def test_one_batch_tells_who_can_learn_and_changes_nothing():
+    learn = clinic.fresh(2)
+    before = [weights.clone() for weights in learn.model.state_dict().values()]
+    assert clinic.loss_on_one_batch(learn) < 0.1
+    pairs = zip(before, learn.model.state_dict().values(), strict=True)
+    assert all(torch.equal(a, b) for a, b in pairs)
+    assert clinic.loss_on_one_batch(learn, lr=1e-9) > 1.5  # it must be the steps that do it
+
+
+@pytest.mark.parametrize("number", [0, 13, -1])
+def test_an_unknown_patient_gets_a_sentence(number):
+    with pytest.raises(ValueError, match="1 to 12"):
+        clinic.patient(number)
+    with pytest.raises(ValueError, match="by hand"):
+        clinic.fresh(number)
+
+
+def test_every_patient_has_a_chart_a_mistake_and_a_diagnosis():
+    assert set(clinic.PATIENTS) == set(diagnoses.SUSPECTS) == set(range(1, 13))
+    assert set(charts.CHARTS) == set(range(13))
+    for number in clinic.PATIENTS:
+        assert re.fullmatch(rf"{number}, [a-z ]+: [A-Z].*\.", clinic.mistake(number))
+        options = diagnoses.SUSPECTS[number]
+        assert sum(option.right for option in options) == 1
+        assert len({option.text for option in options}) >= 4
+        assert all(len(option.text) < 90 for option in options)
+        assert repr(diagnoses.diagnose(number)) == f"quiz patient {number}: 1 question"
+
+
+def test_the_right_diagnosis_is_not_always_at_the_same_place():
+    places = [[o.right for o in options].index(True) for options in diagnoses.SUSPECTS.values()]
+    assert len(set(places)) >= 3
+
+
+def test_no_chart_names_the_illness():
+    for number, (notes, _) in charts.CHARTS.items():
+        words = set(clinic.PATIENTS[number].__name__.split("_")) if number else set()
+        telling = words - {"learning", "rate", "too", "the", "still", "not", "never", "body"}
+        assert not telling & set(notes.split())
+
+
+@pytest.mark.slow
+def test_charts_are_drawn_from_what_was_measured():
+    run = clinic.patient(3)
+    figure = charts.chart(run)
+    bars = [patch.get_height() for patch in figure.axes[3].patches]
+    assert bars[:3] == [1, 1, 1] and bars[3:] == [0, 0, 0]
+    accuracy = figure.axes[1].lines[0].get_ydata()
+    assert np.allclose(accuracy, [epoch["accuracy"] for epoch in run.learn.history.epochs])
+    figure = charts.before_and_after((run, clinic.treat(3)))
+    assert len(figure.axes) == 2
+    plt.close("all")

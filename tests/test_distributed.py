@@ -1,0 +1,199 @@
+"""Several processes that train one network: the same steps, the same weights, one voice."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lessonkit import distributed
+from lessonkit.learner import Learner
+from tests import ranks
+from tests.tiny import creatures_folder
+
+ROOT = Path(__file__).resolve().parent.parent
+WELL = ["gradients", "fits", "like_one_process", "resumed", "one_makes_for_all"]
+BADLY = {
+    "unequal": "failed: other weights",
+    "too_small": "failed: A mini-batch of 1 pictures can't be shared by 2 processes",
+    "one_raises": "failed: the second one ran out of memory",
+    "one_dies": "lost",
+}
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform == "win32", reason="no fork there"),
+]
+
+
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory):
+    """What each case of tests/ranks.py came to: of both processes, and what they said."""
+    folder = tmp_path_factory.mktemp("ranks")
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.ranks", folder, *WELL, *BADLY],
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+
+    def case(name):
+        results = [json.loads(p.read_text()) for p in sorted((folder / name).glob("[0-9].json"))]
+        how = json.loads((folder / name / "ended.json").read_text())
+        return results, (folder / name / "said").read_text(), how
+
+    return {name: case(name) for name in [*WELL, *BADLY]}
+
+
+@pytest.mark.parametrize("name", WELL)
+def test_both_end_well_and_one_speaks(ended, name):
+    results, said, how = ended[name]
+    assert how["statuses"] == [0, 0] and len(results) == 2
+    assert said.count("said once") == 1
+
+
+@pytest.mark.parametrize("rows", [8, 7])
+@pytest.mark.parametrize("trains", ["all", "late", "head", "precompute"])
+def test_the_gradient_of_a_step_is_that_of_the_joint_batch(ended, trains, rows):
+    one, other = (result[f"{trains} {rows}"] for result in ended["gradients"][0])
+    assert (one["rows"], other["rows"]) == (4, rows - 4)  # unequal shares too
+    assert max(one["error"], other["error"]) < 1e-5
+    assert one["loss"] == other["loss"] and one["moved"] and other["moved"]
+
+
+def test_all_come_to_the_same_weights_losses_and_lr_curves_bit_for_bit(ended):
+    one, other = ended["fits"][0]
+    for what in ("weights", "loss", "rows", "found"):
+        assert one[what] == other[what], what
+
+
+def test_each_process_sees_other_pictures_changed_in_its_own_way(ended):
+    one, other = (result["inputs"] for result in ended["fits"][0])
+    assert len(one) == len(other) == 4
+    assert not set(one) & set(other)
+
+
+def test_without_chance_two_processes_train_as_one_does(ended, monkeypatch):
+    for result in ended["like_one_process"][0]:
+        for what, alone in ranks.like_one_process().items():
+            np.testing.assert_allclose(result[what], alone, rtol=1e-4, err_msg=what)
+
+
+def test_the_first_one_writes_the_journal_and_both_go_on_from_it(ended):
+    one, other = ended["resumed"][0]
+    assert one["same"] and other["same"]
+    assert len(one["written"]) == 2 and not other["written"]
+
+
+def test_what_is_computed_once_serves_all(ended):
+    one, other = ended["one_makes_for_all"][0]
+    assert (one["value"], other["value"]) == (0, 0)
+    assert (one["made"], other["made"]) == (1, 0)
+    assert (one["seen"], other["seen"]) == (False, True)
+
+
+@pytest.mark.parametrize("name", BADLY)
+def test_when_one_fails_or_dies_all_end_within_seconds_with_one_sentence(ended, name):
+    _, said, how = ended[name]
+    sentences = [line for line in said.splitlines() if line.startswith(("failed", "lost"))]
+    assert len(sentences) == 1 and sentences[0].startswith(BADLY[name]), said
+    assert "Traceback" not in said
+    assert all(how["statuses"]) and how["seconds"] < 20
+
+
+def test_a_single_process_does_what_it_always_did():
+    learn = ranks.learner("side_on")
+    assert (distributed.size(), distributed.rank()) == (1, 0)
+    assert distributed.parallel(learn.model) is learn.model
+    assert distributed.own_draws(learn.generator) is learn.generator
+    with distributed.joined():
+        assert distributed.first(lambda: 3) == distributed.in_turn(lambda: 3) == 3
+    assert distributed.speaks() and distributed.speaks()
+
+
+# --- torchrun -------------------------------------------------------------------------------------
+
+
+def torchrun(folder, photos, *more):
+    return subprocess.Popen(
+        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
+         "-m", "lessonkit", "train", str(photos), "--size", "32", "--report", "r.json", *more],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )  # fmt: skip
+
+
+def workers(launcher):
+    """Process numbers of the trainings that `launcher` has started, by rank."""
+    listed = subprocess.run(["ps", "-eo", "pid,ppid"], capture_output=True, text=True).stdout
+    rows = [line.split() for line in listed.splitlines()[1:]]
+    return sorted(int(pid) for pid, parent in rows if int(parent) == launcher.pid)
+
+
+def files(folder):
+    report = json.loads((folder / "r.json").read_text())
+    report.pop("seconds")
+    for step in report["steps"]:
+        step.pop("seconds")
+    return (folder / "model.pt").read_bytes(), report
+
+
+def killed_then_resumed(folder, photos, victim, record):
+    """What torchrun said when one of its processes was killed, and when it was started again."""
+    process = torchrun(folder, photos)
+    deadline = time.monotonic() + 120
+    while not (folder / "model.pt.resume" / record).exists():
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.05)
+    os.kill(workers(process)[victim], signal.SIGKILL)
+    killed = time.monotonic()
+    first = process.communicate(timeout=60)[0]
+    assert process.returncode != 0 and time.monotonic() - killed < 30
+    process = torchrun(folder, photos, "--resume")
+    second = process.communicate(timeout=300)[0]
+    assert process.returncode == 0, second
+    return first, second
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    return creatures_folder(tmp_path_factory.mktemp("photos"), 12)
+
+
+def test_torchrun_says_once_that_one_died_and_resumes(tmp_path, photos):
+    first, second = killed_then_resumed(tmp_path, photos, 1, "0001.safetensors")
+    assert first.count("another process ended") == 1
+    assert "model.pt.resume: the same command with --resume goes on" in first
+    ours = first.partition("another process ended")[0]
+    assert "Traceback" not in ours  # what follows is torchrun's own report
+    assert second.count("The model is in model.pt.") == 1
+    assert second.count("8 train the whole network") == 1
+    epochs = [int(line.split()[0]) for line in re.findall(r"^ +\d+ +\d\.\de.*$", second, re.M)]
+    assert len(epochs) == len(set(epochs)) > 0  # one table
+    assert {path.name for path in tmp_path.iterdir()} == {"model.pt", "r.json"}
+    learn = Learner.load(tmp_path / "model.pt")
+    assert learn.classes == files(tmp_path)[1]["classes"]
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("victim", [0, 1])
+@pytest.mark.parametrize("record", ["0000.safetensors", "0002.safetensors", "0004.safetensors"])
+def test_torchrun_resumed_writes_what_it_would_have_written(tmp_path, photos, victim, record):
+    (tmp_path / "killed").mkdir()
+    (tmp_path / "whole").mkdir()
+    killed_then_resumed(tmp_path / "killed", photos, victim, record)
+    process = torchrun(tmp_path / "whole", photos)
+    assert process.communicate(timeout=300) and process.returncode == 0
+    assert files(tmp_path / "killed") == files(tmp_path / "whole")

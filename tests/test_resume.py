@@ -1,0 +1,463 @@
+"""Training that is stopped or killed, at whatever moment, and goes on as if it had not been."""
+
+import json
+import os
+import random
+import subprocess
+import sys
+import textwrap
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from lessonkit import Learner, augment, data, eight_steps, models, storage
+from lessonkit.__main__ import main
+from lessonkit.history import Diverged, Interrupted
+from lessonkit.journal import Journal, JournalError
+from lessonkit.optimizers import adamw, radam, sgd
+from tests.tiny import coloured, creatures_folder
+
+ROOT = Path(__file__).resolve().parent.parent
+posix = pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL and no fork there")
+
+
+class Killed(BaseException):
+    """As sudden as SIGKILL, for tests in one process: no handler in the code under test sees it."""
+
+
+def learner(journal=None, seed=0):
+    images = coloured(36, 16, how=augment.side_on())
+    model = models.small_cnn(3, width=4)
+    return Learner(model, images, seed, batch_size=10, journal=journal)
+
+
+def recipe(learn):
+    """Everything that a recipe may do between its calls: freeze, choose, compare and put back."""
+    learn.freeze()
+    lr = min(learn.lr_find(steps=6).suggestion, 0.01)
+    learn.fit(lr, 2)
+    learn.unfreeze()
+    learn.optimizer = partial(adamw, lr=0.1)
+    learn.fit([1e-3, 2e-3, 4e-3], 2, cycle_len=1)
+    best = {name: tensor.clone() for name, tensor in learn.model.state_dict().items()}
+    with pytest.raises(Diverged):
+        learn.fit(1e9, 2)
+    learn.optimizer = radam
+    learn.lr_find([0.1, 0.1, 1], steps=6)
+    learn.freeze_to(1)
+    learn.fit([0, 1e-3, 1e-3], 1, cycle_len=3)
+    if learn.validate()[0] > 1e9:
+        learn.model.load_state_dict(best)
+    learn.optimizer = sgd
+    learn.fit(1e-3, 1)
+    return learn
+
+
+def outcome(learn):
+    """All that training leaves behind, but for seconds."""
+    epochs = [{k: v for k, v in row.items() if k != "seconds"} for row in learn.history.epochs]
+    weights = {name: tensor.tolist() for name, tensor in learn.model.state_dict().items()}
+    state = learn.generator.get_state().tolist()
+    return learn.history.lr, learn.history.loss, epochs, weights, state
+
+
+@pytest.fixture(scope="module")
+def uninterrupted():
+    return outcome(recipe(learner()))
+
+
+# --- killed, in one process -----------------------------------------------------------------------
+
+
+def killed_at(call, method, monkeypatch):
+    """`method` of Learner kills when it is called for the `call`-th time."""
+    original, calls = getattr(Learner, method), []
+
+    def until(self, *args):
+        calls.append(1)
+        if len(calls) == call:
+            raise Killed
+        return original(self, *args)
+
+    monkeypatch.setattr(Learner, method, until)
+
+
+def run_killed(folder, call, method="_step"):
+    """Whether the recipe came to its end before it was killed."""
+    with pytest.MonkeyPatch.context() as patch:
+        killed_at(call, method, patch)
+        try:
+            recipe(learner(Journal(folder)))
+        except Killed:
+            return False
+    return True
+
+
+@pytest.mark.parametrize("batch", range(1, 38, 3))
+def test_killed_at_any_batch_a_run_ends_as_if_it_had_not_been(tmp_path, uninterrupted, batch):
+    folder = tmp_path / "journal"
+    assert not run_killed(folder, batch)
+    assert outcome(recipe(learner(Journal(folder)))) == uninterrupted
+
+
+@pytest.mark.parametrize("every", [9, 11, 14])
+def test_killed_again_and_again_a_run_ends_as_if_it_had_not_been(tmp_path, uninterrupted, every):
+    folder, starts = tmp_path / "journal", 1
+    while not run_killed(folder, every):
+        starts += 1
+        assert starts < 20
+    assert starts > 3
+    assert outcome(recipe(learner(Journal(folder)))) == uninterrupted  # answered, all of it
+
+
+@pytest.mark.parametrize("write", [1, 2, 3, 6, 9])
+@pytest.mark.parametrize("moment", ["half-written", "before it has its name", "after"])
+def test_killed_while_writing_a_run_ends_as_if_it_had_not_been(
+    tmp_path, uninterrupted, monkeypatch, moment, write
+):
+    folder, replace, writes = tmp_path / "journal", os.replace, []
+
+    def killed(source, target):
+        writes.append(target)
+        if len(writes) == write:
+            if moment == "half-written":
+                os.truncate(source, 100)
+            if moment == "after":
+                replace(source, target)
+            # A killed process removes nothing: the half-written file stays.
+            monkeypatch.setattr(Path, "unlink", lambda self, missing_ok=False: None)
+            raise Killed
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", killed)
+    with pytest.raises(Killed):
+        recipe(learner(Journal(folder)))
+    monkeypatch.undo()
+    journal = Journal(folder)
+    journal.check()
+    assert outcome(recipe(learner(journal))) == uninterrupted
+    journal.remove()
+    assert not folder.exists()
+
+
+def test_a_run_that_has_ended_is_answered_from_the_journal_without_training(
+    tmp_path, uninterrupted, monkeypatch
+):
+    folder = tmp_path / "journal"
+    recipe(learner(Journal(folder)))
+    steps = []
+    step = Learner._step
+    monkeypatch.setattr(Learner, "_step", lambda *args: steps.append(1) or step(*args))
+    journal = Journal(folder)
+    assert outcome(recipe(learner(journal))) == uninterrupted
+    assert len(steps) <= 5  # of the fit that diverges
+    assert journal.seconds > 0
+
+
+def test_without_a_journal_nothing_is_written(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    learner().fit(1e-3, 1)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_network_of_ones_own_with_single_numbers_as_weights_goes_on_too(tmp_path):
+    class Scaled(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.scale, self.shift = nn.Parameter(torch.tensor(0.1)), nn.Parameter(torch.zeros(1))
+            self.register_buffer("seen", torch.tensor(0))
+
+        def forward(self, images):
+            self.seen += 1
+            return images.float().mean((2, 3)) * self.scale + self.shift
+
+    def run(journal, until=99):
+        learn = Learner(Scaled(), coloured(), optimizer=adamw, journal=journal)
+        original, calls = learn._train_epoch, []
+
+        def epoch(*args):
+            if len(calls) == until:
+                raise Killed
+            calls.append(1)
+            original(*args)
+
+        learn._train_epoch = epoch
+        learn.fit(0.01, 4)
+        return outcome(learn)
+
+    with pytest.raises(Killed):
+        run(Journal(tmp_path / "journal"), 2)
+    assert run(Journal(tmp_path / "journal")) == run(None)
+
+
+# --- stopped by hand ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("batch", range(1, 10))
+@pytest.mark.parametrize("journal", [False, True])
+def test_stopped_at_any_batch_the_learner_can_be_used_and_trained_on(tmp_path, batch, journal):
+    learn = learner(Journal(tmp_path / "journal") if journal else None)
+    with pytest.MonkeyPatch.context() as patch:
+        original, calls = Learner._step, []
+
+        def step(*args):
+            calls.append(1)
+            if len(calls) == batch:
+                raise KeyboardInterrupt
+            return original(*args)
+
+        patch.setattr(Learner, "_step", step)
+        with pytest.raises(Interrupted, match="history so far is kept"):
+            learn.fit(0.01, 3)
+    assert len(learn.history.loss) == len(learn.history.lr) == batch - 1
+    assert len(learn.history.epochs) == (batch - 1) // learn.n_batches
+    assert not any(module.training for module in learn.model.modules())
+    assert all(tensor.isfinite().all() for tensor in learn.model.state_dict().values())
+    learn.save(tmp_path / "model.pt")
+    pictures = learn.images.valid.images
+    again = Learner.load(tmp_path / "model.pt")
+    assert torch.equal(again.predict(pictures), learn.predict(pictures))
+    learn.fit(0.01, 1)
+    assert len(learn.history.loss) == batch - 1 + learn.n_batches
+
+
+# --- journals that don't fit ----------------------------------------------------------------------
+
+
+def refused(journal, words):
+    with pytest.raises(JournalError, match=words) as error:
+        journal.check()
+    text = str(error.value)
+    assert str(journal.folder) in text and "delete" in text and "\n" not in text
+
+
+def test_a_journal_of_another_run_is_refused_with_what_differs(tmp_path):
+    run = {"seed": 0, "pictures": "a" * 32}
+    journal = Journal(tmp_path / "journal", run)
+    learner(journal).lr_find(steps=6)
+    Journal(journal.folder, run).check()
+    refused(Journal(journal.folder, run | {"seed": 1}), "seed was 0 and is 1 now")
+    refused(Journal(journal.folder, run | {"pictures": "b" * 32}), "pictures differs")
+
+
+def test_a_journal_of_other_code_is_refused(tmp_path):
+    learner(Journal(tmp_path / "journal")).fit(1e-3, 1)
+    with pytest.raises(JournalError, match="other code"):
+        learner(Journal(tmp_path / "journal")).fit(2e-3, 1)
+    with pytest.raises(JournalError, match="other code"):
+        learner(Journal(tmp_path / "journal"), seed=1).fit(1e-3, 1)
+    learn = learner(Journal(tmp_path / "journal"))
+    learn.label_smoothing = 0.1
+    with pytest.raises(JournalError, match="other code"):
+        learn.fit(1e-3, 1)
+    learn = learner(Journal(tmp_path / "journal"))
+    with pytest.raises(JournalError, match="other code"):
+        learn.lr_find(steps=6)
+    assert not learn.history.loss and not learn.model.training
+
+
+@pytest.mark.parametrize("part", [0, 3, 8])
+@pytest.mark.parametrize("harm", ["a bit", "the end", "everything", "another format"])
+def test_a_damaged_journal_is_refused_before_anything_is_trained(tmp_path, harm, part):
+    folder = tmp_path / "journal"
+    recipe(learner(Journal(folder)))
+    path = sorted(folder.iterdir())[min(part, len(list(folder.iterdir())) - 1)]
+    content = bytearray(path.read_bytes())
+    if harm == "a bit":
+        content[-3] ^= 4
+    elif harm == "the end":
+        del content[len(content) // 2 :]
+    elif harm == "everything":
+        content.clear()
+    path.write_bytes(content)
+    if harm == "another format":
+        storage.write_tensors(path, {}, {})
+    refused(Journal(folder), "damaged|another run")
+
+
+def test_a_journal_that_cannot_be_written_stops_nothing(tmp_path, monkeypatch, uninterrupted):
+    folder, write, calls = tmp_path / "journal", storage.write_tensors, []
+
+    def full(path, tensors, about):
+        calls.append(path)
+        if len(calls) > 3:
+            raise OSError(28, "No space left on device")
+        write(path, tensors, about)
+
+    monkeypatch.setattr(storage, "write_tensors", full)
+    with pytest.warns(UserWarning, match="No space left.*training goes on"):
+        assert outcome(recipe(learner(Journal(folder)))) == uninterrupted
+    assert len(calls) == 4  # and no gap
+    monkeypatch.undo()
+    assert outcome(recipe(learner(Journal(folder)))) == uninterrupted
+
+
+def test_another_number_of_threads_is_told(tmp_path, monkeypatch):
+    learner(Journal(tmp_path / "journal")).lr_find(steps=6)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 48)
+    with pytest.warns(UserWarning, match="number of threads: was .* and is 48 now"):
+        Journal(tmp_path / "journal").check()
+
+
+# --- the command line -----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    return creatures_folder(tmp_path_factory.mktemp("photos"), 24)
+
+
+@pytest.fixture
+def begun(photos, tmp_path, monkeypatch):
+    """Arguments of a `train` that Ctrl-C has stopped in its first step."""
+    monkeypatch.chdir(tmp_path)
+
+    def stopped(images, arch, seed, journal):
+        learner(journal).lr_find(steps=6)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("lessonkit.recipe.eight_steps", stopped)
+    arguments = ["train", str(photos), "--size", "32"]
+    assert main(arguments) == 130
+    return arguments
+
+
+def test_ctrl_c_says_how_to_go_on(begun, capsys):
+    assert main([*begun, "--resume"]) == 130
+    err = capsys.readouterr().err
+    assert "Stopped" in err and "--resume" in err and "model.pt.resume" in err
+    assert [path.name for path in Path().iterdir()] == ["model.pt.resume"]
+
+
+def test_without_resume_a_journal_is_neither_used_nor_lost(begun, capsys):
+    before = {path: path.read_bytes() for path in Path("model.pt.resume").iterdir()}
+    capsys.readouterr()
+    assert main(begun) == 2
+    out, err = capsys.readouterr()
+    assert err.count("\n") == 1 and "--resume" in err and "delete" in err and not out
+    assert {path: path.read_bytes() for path in Path("model.pt.resume").iterdir()} == before
+    assert main([*begun, "--resume"]) == 130
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        (["--size", "48"], "size was 32 and is 48 now"),
+        (["--seed", "1"], "seed was 0 and is 1 now"),
+        (["--augment", "none"], "augment was side_on and is none now"),
+        (["--arch", "resnet18"], "arch was tf_efficientnet_lite0 and is resnet18 now"),
+        ([], "pictures differs"),
+    ],
+)
+def test_resuming_another_run_costs_one_line_and_status_2(begun, photos, capsys, changed, words):
+    capsys.readouterr()
+    if not changed:
+        os.utime(next(photos.glob("bird/*")))
+    assert main([*begun, *changed, "--resume"]) == 2
+    lines = [line for line in capsys.readouterr().err.splitlines() if "lessonkit:" in line]
+    assert len(lines) == 1 and words in lines[0] and "delete" in lines[0]
+    assert Path("model.pt.resume").is_dir()
+
+
+def test_resume_with_nothing_to_resume_says_so_and_begins(photos, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("model.pt.resume").mkdir()
+    Path("model.pt.resume", ".0000.safetensors.99.part").write_bytes(b"x")  # killed at once
+
+    def stopped(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("lessonkit.recipe.eight_steps", stopped)
+    assert main(["train", str(photos), "--size", "32", "--resume"]) == 130
+    err = capsys.readouterr().err
+    assert "from the beginning" in err and "Nothing was written" in err
+    assert not list(tmp_path.iterdir())
+
+
+# --- real processes, really killed ----------------------------------------------------------------
+
+# Starts `train` in a fork of its own, so that torch is imported once, and kills it: after so many
+# seconds, or as soon as the journal has a file of this name: one that is half-written.
+KILLER = """
+    import json, os, pathlib, signal, sys, time
+    import timm, torch, torch._dynamo
+    from lessonkit.__main__ import main
+    import lessonkit.recipe
+
+    arguments, kills = sys.argv[1:-1], json.loads(sys.argv[-1])
+    journal = pathlib.Path("model.pt.resume")
+    for kill in kills:
+        if (pid := os.fork()) == 0:
+            os._exit(main([*arguments, "--resume"]))
+        started, due = time.monotonic(), False
+        while not due:
+            time.sleep(0.001)
+            waited = time.monotonic() - started
+            due = any(journal.glob(kill)) if isinstance(kill, str) else waited > kill
+            if os.waitpid(pid, os.WNOHANG)[0]:
+                sys.exit(0 if pathlib.Path("model.pt").exists() else 1)
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        print("killed")
+    sys.exit(main([*arguments, "--resume"]))
+"""
+
+
+def outcome_of(folder):
+    """The model's bytes, the report without its seconds, and the seconds."""
+    report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    seconds = report.pop("seconds"), [step.pop("seconds") for step in report["steps"]]
+    return (folder / "model.pt").read_bytes(), report, seconds
+
+
+@pytest.fixture(scope="module")
+def in_one_go(photos, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("one")
+    report = eight_steps(data.from_folder(photos, 32))
+    report.learner.save(folder / "model.pt")
+    report.write(folder / "report.json")
+    return outcome_of(folder)
+
+
+def killed_and_resumed(folder, photos, kills):
+    arguments = ["train", str(photos), "--size", "32", "--report", "report.json"]
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(KILLER), *arguments, json.dumps(kills)],
+        cwd=folder,
+        env={
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            "OMP_NUM_THREADS": str(torch.get_num_threads()),
+        },
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "killed" in done.stdout
+    assert {path.name for path in folder.iterdir()} == {"model.pt", "report.json"}
+    return outcome_of(folder)
+
+
+@posix
+@pytest.mark.slow
+def test_a_killed_process_is_resumed_bit_for_bit(tmp_path, photos, in_one_go):
+    draw = random.Random(0)
+    kills = [".0001.*.part", draw.uniform(1, 4), ".0004.*.part", draw.uniform(2, 5), ".0005.*.part"]
+    model, report, (seconds, steps) = killed_and_resumed(tmp_path, photos, kills)
+    assert report == in_one_go[1]
+    assert model == in_one_go[0]
+    assert seconds >= sum(steps) > 0
+
+
+@posix
+@pytest.mark.soak
+@pytest.mark.parametrize("seed", range(1, 9))
+def test_a_process_killed_ten_times_is_resumed_bit_for_bit(tmp_path, photos, in_one_go, seed):
+    draw = random.Random(seed)
+    names = [f".000{draw.randrange(6)}.*.part" for _ in range(5)]
+    kills = draw.sample([*names, *(draw.uniform(0.5, 6) for _ in range(5))], 10)
+    model, report, _ = killed_and_resumed(tmp_path, photos, kills)
+    assert report == in_one_go[1] and model == in_one_go[0]
