@@ -39,7 +39,8 @@ quick: .venv/.ready
 	$(PYTEST) --nbval $(PARALLEL) -m "not slow and not soak" tests $(wildcard notebooks/0[014]_*.ipynb)
 
 soak: .venv/.ready
-	$(PYTEST) -m "" --hypothesis-profile=soak tests/test_fuzz.py tests/test_faults.py tests/test_soak.py
+	$(PYTEST) -m "" --hypothesis-profile=soak tests/test_fuzz.py tests/test_faults.py tests/test_soak.py \
+	  tests/test_resume.py tests/test_distributed.py
 
 notebooks: .venv/.ready
 	$(VENV_PYTHON) tools/notebooks.py $(NB)

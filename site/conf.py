@@ -17,6 +17,7 @@ include_patterns = [
     "site/index.md",
     "README.md",
     "TEACHERS.md",
+    "SCALING.md",
     "data/README.md",
     "notebooks/[0-9][0-9]_*.ipynb",
     "notebooks/glossary.ipynb",
