@@ -13,6 +13,7 @@ import os
 import statistics
 import sys
 import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 MOVES = 20
@@ -73,26 +74,33 @@ def redraw_ms(explorer: object) -> float:
     return statistics.median(times)
 
 
-def main() -> int:
-    """The command line; returns the exit status."""
+def compare(rows: Iterable[tuple[str, str, float]], limits: dict[str, float], about: str) -> int:
+    """Print each (explorer, what it shows, ms) beside its limit; returns the exit status.
+
+    The figures also go to a file if the command line says so; `about` is the script's help.
+    """
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=about, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--json", type=Path, help="where to write the figures")
     options = parser.parse_args()
-    os.environ["OMP_NUM_THREADS"] = "1"
-    rows = []
-    for name, (shows, explorer) in explorers().items():
-        rows.append({"explorer": name, "shows": shows, "ms": redraw_ms(explorer)})
-        limit = LIMITS[shows]
-        rows[-1]["limit"] = limit
-        print(f"{name:32}{rows[-1]['ms']:7.1f} ms, at most {limit:g} for {shows}", flush=True)
+    table = []
+    for name, shows, ms in rows:
+        table.append({"explorer": name, "shows": shows, "ms": ms, "limit": limits[shows]})
+        print(f"{name:32}{ms:7.1f} ms, at most {limits[shows]:g} for {shows}", flush=True)
     if options.json:
-        options.json.write_text(json.dumps(rows, indent=2) + "\n")
-    slow = [row["explorer"] for row in rows if row["ms"] > row["limit"]]
-    print(f"{len(rows) - len(slow)} of {len(rows)} explorers are within their limit")
+        options.json.write_text(json.dumps(table, indent=2) + "\n")
+    slow = [row["explorer"] for row in table if row["ms"] > row["limit"]]
+    print(f"{len(table) - len(slow)} of {len(table)} explorers are within their limit")
     return 1 if slow else 0
 
 
+def redraws() -> Iterator[tuple[str, str, float]]:
+    """Name, what it shows and the median redraw, in ms, of each explorer."""
+    os.environ["OMP_NUM_THREADS"] = "1"
+    for name, (shows, explorer) in explorers().items():
+        yield name, shows, redraw_ms(explorer)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(compare(redraws(), LIMITS, __doc__))

@@ -7,8 +7,6 @@ runs in the page, from the key press to the new picture, decoded; the figure is 
 milliseconds. Exit status 0 if line plots take 80 ms at most, and explorers that show pictures 150.
 """
 
-import argparse
-import json
 import statistics
 import sys
 import tempfile
@@ -20,7 +18,7 @@ import nbformat
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]  # for explorers.py beside this file, and for tests/
 
-from explorers import explorers  # noqa: E402
+from explorers import compare, explorers  # noqa: E402
 
 from tests import jupyterlab  # noqa: E402
 from tools import notebooks as tool  # noqa: E402
@@ -40,23 +38,10 @@ CLOCK = """(image) => {
 
 def main() -> int:
     """The command line; returns the exit status."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--json", type=Path, help="where to write the figures")
-    options = parser.parse_args()
     if not jupyterlab.CHROMIUM:
         print("Skipped: there is no Chromium on this machine.")
         return 0
-    rows = []
-    for name, shows, ms in waits():
-        rows.append({"explorer": name, "shows": shows, "ms": ms, "limit": LIMITS[shows]})
-        print(f"{name:32}{ms:7.1f} ms, at most {LIMITS[shows]:g} for {shows}", flush=True)
-    if options.json:
-        options.json.write_text(json.dumps(rows, indent=2) + "\n")
-    slow = [row["explorer"] for row in rows if row["ms"] > row["limit"]]
-    print(f"{len(rows) - len(slow)} of {len(rows)} explorers are within their limit")
-    return 1 if slow else 0
+    return compare(waits(), LIMITS, __doc__)
 
 
 def waits() -> Iterator[tuple[str, str, float]]:

@@ -221,12 +221,14 @@ def draw(entries: list[Entry], ax: Any = None) -> Any:
     """The entries as bars, the first on top; returns the matplotlib axes."""
     import matplotlib.pyplot as plt
 
+    from lessonkit import plot
+
     ax = ax or plt.subplots(figsize=(8, 0.7 + 0.4 * len(entries)), layout="constrained")[1]
     own = [entry not in TO_BEAT for entry in entries]
     bars = ax.barh(
         range(len(entries)),
         [entry.score or 0 for entry in entries],
-        color=["#56B4E9" if mine else "0.8" for mine in own],
+        color=[plot.COLOURS["sky"] if mine else "0.8" for mine in own],
         edgecolor="black",
         hatch=["" if mine else "//" for mine in own],
     )

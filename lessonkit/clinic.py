@@ -253,10 +253,8 @@ def _head(train: np.ndarray, valid: np.ndarray, seed: int) -> Learner:
 def _unfolded(n_classes: int) -> LayerGroups:
     """The pretrained network with its BatchNorm layers, which `models.pretrained` folds away."""
     network = models.pretrained(ARCH, n_classes)
-    layers = backbone.chain(backbone.create(ARCH, load=True))
-    half = len(layers) // 2
-    early = nn.Sequential(network[0][0], *layers[:half])
-    return LayerGroups(early, nn.Sequential(*layers[half:]), network[2])
+    early, late = backbone.halves(backbone.chain(backbone.create(ARCH, load=True)))
+    return LayerGroups(nn.Sequential(network[0][0], *early), nn.Sequential(*late), network[2])
 
 
 @cache

@@ -19,9 +19,12 @@ def pictures_at_once(network: nn.Module, inputs: Tensor) -> int:
     pictures go through in parts. Not so where BatchNorm normalises over the mini-batch, nor where
     processes wait for one another's gradients: there it is always all N.
     """
-    mixes = any(isinstance(m, nn.modules.batchnorm._BatchNorm) and m.training
-                for m in network.modules())  # fmt: skip
-    if inputs.ndim != 4 or mixes or distributed.size() > 1:
+    parts = math.ceil(inputs[:, 0].numel() / PIXELS) if inputs.ndim == 4 else 1
+    if parts == 1 or distributed.size() > 1 or _normalises_over_the_batch(network):
         return len(inputs)
-    parts = math.ceil(inputs[:, 0].numel() / PIXELS)
     return math.ceil(len(inputs) / parts)
+
+
+def _normalises_over_the_batch(network: nn.Module) -> bool:
+    norms = (m for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm))
+    return any(norm.training for norm in norms)

@@ -32,12 +32,13 @@ def read(name: str, valid: Callable[[Any], bool], empty: Any) -> Any:
     file = path(name)
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
-        if valid(found):
-            return found
+        whole = valid(found)
     except FileNotFoundError:
         return empty
     except (ValueError, RecursionError):  # not JSON, or not even text
-        pass
+        whole = False
+    if whole:
+        return found
     aside = file.with_suffix(".damaged.json")
     os.replace(file, aside)
     print(f"{file.name} can't be read: it is kept as {aside}, and a new one begins.")

@@ -12,6 +12,13 @@ settings.register_profile("soak", deadline=None, max_examples=1000, print_blob=T
 settings.load_profile("suite")
 
 
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """Where a test's own cache will be, with nothing in it."""
+    monkeypatch.setenv("LESSONKIT_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
 @pytest.fixture(scope="module")
 def browser():
     """A headless Chromium."""

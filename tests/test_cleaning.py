@@ -12,10 +12,7 @@ from lessonkit.__main__ import main
 from lessonkit.cleaning import Cleaning
 from lessonkit.data import DataError
 
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("LESSONKIT_CACHE", str(tmp_path / "cache"))
+pytestmark = pytest.mark.usefixtures("cache")
 
 
 @pytest.fixture

@@ -14,10 +14,7 @@ from PIL import Image
 from lessonkit import cleaning, data, explore
 from lessonkit.earth_painting import COLOURS
 
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("LESSONKIT_CACHE", str(tmp_path / "cache"))
+pytestmark = pytest.mark.usefixtures("cache")
 
 
 @pytest.fixture

@@ -34,11 +34,10 @@ posix = pytest.mark.skipif(sys.platform == "win32", reason="signals and limits o
 
 
 @pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("LESSONKIT_CACHE", str(tmp_path / "cache"))
+def cache(cache, monkeypatch):
     monkeypatch.setattr(storage, "_session", None)
     monkeypatch.setenv("no_proxy", "*")
-    return tmp_path / "cache"
+    return cache
 
 
 @pytest.fixture

@@ -17,10 +17,9 @@ BREEDS = ["Abyssinian", "great_pyrenees"]
 
 
 @pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("LESSONKIT_CACHE", str(tmp_path / "cache"))
+def cache(cache, monkeypatch):
     monkeypatch.setattr(pets, "BYTES", 1)
-    return tmp_path / "cache"
+    return cache
 
 
 @pytest.fixture

@@ -13,11 +13,7 @@ from lessonkit.data import DataError
 from lessonkit.storage import ModelFileError
 from tests.tiny import coloured
 
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("LESSONKIT_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache"
+pytestmark = pytest.mark.usefixtures("cache")
 
 
 def test_an_entry_is_built_once_and_found_again(cache):
