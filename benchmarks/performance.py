@@ -152,7 +152,9 @@ def augmentation() -> Iterator[Row]:
     one = v2.Compose(
         [
             v2.RandomHorizontalFlip(),
-            v2.RandomAffine(10, (0.05, 0.05), (1.0, 1.1), v2.InterpolationMode.BILINEAR),
+            v2.RandomAffine(
+                10, (0.05, 0.05), (1.0, 1.1), interpolation=v2.InterpolationMode.BILINEAR
+            ),
             v2.ColorJitter(0.05, 0.05),
         ]
     )

@@ -27,8 +27,8 @@ COURSE_LINES = 1000
 # A module imports only from lines above its own (`exercises` stands for all files in there).
 LAYERS = [
     "affine decode embedded folder hardware history optimizers plot progress quick_canvas restore "
-    "schedule storage weights",
-    "augment backbone cleaning distributed earth_painting lr_rules pets quiz records",
+    "schedule storage verdict weights",
+    "augment backbone cleaning distributed earth_painting ledger lr_rules pets quiz records",
     "activations journal memory pictures",
     "data look models lr_finder",
     "familiarity model_files",

@@ -1,0 +1,100 @@
+"""The files of results: one a claim, with what it states, what was tuned, and every run."""
+
+import ast
+import hashlib
+import importlib.metadata
+import json
+import platform
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from experiments.claim import Claim
+from lessonkit import hardware, storage
+
+__all__ = ["FOLDER", "fingerprint", "load", "machine", "save", "state", "versions"]
+
+FOLDER = Path(__file__).resolve().parent / "results"
+PACKAGES = ("torch", "timm", "numpy")
+
+
+def load(number: str) -> dict[str, Any]:
+    """What is stored of a claim: "claim", "code", "tuned" and "runs"; empty if nothing is."""
+    path = FOLDER / f"{number}.json"
+    if not path.exists():
+        return {"claim": {}, "code": "", "tuned": None, "runs": []}
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def save(number: str, stored: dict[str, Any]) -> None:
+    """Write the file anew, all of it or nothing."""
+    stored["runs"].sort(key=lambda run: run["seed"])
+    FOLDER.mkdir(exist_ok=True)
+    with storage.atomic_path(FOLDER / f"{number}.json") as path:
+        path.write_text(json.dumps(stored, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def state(claims: Iterable[Claim]) -> None:
+    """Write what each claim states into its file: words may have been mended since its runs."""
+    for claim in claims:
+        stored = load(claim.number)
+        if stored["claim"] != claim.statement():
+            save(claim.number, {**stored, "claim": claim.statement()})
+
+
+def fingerprint(claim: Claim) -> str:
+    """Changes when the code of an experiment does: it, and what it imports from this folder.
+
+    Comments, docstrings and the statement in words may be mended without running again. Changes in
+    `lessonkit` aren't noticed here: `make check-claims` runs stored seeds again and compares.
+    """
+    code = "".join(_code(module) for module in _modules(claim.run.__module__))
+    return hashlib.sha256(code.encode()).hexdigest()[:12]
+
+
+def _modules(name: str) -> list[str]:
+    """A module of this folder and those that it imports, directly or not, sorted."""
+    found, waiting = set(), [name]
+    while waiting:
+        name = waiting.pop()
+        if name in found or name == "experiments.claim":
+            continue
+        found.add(name)
+        for node in ast.walk(ast.parse(_path(name).read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module == "experiments":
+                waiting += [f"experiments.{alias.name}" for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith(
+                "experiments."
+            ):
+                waiting.append(node.module)
+    return sorted(found)
+
+
+def _path(name: str) -> Path:
+    return FOLDER.parent / f"{name.removeprefix('experiments.')}.py"
+
+
+def _code(name: str) -> str:
+    """A module's syntax tree, without docstrings and without its statement, `CLAIM`."""
+    tree = ast.parse(_path(name).read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.FunctionDef | ast.ClassDef):
+            node.body = [part for part in node.body if not _is_words(part)]
+    return ast.dump(tree)
+
+
+def _is_words(node: ast.stmt) -> bool:
+    if isinstance(node, ast.Expr):
+        return isinstance(node.value, ast.Constant)
+    return isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "CLAIM"
+
+
+def machine() -> str:
+    """The kind of machine: on another kind, the same seed may give other last digits."""
+    told = hardware.describe()
+    return f"{platform.system()} {platform.machine()}, {told['processor']}"
+
+
+def versions() -> dict[str, str]:
+    """The packages that a run's values depend on."""
+    return {name: importlib.metadata.version(name) for name in PACKAGES}

@@ -1,0 +1,74 @@
+"""Pretrained networks in experiments: a head on stored activations, then all layer groups."""
+
+import copy
+from collections.abc import Sequence
+from functools import cache
+
+import torch
+from torch import Tensor, nn
+
+from experiments import training
+from lessonkit import activations, augment, models, optimizers, schedule
+from lessonkit.data import ImageData, Split
+
+__all__ = [
+    "ARCH", "CLIP", "HEAD_LR", "HEAD_STEPS", "body", "features", "fine_tuned", "new_head",
+    "of_features", "with_head",
+]  # fmt: skip
+
+ARCH = "tf_efficientnet_lite0"
+HEAD_LR, HEAD_STEPS = 3e-3, 60
+CLIP = 1.0
+BATCH = 64
+
+
+@cache
+def body() -> models.LayerGroups:
+    """The pretrained network, with a head that isn't used; not to be changed."""
+    return models.pretrained(ARCH, 2).eval()
+
+
+def features(pictures: Tensor) -> Tensor:
+    """What the frozen body makes of uint8 pictures [N, 3, S, S]: float32 [N, 1280]."""
+    below = nn.Sequential(*body()[:-1])
+    return torch.cat([activations.run(below, part, False) for part in pictures.split(BATCH)])
+
+
+def new_head(n_features: int, n_classes: int) -> nn.Linear:
+    """A head that finds all classes equally likely."""
+    head = nn.Linear(n_features, n_classes)
+    nn.init.zeros_(head.weight)
+    nn.init.zeros_(head.bias)
+    return head
+
+
+def of_features(images: ImageData, found: Tensor) -> ImageData:
+    """Features in the place of the training pictures, for training a head."""
+    train = Split(found, images.train.labels)
+    return ImageData(**{**vars(images), "train": train, "augment": augment.none()})
+
+
+def with_head(images: ImageData, found: Tensor, seed: int) -> models.LayerGroups:
+    """The pretrained network with a head for `images`, trained on their features `found`."""
+    model = copy.deepcopy(body())
+    model[-1] = new_head(found.shape[1], len(images.classes))
+    lrs = schedule.cosine(HEAD_LR, HEAD_STEPS)
+    flat = of_features(images, found)
+    training.train(flat, lrs, seed, model=model[-1], optimizer=optimizers.adamw)
+    return model
+
+
+def fine_tuned(
+    model: nn.Module,
+    images: ImageData,
+    lr: float,
+    epochs: Sequence[int],
+    seed: int,
+    ratios: Sequence[float] | None = None,
+    batch_size: int = 32,
+) -> nn.Module:
+    """A copy of `model`, all of it trained along cosines of so many `epochs` each."""
+    n = max(1, len(images.train.labels) // batch_size)
+    lrs = [x for cycle in epochs for x in schedule.cosine(lr, cycle * n)]
+    how = {"optimizer": optimizers.radam, "clip": CLIP, "ratios": ratios}
+    return training.train(images, lrs, seed, batch_size, copy.deepcopy(model), **how).model
