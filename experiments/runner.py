@@ -1,0 +1,187 @@
+"""Doing the runs: which comes next, in which process, and where its result goes."""
+
+import itertools
+import math
+import subprocess
+import time
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from multiprocessing import get_context
+from typing import Any
+
+import torch
+
+from experiments import results
+from experiments.claim import Claim
+from experiments.claims import CLAIMS
+from lessonkit import ledger, progress
+
+__all__ = ["Book", "Stop", "check", "run_missing"]
+
+AT_ONCE = 2
+TUNE = "tuning"  # in the place of a seed
+
+
+class Stop(Exception):
+    """A mistake of the person at the keyboard, in a sentence."""
+
+
+def one_run(number: str, seed: int | str, tuned: dict | None) -> dict[str, Any]:
+    """Do one run of a claim, or its tuning, in the process that this is called in."""
+    torch.set_num_threads(1)
+    claim, started = CLAIMS[number], time.perf_counter()
+    with progress.quiet():
+        values = claim.tune() if seed == TUNE else claim.run(seed, tuned or {})
+    return {
+        "seed": seed,
+        "values": values,
+        "seconds": round(time.perf_counter() - started, 1),
+        "versions": results.versions(),
+        "machine": results.machine(),
+    }
+
+
+class Book:
+    """What is stored of the claims at work, and what is still to be run."""
+
+    def __init__(self, claims: list[Claim], seeds: list[int] | None):
+        self.seeds = seeds
+        self.claims = {claim.number: claim for claim in claims}
+        self.stored = {number: self._open(claim) for number, claim in self.claims.items()}
+        self.under_way: set[tuple[str, int | str]] = set()
+
+    def _open(self, claim: Claim) -> dict[str, Any]:
+        stored, code = results.load(claim.number), results.fingerprint(claim)
+        if stored["code"] != code:
+            _must_be_committed(claim)
+            stored = {"claim": {}, "code": code, "tuned": None, "runs": []}
+        stored["claim"] = claim.statement()
+        return stored
+
+    def next(self) -> tuple[str, int | str] | None:
+        """The run to start now: tuning first, then the fewest seeds, then the widest interval."""
+        waiting = [self._next_of(claim) for claim in self.claims.values()]
+        waiting = [task for task in waiting if task is not None]
+        if not waiting:
+            return None
+        _, number, seed = min(waiting, key=lambda task: task[0])
+        self.under_way.add((number, seed))
+        return number, seed
+
+    def _next_of(self, claim: Claim) -> tuple[tuple, str, int | str] | None:
+        number, stored = claim.number, self.stored[claim.number]
+        if claim.tune and stored["tuned"] is None:
+            return None if (number, TUNE) in self.under_way else ((0, 0.0), number, TUNE)
+        taken = {run["seed"] for run in stored["runs"]}
+        taken |= {seed for name, seed in self.under_way if name == number}
+        wanted = self.seeds if self.seeds is not None else range(claim.seeds[1])
+        seed = next((seed for seed in wanted if seed not in taken), None)
+        if seed is None:
+            return None
+        least = claim.seeds[0] if self.seeds is None else len(self.seeds)
+        if len(taken) < least:
+            return (1, len(taken) / least), number, seed
+        width = self._width(claim)
+        return ((2, -width), number, seed) if width > 1 else None
+
+    def _width(self, claim: Claim) -> float:
+        """How many times wider than its δ the widest half of an interval is, of this claim's rows.
+
+        Others' rows count too that read these runs.
+        """
+        readers = [c for c in CLAIMS.values() if claim.number in (c.number, c.runs_from)]
+        runs = self.stored[claim.number]["runs"]
+        widths = [ledger.half_width(row, runs) for c in readers for row in c.statement()["rows"]]
+        return max(widths, default=0.0)
+
+    def keep(self, number: str, seed: int | str, run: dict[str, Any]) -> None:
+        """Store a finished run."""
+        self.under_way.discard((number, seed))
+        stored = self.stored[number]
+        if seed == TUNE:
+            stored["tuned"] = run["values"]
+        else:
+            stored["runs"].append(run)
+        results.save(number, stored)
+
+
+def _must_be_committed(claim: Claim) -> None:
+    """Raise Stop if a claim's file isn't in the history yet: its statement must be older."""
+    if claim.run is None:
+        return
+    name = claim.run.__module__.replace(".", "/") + ".py"
+    root = results.FOLDER.parent.parent
+    told = subprocess.run(
+        ["git", "status", "--porcelain", "--", name], cwd=root, capture_output=True, text=True
+    )
+    if told.returncode == 0 and told.stdout:
+        raise Stop(f"Commit {name} first: what a claim states must stand before its first run.")
+
+
+def run_missing(book: Book, minutes: float) -> None:
+    """Run until nothing is missing or no time is left for another start."""
+    ends = time.monotonic() + 60 * minutes
+    with ProcessPoolExecutor(AT_ONCE, get_context("spawn"), max_tasks_per_child=20) as pool:
+        running: dict[Future, tuple[str, int | str]] = {}
+        try:
+            while True:
+                while len(running) < AT_ONCE and time.monotonic() < ends:
+                    task = book.next()
+                    if task is None:
+                        break
+                    tuned = book.stored[task[0]]["tuned"]
+                    running[pool.submit(one_run, *task, tuned)] = task
+                if not running:
+                    return
+                for done in wait(running, return_when=FIRST_COMPLETED).done:
+                    number, seed = running.pop(done)
+                    run = done.result()
+                    book.keep(number, seed, run)
+                    print(f"{number} {seed}: {run['seconds']:.0f} s", flush=True)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def check(claims: list[Claim], seeds: list[int]) -> bool:
+    """Run again and compare: stored seeds must give equal values, new ones fall where expected."""
+    fine = True
+    with ProcessPoolExecutor(AT_ONCE, get_context("spawn")) as pool:
+        tasks = list(itertools.product(claims, seeds))
+        stored = {claim.number: results.load(claim.number) for claim in claims}
+        runs = [pool.submit(one_run, c.number, s, stored[c.number]["tuned"]) for c, s in tasks]
+        for (claim, seed), run in zip(tasks, runs, strict=True):
+            for line, good in _compared(claim, stored[claim.number]["runs"], run.result()):
+                print(f"{claim.number} seed {seed}: {line}", flush=True)
+                fine &= good
+    return fine
+
+
+def _compared(claim: Claim, runs: list[dict], again: dict) -> Iterator[tuple[str, bool]]:
+    before = next((run for run in runs if run["seed"] == again["seed"]), None)
+    for reader in CLAIMS.values():
+        if claim.number not in (reader.number, reader.runs_from):
+            continue
+        for row in reader.statement()["rows"]:
+            if row["given"]:
+                continue
+            now = mean_effect(row, again["values"])
+            if before is not None and not row["timed"]:
+                then = mean_effect(row, before["values"])
+                same = math.isclose(then, now, abs_tol=1e-9)
+                alike = before["machine"] == again["machine"]
+                said = "equal" if same else f"NOT EQUAL{'' if alike else ' (another machine)'}"
+                yield (
+                    f"{row['name']}: stored {then:+.4f}, now {now:+.4f}: {said}",
+                    same or not alike,
+                )
+            else:
+                low, high = ledger.prediction([mean_effect(row, r["values"]) for r in runs])
+                inside = low <= now <= high
+                said = "inside" if inside else "OUTSIDE"
+                yield f"{row['name']}: {now:+.4f}, {said} {low:+.4f} to {high:+.4f}", inside
+
+
+def mean_effect(row: dict, values: dict) -> float:
+    """A run's effect, the mean over its splits if it has several."""
+    return float(ledger.effect(row, values).mean())
