@@ -16,11 +16,11 @@ import tempfile
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before torch is loaded, here and in the runs' processes
 
-from experiments import results  # noqa: E402
-from experiments.claim import Claim  # noqa: E402
-from experiments.claims import CLAIMS  # noqa: E402
-from experiments.runner import Book, Stop, check, run_missing  # noqa: E402
-from lessonkit import ledger  # noqa: E402
+from experiments import results
+from experiments.claim import Claim
+from experiments.claims import CLAIMS
+from experiments.runner import Book, Stop, check, run_missing
+from lessonkit import ledger
 
 MINUTES = 120
 
