@@ -30,6 +30,7 @@ class Row:
     refuted: str = "the gain is surely smaller than a point"
     timed: bool = False  # measured in seconds, so that another run gives another value
     test_share: float = 0.0  # of pictures, where runs are random splits of one small set
+    chapters: tuple[str, ...] = ()  # the notebooks that it is for, if not all of the claim's
     given: str = ""  # for a correlation over networks: of `plus` and `minus`, given this
 
 

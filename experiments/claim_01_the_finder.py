@@ -90,6 +90,7 @@ def _row(rule: str, shape: str) -> Row:
         f"{rule}, {shape}",
         f"best, {shape}",
         kind="no_worse",
+        chapters=("02",),
         refuted="it is surely more than a point worse than the best LR",
     )
 

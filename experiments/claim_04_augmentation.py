@@ -10,7 +10,7 @@ from experiments.claim import Claim, Row
 from lessonkit import augment, schedule
 from lessonkit.data import ImageData
 
-STEPS, LRS = 384, (0.03, 0.1, 0.3)
+STEPS, LRS = 384, (0.003, 0.01, 0.03, 0.1)
 ARMS = {  # tiles to train on, and how they may vary
     "quarter": (256, augment.none()),
     "half": (512, augment.none()),
@@ -93,6 +93,6 @@ CLAIM = Claim(
     ),
     run=run,
     tune=tune,
-    seeds=(6, 14),
+    seeds=(8, 24),
     chapters=("03",),
 )

@@ -16,7 +16,6 @@ from lessonkit.data import ImageData
 
 TILES, TILE_STEPS = 512, 320
 DIGITS, DIGIT_STEPS = 500, 200
-LRS = (0.03, 0.1, 0.3)
 SYMMETRIC = (0, 1, 8)  # digits that a mirror leaves alone, or nearly
 STRONG = 0.4  # of the range, up to which each colour is made stronger or weaker
 
@@ -48,6 +47,7 @@ CHANGES = {
     "upside down": Flip("upside down", axis=2),
     "colours": Colours("colours"),
 }
+LRS = {"tiles": (0.003, 0.01, 0.03, 0.1), "digits": (0.03, 0.1, 0.3, 1.0)}
 SETS: dict[str, tuple[Callable[..., ImageData], int, list[str]]] = {
     "tiles": (partial(material.tiles, n=TILES), TILE_STEPS, list(CHANGES)),
     "digits": (partial(material.digits, n=DIGITS), DIGIT_STEPS, ["none", "mirrored"]),
@@ -64,7 +64,7 @@ def tune() -> dict[str, Any]:
                 return pictures(seed, part="tuning").with_augment(CHANGES[arm])
 
             shape = partial(schedule.cosine, steps=steps)
-            found[f"{name}: {arm}"] = training.best_lr(images, shape, LRS)
+            found[f"{name}: {arm}"] = training.best_lr(images, shape, LRS[name])
     return found
 
 
@@ -121,6 +121,6 @@ CLAIM = Claim(
     ),
     run=run,
     tune=tune,
-    seeds=(10, 14),
+    seeds=(10, 20),
     chapters=("03",),
 )  # fmt: skip

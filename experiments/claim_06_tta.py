@@ -13,7 +13,7 @@ from lessonkit import augment, schedule
 from lessonkit.augment import Augment
 from lessonkit.data import ImageData
 
-LRS = (0.03, 0.1, 0.3)
+LRS = (0.003, 0.01, 0.03, 0.1, 0.3)
 ARMS = {  # pictures, mini-batches, changes in training, views in the test
     "tiles": (partial(material.tiles, n=1024), 224, augment.top_down(), augment.top_down()),
     "tiles, plain": (partial(material.tiles, n=1024), 224, augment.none(), augment.top_down()),

@@ -16,14 +16,15 @@ CLAIM = Claim(
     "worse.",
     hypothesis="With batches of 128 instead of 32 the minimum is sharper and the test accuracy "
     "lower.",
-    data="earth, 32 px: 1,024 tiles to train on; test tiles of other blocks",
+    data="digits, 28 px: 512 to train on, 2,000 to test",
     network="small_cnn, width 8, from scratch",
-    varies="batches of 32 or 128 (an eighth of all); the same LR or 4 times as high; equal "
+    varies="batches of 32 or 128 (a quarter of all); the same LR or 4 times as high; equal "
     "epochs, or "
     "equal steps and so 4 times the epochs",
-    fixed="first weights, tiles, one cosine: so only the batch differs, and what must follow from "
+    fixed="first weights, digits, one cosine: so only the batch differs, and what must follow from "
     "it",
-    measure="accuracy on test tiles; sharpness along filter-normalised directions, which rescaling "
+    measure="accuracy on test digits; sharpness along filter-normalised directions, which "
+    "rescaling "
     "weights doesn't change",
     rows=(
         *(
