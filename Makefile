@@ -4,6 +4,9 @@
 PYTHON ?=
 ARGS ?=
 NB ?=
+CLAIM ?=
+SEEDS ?=
+MINUTES ?=
 
 VENV_PYTHON = .venv/bin/python
 CANDIDATES = $(if $(PYTHON),$(PYTHON),python3 python3.14 python3.13 python3.12 python3.11 python)
@@ -12,7 +15,7 @@ PYTEST = $(VENV_PYTHON) -m pytest
 # A process for each core, four at most: each notebook has its own kernel of up to 1.5 GB.
 PARALLEL = -n logical --maxprocesses=4
 
-.PHONY: help lab test quick soak notebooks bench site clean
+.PHONY: help lab test quick soak notebooks bench claims check-claims site clean
 
 help:
 	@echo "make lab        set up (once) and open the course; ARGS=--no-browser on a server"
@@ -21,6 +24,8 @@ help:
 	@echo "make soak       many more made-up inputs, 100 random kills, memory over 200 epochs"
 	@echo "make notebooks  execute the notebooks anew and store their outputs; NB=02 for one"
 	@echo "make bench      the measurements in benchmarks/, among them the one against fastai"
+	@echo "make claims     the lesson's claims, measured: runs that are missing (2 hours for all);"
+	@echo "                CLAIM=05 SEEDS=\"0 1\" for some; make check-claims runs stored ones again"
 	@echo "make site       the course as web pages, to read without Python: site/_build/html"
 	@echo "make clean      remove the virtual environment and all caches"
 	@echo "PYTHON=python3.12 with any of them chooses the Python to set up with (after make clean)."
@@ -49,6 +54,13 @@ bench: .venv/.ready-bench
 	@for script in benchmarks/*.py; do \
 	  echo "== $$script"; $(VENV_PYTHON) "$$script" || exit 1; \
 	done
+
+claims: .venv/.ready
+	@$(VENV_PYTHON) -m experiments $(if $(CLAIM),--claim $(CLAIM)) $(if $(SEEDS),--seeds $(SEEDS)) \
+	  $(if $(MINUTES),--minutes $(MINUTES))
+
+check-claims: .venv/.ready
+	@$(VENV_PYTHON) -m experiments --check --claim $(CLAIM) --seeds $(SEEDS)
 
 site: .venv/.ready
 	@$(VENV_PYTHON) -m sphinx -q -c site -d site/_build/doctrees . site/_build/html

@@ -99,18 +99,16 @@ CLAIM = Claim(
     number="01",
     title="The finder's suggestion is as good as the best LR",
     lesson="Find the LR with the lowest loss and go back one order of magnitude, or take the "
-    "highest "
-    "at which the loss is still clearly improving. Too low is slow, too high diverges.",
-    hypothesis="Each rule's LR gives an accuracy within a point of the best LR of a sweep; the two "
-    "rules of the lesson do, the LR of the lowest loss itself does not.",
+    "highest at which the loss is still clearly improving. Too low is slow, too high diverges.",
+    hypothesis="Each rule's LR gives an accuracy within a point of the best LR of a sweep; the "
+    "two rules of the lesson do, the LR of the lowest loss itself does not.",
     data="digits, 28 px: 1,000 to train on, 1,000 to tune with, 2,000 to test",
     network="small_cnn, width 8, from scratch; width 4 for 2/λ",
     varies="the LR: five rules, the best of nine (0.001 to 10) on the tuning digits, 30 times "
     "less, 10",
     fixed="128 mini-batches of 32, SGD with momentum 0.9: a reader with a fixed time chooses an LR",
     measure="accuracy on the test digits; for 2/λ the lowest multiple at which the loss rises "
-    "within "
-    "40 steps of plain gradient descent",
+    "within 40 steps of plain gradient descent",
     rows=(
         *(_row(rule, shape) for shape in SHAPES for rule in RULES),
         *(

@@ -51,13 +51,11 @@ CLAIM = Claim(
     title="After unfreezing, the old LR is no longer right",
     lesson="After changing the network, by unfreezing layers for example, run the finder again.",
     hypothesis="The LR found for the head alone, used for the whole network, gives a lower "
-    "accuracy "
-    "than the LR that the finder names after unfreezing.",
+    "accuracy than the LR that the finder names after unfreezing.",
     data="earth and digits at 48 px, 384 each to train on; the test parts of both",
     network="EfficientNet-Lite0 with ImageNet's weights and a head trained on stored activations",
     varies="the LR of all layer groups: the finder's “steepest” for the head, or its “suggestion” "
-    "for "
-    "the whole network",
+    "for the whole network",
     fixed="cycles of 1 and 2 epochs, batches of 32, RAdam, gradients clipped at 1: as in the "
     "recipe",
     measure="accuracy on test pictures",

@@ -7,16 +7,14 @@ CLAIM = Claim(
     number="03",
     title="Too low an upper bound ends in a sharper, worse minimum",
     lesson="Don't pick too low a rate: it is the upper bound of the schedule, and with too low a "
-    "one "
-    "training can't escape a sharp minimum.",
-    hypothesis=f"With {TIMES_LOWER:g} times less than the best LR, the minimum is sharper at equal "
-    "training loss, and the accuracy lower after equal steps.",
+    "one training can't escape a sharp minimum.",
+    hypothesis=f"With {TIMES_LOWER:g} times less than the best LR, the minimum is sharper at "
+    "equal training loss, and the accuracy lower after equal steps.",
     data="digits, 28 px: 512 to train on, 2,000 to test",
     network="small_cnn, width 8, from scratch",
     varies="the upper bound of one cosine: the tuned LR, or a tenth of it",
     fixed=f"steps (224) in one row; training loss in the other: up to {LONGER} times as many "
-    "epochs, "
-    "ended when the loss is as low",
+    "epochs, ended when the loss is as low",
     measure="sharpness: rise of the training loss a quarter of the filters' length away, in three "
     "random directions; accuracy",
     rows=(

@@ -62,8 +62,7 @@ CLAIM = Claim(
     lesson="More data is the best cure for overfitting; augmentation is the easier and cheaper "
     "one.",
     hypothesis="With flips and quarter turns the gap between training and test accuracy is "
-    "narrower, "
-    "the test accuracy higher, and as high as with at least a quarter more tiles.",
+    "narrower, the test accuracy higher, and as high as with at least a quarter more tiles.",
     data="earth, 32 px: 256, 512 or 1,024 tiles to train on; test tiles of other blocks",
     network="small_cnn, width 8, from scratch",
     varies="flips and quarter turns on or off at 512 tiles; the number of tiles without",

@@ -97,15 +97,14 @@ CLAIM = Claim(
     title="Which changes help depends on what the pictures show",
     lesson="Photos from the side may be flipped horizontally; letters and digits must not be; "
     "satellite pictures may be flipped vertically.",
-    hypothesis="Mirroring helps photos and hurts digits, but not the symmetric 0, 1 and 8; turning "
-    "tiles upside down helps, changing their colours strongly hurts.",
+    hypothesis="Mirroring helps photos and hurts digits, but not the symmetric 0, 1 and 8; "
+    "turning tiles upside down helps, changing their colours strongly hurts.",
     data="earth, 32 px, 512 tiles; 500 digits; creatures, 128 px, split 80:20, 200 times or more",
     network="small_cnn, width 8, from scratch; for creatures a head on EfficientNet-Lite0's "
     "features",
     varies="one change of the training pictures at a time",
     fixed="steps: 320 for tiles, 200 for digits, 60 for heads; the LR is tuned for each arm, but "
-    "for "
-    "heads",
+    "for heads",
     measure="accuracy on unchanged test pictures",
     rows=(
         Row("photos, mirrored", "photos: mirrored copies less none", "photos: mirrored",

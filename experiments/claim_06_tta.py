@@ -87,17 +87,14 @@ CLAIM = Claim(
     number="06",
     title="Test-time augmentation helps",
     lesson="Predict several varied views of a picture and average: it costs time, and is often "
-    "right "
-    "where one look is wrong.",
+    "right where one look is wrong.",
     hypothesis="Averaging over fixed views raises the accuracy by a point on tiles, digits and "
-    "photos, "
-    "and takes as many times longer as there are views.",
+    "photos, and takes as many times longer as there are views.",
     data="earth, 32 px, 1,024 tiles; 500 digits; creatures, 128 px, split 80:20, 200 times or more",
     network="small_cnn, width 8, from scratch; for creatures a head on EfficientNet-Lite0's "
     "features",
     varies="one view, or all fixed views: 8 of tiles, 2 of digits (a little enlarged) and of "
-    "photos "
-    "(mirrored)",
+    "photos (mirrored)",
     fixed="the trained network itself: TTA changes nothing before the test",
     measure="accuracy on test pictures; seconds, the quickest of five",
     rows=(

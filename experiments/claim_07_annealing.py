@@ -8,10 +8,9 @@ CLAIM = Claim(
     number="07",
     title="Annealing beats the best constant LR",
     lesson="Lower the LR while training, so as not to overshoot the minimum: in stairs, or along "
-    "half a "
-    "cosine.",
-    hypothesis="At equal budget the cosine beats the best constant LR by a point, and stairs and a "
-    "straight line too.",
+    "half a cosine.",
+    hypothesis="At equal budget the cosine beats the best constant LR by a point, and stairs and "
+    "a straight line too.",
     data="digits, 28 px: 512 to train on, 2,000 to test",
     network="small_cnn, width 8, from scratch",
     varies="the schedule; its LR is tuned for each",

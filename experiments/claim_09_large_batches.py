@@ -19,13 +19,11 @@ CLAIM = Claim(
     data="digits, 28 px: 512 to train on, 2,000 to test",
     network="small_cnn, width 8, from scratch",
     varies="batches of 32 or 128 (a quarter of all); the same LR or 4 times as high; equal "
-    "epochs, or "
-    "equal steps and so 4 times the epochs",
-    fixed="first weights, digits, one cosine: so only the batch differs, and what must follow from "
-    "it",
+    "epochs, or equal steps and so 4 times the epochs",
+    fixed="first weights, digits, one cosine: so only the batch differs, and what must follow "
+    "from it",
     measure="accuracy on test digits; sharpness along filter-normalised directions, which "
-    "rescaling "
-    "weights doesn't change",
+    "rescaling weights doesn't change",
     rows=(
         *(
             Row(f"accuracy, {text}", f"accuracy: batches of 32 less 128, {text}",

@@ -9,11 +9,9 @@ CLAIM = Claim(
     number="10",
     title="Wide minima generalise better",
     lesson="Not all minima are equal: wide and deep ones generalise better. It is also put as: "
-    "small "
-    "changes of the input change the loss little. These are two things.",
+    "small changes of the input change the loss little. These are two things.",
     hypothesis="Among networks with equal training loss the sharper have the higher test loss, "
-    "and lose "
-    "more accuracy when inputs are shifted.",
+    "and lose more accuracy when inputs are shifted.",
     data="digits, 28 px: 512 to train on, 2,000 to test",
     network="all of the pool: small_cnn, width 8, in 17 settings and over several seeds",
     varies="everything that the pool varies: schedule, LR, batch, augmentation, decay, optimiser, "
@@ -21,8 +19,7 @@ CLAIM = Claim(
     fixed="training loss, by partial correlation: a network that has learned more is sharper "
     "anyway",
     measure="Spearman's partial rank correlation given training loss; its interval by drawing "
-    "networks "
-    "again, 1,000 times",
+    "networks again, 1,000 times",
     rows=(
         Row("sharpness", "sharpness and test loss", "sharpness", "test_loss", **_SMALLEST),
         Row("curvature", "largest curvature and test loss", "curvature", "test_loss", **_SMALLEST),

@@ -87,14 +87,13 @@ CLAIM = Claim(
     lesson="Train on small pictures first, then on large ones: it is quicker, and guards against "
     "overfitting.",
     hypothesis="4 of 7 epochs at half the size lose less than a point of accuracy, and take at "
-    "least a "
-    "quarter less time and multiply-adds.",
+    "least a quarter less time and multiply-adds.",
     data="digits, 28 px, the first epochs at 14 px: 1,024 to train on, 2,000 to test",
     network="small_cnn, width 8, from scratch",
     varies="the size in the first 4 of 7 epochs",
     fixed="mini-batches (224 of 32) and one cosine over all of them; the LR is tuned for each",
-    measure="accuracy on test digits of 28 px; processor seconds of training; multiply-adds of the "
-    "convolutions, counted",
+    measure="accuracy on test digits of 28 px; processor seconds of training; multiply-adds of "
+    "the convolutions, counted",
     rows=(
         Row("accuracy", "accuracy: small first less large throughout", "small first: accuracy",
             "large: accuracy", kind="no_worse", refuted="it is surely more than a point worse"),

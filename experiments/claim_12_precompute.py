@@ -39,8 +39,7 @@ CLAIM = Claim(
     varies="precompute on or off",
     fixed="two epochs, mini-batches and their order; the body's pass before them isn't counted",
     measure="processor seconds of the two epochs, validation included; accuracy; the largest "
-    "difference "
-    "between the two heads' weights",
+    "difference between the two heads' weights",
     rows=(
         Row("seconds", "seconds of two epochs: without over with", "without: seconds",
             "with: seconds", unit="×", delta=4.0, timed=True,

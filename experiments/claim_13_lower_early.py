@@ -70,18 +70,16 @@ def _photos(number: int) -> dict[str, float]:
 CLAIM = Claim(
     number="13",
     title="Earlier layers want 3 to 10 times lower LRs",
-    lesson="Give each earlier group of layers a lower LR than the next: 10 times for pictures like "
-    "ImageNet's, 3 times for satellite or medical ones.",
+    lesson="Give each earlier group of layers a lower LR than the next: 10 times for pictures "
+    "like ImageNet's, 3 times for satellite or medical ones.",
     hypothesis="On photos 10 times lower LRs beat equal ones by a point; on tiles 3 times lower "
     "ones do.",
     data="earth, 48 px, 384 tiles; creatures, 64 px, in random splits 80:20, two a run",
     network="EfficientNet-Lite0 with ImageNet's weights and a head trained on stored activations, "
-    "in "
-    "three layer groups",
+    "in three layer groups",
     varies="how many times lower the LR of each group is than that of the next: 1, 3 or 10",
     fixed="cycles (1 and 2 epochs; of the few photos 2 and 4), RAdam; the last group's LR is "
-    "tuned for "
-    "each ratio on tiles; on photos, too few to tune on, it is 0.001 for all",
+    "tuned for each ratio on tiles; on photos, too few to tune on, it is 0.001 for all",
     measure="accuracy on test pictures",
     rows=(
         Row("tiles, 3 times", "tiles: 3 times lower less equal LRs", "tiles: 3 times",

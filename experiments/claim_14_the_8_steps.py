@@ -125,8 +125,7 @@ _LEFT_OUT = {
     "4 head with augmentation": "no epochs of the head with augmentation",
     "5 unfreezing": "the body stays frozen, the head trains on",
     "6 LRs as for photos": "10 times lower LRs for earlier groups, where the recipe measures that "
-    "tiles "
-    "want equal ones",
+    "tiles want equal ones",
     "7 finder again": "the head's LR for the whole network",
     "8 cycles": "a constant LR in the last step",
     "one LR, all layers": "all layers at one constant LR from the start",
@@ -141,10 +140,8 @@ CLAIM = Claim(
     network="EfficientNet-Lite0 with ImageNet's weights, BatchNorm folded",
     varies="one step left out at a time, as each row says",
     fixed=f"work: {BUDGET} forward passes of all tiles, a training epoch of the whole network "
-    "counting "
-    "three; what a left-out step would have taken goes into the last. Counted, not timed, so that "
-    "runs "
-    "repeat",
+    "counting three; what a left-out step would have taken goes into the last. Counted, not "
+    "timed, so that runs repeat",
     measure="accuracy on test tiles, at the end (no best cycle is picked: that would need a third "
     "set)",
     rows=tuple(

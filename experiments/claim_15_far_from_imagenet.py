@@ -94,22 +94,17 @@ CLAIM = Claim(
     number="15",
     title="Unfreezing matters more, the less the pictures look like ImageNet's",
     lesson="How much of a pretrained network needs training depends on how far the new pictures "
-    "are "
-    "from those that it knows.",
+    "are from those that it knows.",
     hypothesis="What unfreezing gains grows as the same photos are moved away from ImageNet's, "
-    "and is "
-    "larger on tiles than on photos.",
+    "and is larger on tiles than on photos.",
     data="creatures, 64 px, in random splits 80:20, two a run: as they are, grey, inverted, as "
-    "edges, "
-    "as edges in shuffled squares; earth, 48 px, 384 tiles",
+    "edges, as edges in shuffled squares; earth, 48 px, 384 tiles",
     network="EfficientNet-Lite0 with ImageNet's weights and a head trained on stored activations",
     varies="the pictures; body frozen or all layers trained",
     fixed="cycles, RAdam, LR 0.001; LRs of earlier groups as the recipe chooses them: 10 times "
-    "lower for "
-    "photos, equal for tiles",
+    "lower for photos, equal for tiles",
     measure="test accuracy of the whole network less that of the head; Spearman's correlation of "
-    "this "
-    "gain with the order of the versions",
+    "this gain with the order of the versions",
     rows=(
         Row("trend", "correlation of the gain with the distance from photos", "trend", delta=0.2,
             unit="correlation", test_share=creatures.TEST_SHARE,

@@ -8,7 +8,7 @@ import sys
 import warnings
 from pathlib import Path
 
-from lessonkit import augment, data, distributed, journal, pictures, storage
+from lessonkit import augment, data, distributed, journal, pictures, storage, weights
 from lessonkit.history import Diverged
 
 
@@ -62,6 +62,7 @@ def _train(options: argparse.Namespace, kept: journal.Journal) -> None:
         storage.check_can_write(path)  # before an hour of training, not after it
     if options.report and Path(options.report).resolve() == Path(options.out).resolve():
         raise ValueError(f"The model and the report can't both go to {options.out}.")
+    weights.check_name(options.arch)
     _begin_or_resume(kept, options.resume)
     from lessonkit.recipe import eight_steps
 

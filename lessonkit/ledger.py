@@ -6,6 +6,7 @@ written by hand: notebooks and tables ask this module, and it works everything o
 
 import json
 import math
+import textwrap
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -25,7 +26,18 @@ from lessonkit.verdict import (
     verdict,
 )
 
-__all__ = ["Entry", "claim", "effect", "entries", "entry", "half_width", "prediction", "table"]
+__all__ = [
+    "Entry",
+    "chapter",
+    "claim",
+    "effect",
+    "entries",
+    "entry",
+    "half_width",
+    "prediction",
+    "runs",
+    "table",
+]
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "experiments" / "results"
@@ -39,6 +51,7 @@ class Entry(NamedTuple):
     name: str  # of the row; with the number it names the row
     title: str  # of the claim
     text: str
+    chapters: list[str]  # the notebooks that teach it
     kind: str
     unit: str
     delta: float  # in the unit of the effect
@@ -89,8 +102,9 @@ def runs(number: str) -> list[dict[str, Any]]:
 
 @cache
 def entries() -> list[Entry]:
-    """All rows of the ledger, in order of the claims."""
+    """All rows of the ledger, in order of the claims; those without runs have none."""
     numbers = sorted(path.stem for path in RESULTS.glob("[0-9]*.json"))
+    numbers = [number for number in numbers if runs(number)]
     made = [_entry(claim(n)["claim"], row) for n in numbers for row in claim(n)["claim"]["rows"]]
     adjusted = holm([entry.p for entry in made])
     return [entry._replace(holm=p) for entry, p in zip(made, adjusted, strict=True)]
@@ -113,7 +127,8 @@ def _entry(stated: dict[str, Any], row: dict[str, Any]) -> Entry:
     delta = _delta(row)
     said = verdict(row["kind"], interval, delta)
     p = p_value(row["kind"], interval, delta)
-    about = [stated["number"], row["name"], stated["title"], row["text"], row["kind"], row["unit"]]
+    about = [stated["number"], row["name"], stated["title"], row["text"]]
+    about += [row["chapters"] or stated["chapters"], row["kind"], row["unit"]]
     return Entry(*about, delta, effects, interval, said, p, p)
 
 
@@ -169,6 +184,27 @@ def half_width(row: dict[str, Any], ran: Sequence[dict]) -> float:
         return math.inf
     _, low, high, *_ = _interval(row, list(ran))
     return (high - low) / 2 / _delta(row)
+
+
+def chapter(notebook: str) -> str:
+    """What the ledger says of the claims that `notebook`, such as "04", teaches; for printing.
+
+    A line a row: the effect with its 95 % interval, in points of a hundred, as a factor (×) or as a
+    correlation, and the verdict.
+    """
+    lines, title = [], ""
+    for e in entries():
+        if notebook not in e.chapters:
+            continue
+        if e.title != title:
+            title = e.title
+            lines.append(f"{e.number}  {title} ({len(runs(e.number))} runs)")
+        mean, low, high = (e.shown(value) for value in e.interval[:3])
+        lines += textwrap.wrap(e.text, 88, initial_indent="      ", subsequent_indent="      ")
+        lines.append(f"          {mean} ({low} to {high}): {e.verdict}")
+    if not lines:
+        raise ValueError(f"The ledger has nothing on notebook {notebook}.")
+    return "\n".join(lines)
 
 
 def table() -> str:

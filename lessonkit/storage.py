@@ -239,7 +239,10 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
     _remove_leftovers(path.parent.glob(f".{glob.escape(path.name)}.*.part"))
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
+        part.touch()
+        rights = part.stat().st_mode  # of any new file of this user; safetensors gives fewer
         yield part
+        part.chmod(rights)
         with part.open("r+b") as file:
             os.fsync(file.fileno())  # else a power cut might leave the new name and no content
         os.replace(part, path)
