@@ -11,6 +11,7 @@ machine. A run is stored as soon as it is done, so Ctrl-C loses at most the runs
 
 import argparse
 import os
+import signal
 import sys
 import tempfile
 
@@ -37,6 +38,7 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=MINUTES, help="start none after so many")
     parser.add_argument("--check", action="store_true", help="compare with what is stored")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does
     try:
         claims = _chosen(options.claim)
         if options.check and not options.seeds:

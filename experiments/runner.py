@@ -6,7 +6,8 @@ import subprocess
 import time
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from multiprocessing import get_context
+from contextlib import contextmanager
+from multiprocessing import active_children, get_context
 from typing import Any
 
 import torch
@@ -118,35 +119,43 @@ def _must_be_committed(claim: Claim) -> None:
         raise Stop(f"Commit {name} first: what a claim states must stand before its first run.")
 
 
-def run_missing(book: Book, minutes: float) -> None:
-    """Run until nothing is missing or no time is left for another start."""
-    ends = time.monotonic() + 60 * minutes
+@contextmanager
+def _processes() -> Iterator[ProcessPoolExecutor]:
+    """The processes that runs go on in; Ctrl-C ends these too, which would go on for minutes."""
     with ProcessPoolExecutor(AT_ONCE, get_context("spawn"), max_tasks_per_child=20) as pool:
-        running: dict[Future, tuple[str, int | str]] = {}
         try:
-            while True:
-                while len(running) < AT_ONCE and time.monotonic() < ends:
-                    task = book.next()
-                    if task is None:
-                        break
-                    tuned = book.stored[task[0]]["tuned"]
-                    running[pool.submit(one_run, *task, tuned)] = task
-                if not running:
-                    return
-                for done in wait(running, return_when=FIRST_COMPLETED).done:
-                    number, seed = running.pop(done)
-                    run = done.result()
-                    book.keep(number, seed, run)
-                    print(f"{number} {seed}: {run['seconds']:.0f} s", flush=True)
+            yield pool
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
+            for process in active_children():
+                process.terminate()
             raise
+
+
+def run_missing(book: Book, minutes: float) -> None:
+    """Run until nothing is missing, or no time is left to start another run."""
+    ends = time.monotonic() + 60 * minutes
+    running: dict[Future, tuple[str, int | str]] = {}
+    with _processes() as pool:
+        while True:
+            while len(running) < AT_ONCE and time.monotonic() < ends:
+                task = book.next()
+                if task is None:
+                    break
+                running[pool.submit(one_run, *task, book.stored[task[0]]["tuned"])] = task
+            if not running:
+                return
+            for done in wait(running, return_when=FIRST_COMPLETED).done:
+                number, seed = running.pop(done)
+                run = done.result()
+                book.keep(number, seed, run)
+                print(f"{number} {seed}: {run['seconds']:.0f} s", flush=True)
 
 
 def check(claims: list[Claim], seeds: list[int]) -> bool:
     """Run again and compare: stored seeds must give equal values, new ones fall where expected."""
     fine = True
-    with ProcessPoolExecutor(AT_ONCE, get_context("spawn")) as pool:
+    with _processes() as pool:
         tasks = list(itertools.product(claims, seeds))
         stored = {claim.number: results.load(claim.number) for claim in claims}
         runs = [pool.submit(one_run, c.number, s, stored[c.number]["tuned"]) for c, s in tasks]

@@ -1,0 +1,194 @@
+"""The ledger stands on runs that were made as it says, and that can be made again."""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from experiments import results, runner
+from experiments.claims import CLAIMS
+from lessonkit import embedded, ledger
+
+ROOT = Path(__file__).resolve().parent.parent
+NUMBERS = [f"{number:02}" for number in range(1, 16)]
+RUNNING = [claim for claim in CLAIMS.values() if claim.run]
+
+
+def test_every_claim_of_the_lesson_has_its_rows_with_runs_behind_them():
+    assert [number for number in CLAIMS if number != "pool"] == NUMBERS
+    for entry in ledger.entries():
+        claim = CLAIMS[entry.number]
+        least = CLAIMS[claim.runs_from or claim.number].seeds[0]
+        assert len(ledger.runs(entry.number)) >= least, f"{entry.number} {entry.name}"
+    assert {entry.number for entry in ledger.entries()} == set(NUMBERS)
+
+
+@pytest.mark.parametrize("claim", RUNNING, ids=lambda claim: claim.number)
+def test_what_is_stored_was_run_by_the_code_that_stands_here(claim):
+    stored = results.load(claim.number)
+    assert stored["code"] == results.fingerprint(claim), "make claims runs it anew"
+    seeds = [run["seed"] for run in stored["runs"]]
+    assert seeds == sorted(set(seeds))
+    assert all(run["seconds"] > 0 and run["machine"] and run["versions"] for run in stored["runs"])
+
+
+@pytest.mark.parametrize("claim", CLAIMS.values(), ids=lambda claim: claim.number)
+def test_a_claim_says_all_that_it_must_and_the_file_says_the_same(claim):
+    stated = claim.statement()
+    assert json.loads(json.dumps(stated)) == results.load(claim.number)["claim"]
+    wanted = ("title", "data", "network", "varies", "fixed", "measure")
+    wanted += () if claim.number == "pool" else ("lesson", "hypothesis", "chapters")
+    assert all(stated[name] for name in wanted)
+    assert all(row["refuted"] and row["delta"] > 0 for row in stated["rows"])
+
+
+def test_the_table_is_the_one_that_the_stored_runs_give():
+    assert ledger.table() in ledger.TABLE.read_text(encoding="utf-8")
+
+
+def test_every_claim_was_committed_before_its_first_stored_run():
+    command = ["git", "rev-parse", "--is-shallow-repository"]
+    if _git(command) != "false":
+        pytest.skip("needs the repository's whole history")
+    for claim in RUNNING:
+        name = claim.run.__module__.replace(".", "/") + ".py"
+        first = [
+            _git(["git", "log", "--diff-filter=A", "--format=%H", "--", path]).splitlines()[-1:]
+            for path in (name, f"experiments/results/{claim.number}.json")
+        ]
+        if not all(first):
+            pytest.skip("the results aren't committed yet")
+        [stated], [ran] = first
+        assert stated != ran, claim.number
+        older = ["git", "merge-base", "--is-ancestor", stated, ran]
+        assert subprocess.run(older, cwd=ROOT).returncode == 0, claim.number
+
+
+def _git(command):
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+def test_tuning_and_test_tiles_lie_in_other_places_than_those_to_train_on():
+    from experiments import material
+
+    tiles, tuning = embedded.earth_tiles(), material._tuning_tiles()
+    middles = (tiles.boxes[:, :2] + embedded.TILE // 2) // material.BLOCK
+    blocks = [tuple(middle) for middle in middles[~tiles.valid]]
+    tuned = {block for block, used in zip(blocks, tuning, strict=True) if used}
+    trained = {block for block, used in zip(blocks, tuning, strict=True) if not used}
+    tested = {tuple(middle) for middle in middles[tiles.valid]}
+    assert not tuned & trained and not tuned & tested and not trained & tested
+    assert min(np.bincount(tiles.labels[~tiles.valid][tuning], minlength=8)) >= 10
+
+
+def test_a_seed_draws_its_own_digits_and_never_one_to_tune_or_test_with():
+    from experiments import material
+
+    first, second = (material.digits(seed, 500) for seed in (0, 1))
+    assert not first.train.images.equal(second.train.images)
+    assert first.valid.images.equal(second.valid.images)
+    parts = [first.train, first.valid, material.digits(0, 500, "tuning").valid]
+    seen = [{picture.numpy().tobytes() for picture in part.images} for part in parts]
+    for a, b in ((0, 1), (0, 2), (1, 2)):
+        assert len(seen[a] & seen[b]) <= 1  # two people may draw the same 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "seed"), [("11", 0), ("12", 1), ("11", 1000)])
+def test_a_run_made_again_gives_what_is_stored_and_a_new_one_what_is_expected(number, seed):
+    command = [sys.executable, "-m", "experiments", "--check", "--claim", number]
+    command += ["--seeds", str(seed)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    lines = done.stdout.splitlines()
+    assert len(lines) == len(CLAIMS[number].rows), done.stderr
+    assert not [line for line in lines if "NOT EQUAL" in line and "another machine" not in line]
+    # Seconds of a shared machine may fall outside once; accuracies and the work must not.
+    timed = [row.name for row in CLAIMS[number].rows if row.timed]
+    outside = [line for line in lines if "OUTSIDE" in line]
+    assert not [line for line in outside if not any(f": {name}:" in line for name in timed)]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are another matter there")
+def test_a_runner_that_is_told_to_stop_leaves_no_process_behind():
+    command = [sys.executable, "-m", "experiments", "--check", "--claim", "02", "--seeds", "0"]
+    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, start_new_session=True)
+    _wait_until(lambda: len(_session_of(process.pid)) > 2)  # the runner, and what it has started
+    process.terminate()
+    assert "Stopped." in process.communicate(timeout=30)[1].decode()
+    assert process.returncode == 130
+    _wait_until(lambda: not _session_of(process.pid))
+
+
+def _session_of(leader):
+    """The processes of a session that are alive."""
+    listed = subprocess.run(["ps", "-eo", "sid=,pid=,stat="], capture_output=True, text=True)
+    rows = [line.split() for line in listed.stdout.splitlines()]
+    return [pid for sid, pid, state in rows if sid == str(leader) and not state.startswith("Z")]
+
+
+def _wait_until(holds, seconds=60):
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--claim", "77"], "There is no claim 77"),
+        (["--claim", "12", "--check"], "Say which seeds"),
+    ],
+)
+def test_a_slip_at_the_command_line_gets_one_sentence(options, said):
+    command = [sys.executable, "-m", "experiments", *options]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert said in done.stderr and len(done.stderr.splitlines()) == 1
+
+
+def test_only_what_is_missing_is_run(monkeypatch, tmp_path):
+    claim = CLAIMS["12"]
+    done = [{"seed": seed, "values": _equal_values(claim)} for seed in range(claim.seeds[0])]
+    stored = {"claim": {}, "code": results.fingerprint(claim), "tuned": None, "runs": done}
+    monkeypatch.setattr(results, "FOLDER", tmp_path)
+    monkeypatch.setattr(results, "fingerprint", lambda claim: stored["code"])
+    results.save("12", stored)
+    assert runner.Book([claim], None).next() is None  # all seeds, and nothing varies
+    assert runner.Book([claim], [0, 31]).next() == ("12", 31)
+    stored["runs"] = done[1:]
+    results.save("12", stored)
+    assert runner.Book([claim], None).next() == ("12", 0)
+
+
+def _equal_values(claim):
+    return {name: 1.0 for row in claim.rows for name in (row.plus, row.minus) if name}
+
+
+def test_a_comment_may_be_mended_without_running_again_but_not_the_code(monkeypatch, tmp_path):
+    claim = CLAIMS["12"]
+    before = results.fingerprint(claim)
+    original = Path(ROOT / "experiments" / f"{claim.run.__module__.split('.')[1]}.py").read_text()
+
+    def fingerprint_of(text):
+        changed = tmp_path / "changed.py"
+        changed.write_text(text)
+        real = results._path
+        with monkeypatch.context() as patch:
+            patch.setattr(
+                results,
+                "_path",
+                lambda name: changed if name == claim.run.__module__ else real(name),
+            )
+            return results.fingerprint(claim)
+
+    assert fingerprint_of(original + "\n# a word more\n") == before
+    assert (
+        fingerprint_of(original.replace("LR = 256, 48, 2, 1e-3", "LR = 256, 48, 3, 1e-3")) != before
+    )
