@@ -1,8 +1,8 @@
 """Data augmentation: small changes of a picture that keep its label, a whole batch at a time.
 
 Flips, turns, rotation, zoom and shift are all *affine*: six numbers a picture say where each output
-pixel is looked up in the input. So a batch costs one table of matrices and one `grid_sample`,
-however many kinds of change are in use. Brightness and contrast follow in the same pass.
+pixel is looked up in the input. So a picture is looked up once, through one matrix, however many
+kinds of change are in use. Brightness and contrast follow in the same pass.
 
 Which changes keep the label depends on what the pictures show. Four presets say so:
 `side_on` (photos), `top_down` (satellite), `symbols` (letters, digits) and `none`.
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lessonkit.affine import affine, move
+from lessonkit.affine import affine, in_blocks, move, to_uint8
 
 __all__ = ["Augment", "side_on", "top_down", "symbols", "none", "PRESETS"]
 
@@ -37,15 +37,14 @@ class Augment:
 
     def __call__(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """A varied copy of uint8 pictures [N, 3, S, S]; `generator` draws the changes."""
-        moved = self._moves_pixels()
-        if not moved and not self.lighting:
-            return images
-        pixels = images.float()
-        if moved:
-            pixels = move(pixels, self._draw_matrices(len(images), generator).to(images.device))
-        if self.lighting:
-            pixels = self._relight(pixels, generator)
-        return pixels.round_().clamp_(0, 255).to(torch.uint8)
+        n = len(images)
+        draws = [self._draw_matrices(n, generator)] if self._moves_pixels() else []
+        draws += [torch.rand(2, n, generator=generator).T] if self.lighting else []
+        return in_blocks(self._change, images, *draws) if draws else images
+
+    def _change(self, images: Tensor, *draws: Tensor) -> Tensor:
+        pixels = move(images, draws[0]) if self._moves_pixels() else images.float()
+        return to_uint8(self._relight(pixels, draws[-1]) if self.lighting else pixels)
 
     def views(self, images: Tensor) -> Iterator[Tensor]:
         """Fixed variants of uint8 pictures [N, 3, S, S] for test-time augmentation (TTA).
@@ -55,8 +54,8 @@ class Augment:
         """
         yield images
         for mirror, turn, zoom in self._fixed_views()[1:]:
-            matrix = affine(mirror=mirror, quarter_turns=turn, zoom=zoom).to(images.device)
-            yield move(images.float(), matrix.expand(len(images), 2, 3)).round_().to(torch.uint8)
+            matrix = affine(mirror=mirror, quarter_turns=turn, zoom=zoom).expand(len(images), 2, 3)
+            yield in_blocks(lambda *block: to_uint8(move(*block)), images, matrix)
 
     def _moves_pixels(self) -> bool:
         return bool(self.mirror or self.turns or self.degrees or self.max_zoom != 1.0 or self.shift)
@@ -83,9 +82,10 @@ class Augment:
             down=uniform(-self.shift, self.shift),
         )
 
-    def _relight(self, pixels: Tensor, generator: torch.Generator | None) -> Tensor:
-        draw = torch.rand(2, len(pixels), 1, 1, 1, generator=generator).to(pixels.device) * 2 - 1
-        brightness, contrast = 255 * self.lighting * draw[0], 1 + self.lighting * draw[1]
+    def _relight(self, pixels: Tensor, draw: Tensor) -> Tensor:
+        """Floats [N, 3, S, S], themselves changed, as numbers from 0 to 1, [N, 2], say."""
+        draw = (draw * 2 - 1)[..., None, None, None]
+        brightness, contrast = 255 * self.lighting * draw[:, 0], 1 + self.lighting * draw[:, 1]
         # Contrast stretches around the picture's own mean, so it doesn't also change brightness.
         mean = pixels.mean((1, 2, 3), keepdim=True)
         return pixels.mul_(contrast).add_(mean * (1 - contrast) + brightness)

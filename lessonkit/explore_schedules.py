@@ -5,6 +5,7 @@ from typing import Any
 import ipywidgets as widgets
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 
 from lessonkit import schedule
 from lessonkit.live_figure import LiveFigure, show, slider
@@ -21,6 +22,7 @@ PARAMETERS = {  # kind -> the controls that it has beside the LR
     "triangular": "epochs cycle floor",
     "one cycle": "epochs warm_up start_div final_div",
 }
+STAR = {"color": COLOURS["orange"], "markersize": 13, "markeredgecolor": "black"}
 POINTS = 1000  # a line of more can't be told from it at this size
 
 
@@ -57,7 +59,8 @@ def schedules(kind: str = "cosine", lr: float = 0.1, steps_per_epoch: int = 50) 
             f"{step // steps_per_epoch + 1}, the LR is {made[kind][step]:.3g}."
         )
 
-    return LiveFigure("schedules", _controls(kind, lr), draw, size=(9, 3.4), adapt=adapt)
+    controls = _controls(kind, lr)
+    return LiveFigure("schedules", controls, draw, size=(9, 3.4), adapt=adapt, still=_key)
 
 
 def _controls(kind: str, lr: float) -> dict[str, widgets.Widget]:
@@ -114,6 +117,17 @@ def _calls(values: dict[str, Any], epochs: int, batches: int) -> dict[str, dict[
     }
 
 
+def _key(ax: Axes) -> None:
+    """The legend, the same in every picture: drawing it takes as long as all else together."""
+    lines = [
+        Line2D([], [], color=colour, linestyle=dash, label=name)
+        for name, colour, dash in zip(PARAMETERS, COLOURS.values(), DASHES, strict=True)
+    ]
+    star = Line2D([], [], linestyle="", marker="*", label="the step", **STAR)
+    outside = {"loc": "center left", "bbox_to_anchor": (1.01, 0.5)}
+    ax.legend(handles=[*lines, star], title="chosen: wide line", fontsize="small", **outside)
+
+
 def _draw(ax: Axes, made: dict[str, np.ndarray], kind: str, step: int, log_scale: bool) -> None:
     end = len(made[kind])
     for name, colour, dash in zip(PARAMETERS, COLOURS.values(), DASHES, strict=True):
@@ -127,11 +141,9 @@ def _draw(ax: Axes, made: dict[str, np.ndarray], kind: str, step: int, log_scale
         ax.plot(seen, lrs[seen], color=colour, label=name, **style)
     lr, top = made[kind][step], max(lrs.max() for lrs in made.values())
     low = min(lrs.min() for lrs in made.values())
-    mark = {"markersize": 13, "markeredgecolor": "black", "zorder": 4}
     ax.axvline(step, color="0.5", linewidth=1, zorder=0)
-    ax.plot(step, lr, "*", color=COLOURS["orange"], label=f"step {step}", **mark)
+    ax.plot(step, lr, "*", zorder=4, **STAR)
     limits = (max(low, top * 1e-6) / 2, 2 * top) if log_scale else (-0.04 * top, 1.08 * top)
     ax.set(yscale="log" if log_scale else "linear", ylim=limits, xlim=(-0.01 * end, 1.01 * end))
     ax.minorticks_off()  # a log scale's take as long to draw as all else
     ax.set(xlabel="mini-batch", ylabel="learning rate")
-    ax.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize="small")

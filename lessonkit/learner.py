@@ -187,14 +187,14 @@ class Learner:
         shape = self._shape(n_cycle, cycle_len, cycle_mult)
         epochs = shape.reshape(-1, self.n_batches)
         self._say_once_that_augmentation_waits()
-        before = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
+        before = {name: t.clone() for name, t in self._trained_part().state_dict().items()}
         optimizer = self._new_optimizer(lrs)
         with progress.bar(f"fit: {len(epochs)} epoch{'s'[: len(epochs) > 1]}", shape.size) as bar:
             try:
                 for epoch in self.journal.epochs(self, optimizer, epochs):
                     self._train_epoch(optimizer, lrs, epoch, bar)
             except Diverged:
-                self.model.load_state_dict(before)
+                self._trained_part().load_state_dict(before)
                 raise
             except KeyboardInterrupt:
                 raise Interrupted from None
@@ -264,7 +264,8 @@ class Learner:
             loss += F.cross_entropy(logits.detach().float(), truth) * share  # as in validation
         self._scaler.unscale_(optimizer)
         if self.clip < math.inf:
-            nn.utils.clip_grad_norm_(self.model.parameters(), self.clip)
+            training = nn.ModuleList(self.groups[self.frozen_to :])  # others keep old gradients
+            nn.utils.clip_grad_norm_(training.parameters(), self.clip)
         self._scaler.step(optimizer)
         self._scaler.update()
         return distributed.mean(loss, len(labels))
@@ -295,8 +296,7 @@ class Learner:
         scaled = self._half is torch.float16
         self._scaler = torch.amp.GradScaler(self.device.type, enabled=scaled)
         self._parallel = distributed.parallel(self._trained_part())
-        groups = optimizers.parameter_groups(self.groups, lrs)
-        return self.optimizer([g for g in groups if g["layer_group"] >= self.frozen_to])
+        return self.optimizer(optimizers.parameter_groups(self.groups, lrs, self.frozen_to))
 
     def _shape(self, n_cycle: int, cycle_len: int | None, cycle_mult: int) -> np.ndarray:
         """The schedule as a factor from 0 to 1, for every mini-batch of all epochs."""

@@ -19,14 +19,18 @@ radam = partial(
 )
 
 
-def parameter_groups(layer_groups: Sequence[nn.Module], lrs: Sequence[float]) -> list[dict]:
+def parameter_groups(
+    layer_groups: Sequence[nn.Module], lrs: Sequence[float], frozen_to: int = 0
+) -> list[dict]:
     """Parameter groups for a torch optimiser, each with its "lr" and its number, "layer_group".
+
+    The layer groups before `frozen_to` get none.
 
     Weight decay pulls weights towards zero so that the network stays simple; biases and norms have
     no part in that, so they get groups without it.
     """
     made = []
-    for i, (group, lr) in enumerate(zip(layer_groups, lrs, strict=True)):
+    for i, (group, lr) in list(enumerate(zip(layer_groups, lrs, strict=True)))[frozen_to:]:
         about = {"lr": lr, "layer_group": i}
         weights = [p for p in group.parameters() if p.ndim > 1]
         others = [p for p in group.parameters() if p.ndim <= 1]

@@ -140,3 +140,24 @@ def test_views_begin_with_the_original_and_are_fixed(preset, n):
 def test_a_senseless_zoom_is_refused(max_zoom):
     with pytest.raises(ValueError, match="max_zoom"):
         augment.side_on(max_zoom)
+
+
+@pytest.mark.parametrize("preset", augment.PRESETS)
+def test_a_picture_changes_the_same_however_many_are_changed_at_once(preset, monkeypatch):
+    images, preset = pictures(9), augment.PRESETS[preset]()
+    monkeypatch.setattr("lessonkit.affine.PIXELS", 2**30)
+    changed, views = draw(preset, images), list(preset.views(images))
+    monkeypatch.setattr("lessonkit.affine.PIXELS", 1)
+    assert torch.equal(changed, draw(preset, images))
+    assert all(map(torch.equal, views, preset.views(images)))
+
+
+@pytest.mark.parametrize("size", [8, 33, 128])
+def test_pixels_are_looked_up_where_torch_says(size):
+    matrices = affine(degrees=torch.arange(-9.0, 9), zoom=1.1, right=0.05, down=-0.02)
+    images = pictures(18, size).float()
+    grid = torch.nn.functional.affine_grid(matrices, list(images.shape), align_corners=False)
+    expected = torch.nn.functional.grid_sample(
+        images, grid, padding_mode="reflection", align_corners=False
+    )
+    assert torch.allclose(move(images, matrices), expected, atol=0.05)

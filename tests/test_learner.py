@@ -338,3 +338,16 @@ def test_what_is_saved_predicts_the_same(made, fresh, tmp_path):
     with pytest.raises(DataError, match="knows the classes"):
         Learner.load(tmp_path / "model.pt", coloured(classes=2))
     Learner.load(tmp_path / "model.pt", learn.images).fit(1e-3, 1)
+
+
+@pytest.mark.parametrize("frozen_to", [1, 2])
+def test_gradients_from_before_freezing_dont_count_in_clipping(frozen_to):
+    after = []
+    for left_over in (None, 100.0):
+        learn = small(clip=0.1)
+        for parameter in learn.groups[0].parameters() if left_over else []:
+            parameter.grad = torch.full_like(parameter, left_over)
+        learn.freeze_to(frozen_to)
+        learn.fit(0.05, 1)
+        after.append(weights(learn))
+    assert same(*after)
