@@ -79,9 +79,8 @@ class Book:
         seed = next((seed for seed in wanted if seed not in taken), None)
         if seed is None:
             return None
-        least = claim.seeds[0] if self.seeds is None else len(self.seeds)
-        if len(taken) < least:
-            return (1, len(taken) / least), number, seed
+        if self.seeds is not None or len(taken) < claim.seeds[0]:
+            return (1, len(taken) / claim.seeds[0]), number, seed
         width = self._width(claim)
         return ((2, -width), number, seed) if width > 1 else None
 
