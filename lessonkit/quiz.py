@@ -395,8 +395,9 @@ def multiple_choice(notebook: str) -> Quiz:
 
 
 def _marked(text: str) -> str:
-    """Text as HTML, `code` included."""
-    return re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(text, quote=False))
+    """Text as HTML, `code` and *emphasis* included."""
+    text = re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(text, quote=False))
+    return re.sub(r"(?<![\w*])\*(\w[^*<]*)\*(?!\w)", r"<em>\1</em>", text)
 
 
 def _verdict(option: Option) -> str:

@@ -295,7 +295,7 @@ def test_the_quiz_reads_the_same_without_a_kernel():
     assert bundle["text/plain"] == "quiz 99: 2 questions"
     assert "application/vnd.jupyter.widget-view+json" in bundle
     page = bundle["text/html"]
-    assert "<code>lr</code> &lt; 0" in page
+    assert "<code>lr</code> &lt; 0" in page and "It goes <em>up</em> the loss." in page
     assert page.count("<details>") == 2
     before_first_answers = page.split("<details>")[0]
     assert "climbs" in before_first_answers and "✓" not in before_first_answers
