@@ -8,6 +8,7 @@ from lessonkit.explore_cleaning import cleaner
 from lessonkit.explore_descent import descend, descent
 from lessonkit.explore_finder import pick_lr
 from lessonkit.explore_landscape import landscape, restarts, roll, two_pits
+from lessonkit.explore_ledger import guesses, ledger
 from lessonkit.explore_map import click_map
 from lessonkit.explore_schedules import schedules
 from lessonkit.explore_upload import upload
@@ -20,7 +21,9 @@ __all__ = [
     "click_map",
     "descend",
     "descent",
+    "guesses",
     "landscape",
+    "ledger",
     "pick_lr",
     "restarts",
     "roll",

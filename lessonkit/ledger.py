@@ -67,9 +67,11 @@ class Entry(NamedTuple):
         return len(self.effects)
 
     def shown(self, value: float) -> str:
-        """An effect as one reads it: in points of a hundred, as a factor, or as a correlation."""
+        """An effect as one reads it: in points of a hundred, as a factor, a weight or a correlation."""
         if self.unit == "×":
             return f"×{math.exp(value):.2f}"
+        if self.unit == "weight":
+            return f"{value:.0e}"
         return f"{100 * value:+.1f}" if self.unit == "points" else f"{value:+.2f}"
 
     @property
@@ -230,7 +232,7 @@ def write_table() -> None:
     claim.cache_clear(), entries.cache_clear()
     TABLE.write_text(
         "# The ledger\n\nEvery claim of the lesson, measured. Made by `make claims` from the runs "
-        "in [results](results); what each row means, and how to doubt it, is in "
+        "in `experiments/results`; what each row means, and how to doubt it, is in "
         "[notebook 09](../notebooks/09_the_lesson_measured.ipynb). Effects in points of accuracy "
         "(of a hundred), as a factor (×), or as a rank correlation.\n\n" + table() + "\n",
         encoding="utf-8",

@@ -19,6 +19,7 @@ include_patterns = [
     "TEACHERS.md",
     "SCALING.md",
     "data/README.md",
+    "experiments/LEDGER.md",
     "notebooks/[0-9][0-9]_*.ipynb",
     "notebooks/glossary.ipynb",
     "notebooks/solutions/*.ipynb",

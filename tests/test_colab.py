@@ -17,7 +17,7 @@ ADDRESS = re.compile(r"https://github\.com/[\w.-]+/[\w.-]+")
 
 # Packages of the course that Colab's machines have already.
 ON_COLAB = {"ipykernel", "ipywidgets", "matplotlib", "numpy", "pillow", "platformdirs", "torch"}
-ON_COLAB |= {"torchvision", "tqdm", "jupyterlab"}  # the last is what Colab stands in for
+ON_COLAB |= {"scipy", "torchvision", "tqdm", "jupyterlab"}  # the last is what Colab stands in for
 
 # As Colab's Python finds things: google.colab is there and loaded, lessonkit isn't installed.
 AS_ON_COLAB = """

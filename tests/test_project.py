@@ -29,14 +29,14 @@ LAYERS = [
     "affine decode embedded folder hardware history optimizers plot progress quick_canvas restore "
     "schedule storage verdict weights",
     "augment backbone cleaning distributed earth_painting ledger lr_rules pets quiz records",
-    "activations journal memory pictures",
+    "activations forest journal memory pictures",
     "data look models lr_finder",
     "familiarity model_files",
     "learner",
     "export report",
     "clinic recipe landscape live_figure",
-    "explore_augment explore_cleaning explore_descent explore_finder explore_landscape explore_map "
-    "explore_schedules explore_upload challenge charts diagnoses",
+    "explore_augment explore_cleaning explore_descent explore_finder explore_landscape "
+    "explore_ledger explore_map explore_schedules explore_upload challenge charts diagnoses",
     "explore twelve_questions",
     "exercises",
     "__main__",
