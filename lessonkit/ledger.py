@@ -67,7 +67,7 @@ class Entry(NamedTuple):
         return len(self.effects)
 
     def shown(self, value: float) -> str:
-        """An effect as one reads it: in points of a hundred, as a factor, a weight or a correlation."""
+        """An effect as one reads it: points of a hundred, a factor, a weight or a correlation."""
         if self.unit == "×":
             return f"×{math.exp(value):.2f}"
         if self.unit == "weight":
