@@ -75,6 +75,13 @@ class Entry(NamedTuple):
         return f"{100 * value:+.1f}" if self.unit == "points" else f"{value:+.2f}"
 
     @property
+    def failing(self) -> str:
+        """In how many runs something that should be no worse is worse by more than δ; or ""."""
+        if self.kind != "no_worse":
+            return ""
+        return f"{sum(effect < -self.delta for effect in self.effects)} of {self.n}"
+
+    @property
     def source(self) -> str:
         """The file of the experiment, from the top of the repository."""
         [file] = (ROOT / "experiments").glob(f"claim_{self.number}_*.py")
@@ -203,7 +210,8 @@ def chapter(notebook: str) -> str:
             lines.append(f"{e.number}  {title} ({len(runs(e.number))} runs)")
         mean, low, high = (e.shown(value) for value in e.interval[:3])
         lines += textwrap.wrap(e.text, 88, initial_indent="      ", subsequent_indent="      ")
-        lines.append(f"          {mean} ({low} to {high}): {e.verdict}")
+        worse = f" (worse by more than δ in {e.failing} runs)" if e.failing else ""
+        lines.append(f"          {mean} ({low} to {high}): {e.verdict}{worse}")
     if not lines:
         raise ValueError(f"The ledger has nothing on notebook {notebook}.")
     return "\n".join(lines)
@@ -212,13 +220,14 @@ def chapter(notebook: str) -> str:
 def table() -> str:
     """The ledger as a table in Markdown."""
     lines = [
-        "| claim | row | effect | 95 % interval | δ | runs | p | Holm | verdict |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| claim | row | effect | 95 % interval | δ | runs | worse by δ in | p | Holm | verdict |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for e in entries():
         mean, low, high = (e.shown(value) for value in e.interval[:3])
         cells = [f"[{e.number}]({Path(e.source).name}) {e.title}", e.text, mean, f"{low} to {high}"]
-        cells += [e.shown(e.delta).lstrip("+"), str(e.n), _p(e.p), _p(e.holm), e.verdict]
+        cells += [e.shown(e.delta).lstrip("+"), str(e.n), e.failing, _p(e.p), _p(e.holm)]
+        cells.append(e.verdict)
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 

@@ -1,0 +1,51 @@
+"""What the ledger says of the stored runs, and how it says it."""
+
+import math
+
+import numpy as np
+import pytest
+
+from lessonkit import ledger
+from lessonkit.verdict import over_seeds
+
+
+def entry(kind="gain", unit="points", effects=(0.02, -0.03, 0.01), delta=0.01):
+    about = ["99", "row", "title", "text", ["04"], kind, unit, delta, list(effects)]
+    return ledger.Entry(*about, over_seeds(effects), "undecided", 0.5, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("unit", "value", "shown"),
+    [("points", 0.0123, "+1.2"), ("×", math.log(1.5), "×1.50"), ("correlation", -0.31, "-0.31")],
+)
+def test_an_effect_is_shown_in_its_unit(unit, value, shown):
+    assert entry(unit=unit).shown(value) == shown
+
+
+def test_runs_that_fail_are_counted_where_something_should_be_no_worse():
+    assert entry("no_worse", effects=(0.02, -0.03, -0.009, -0.02)).failing == "2 of 4"
+    assert entry("gain").failing == ""
+
+
+def test_an_effect_is_a_difference_or_the_logarithm_of_a_ratio():
+    values = {"a": 0.9, "b": 0.6, "splits": [0.5, 0.7], "others": [0.5, 0.5]}
+    row = {"plus": "a", "minus": "b", "unit": "points"}
+    assert ledger.effect(row, values) == pytest.approx(0.3)
+    assert ledger.effect({**row, "unit": "×"}, values) == pytest.approx(math.log(1.5))
+    assert ledger.effect({**row, "minus": "", "unit": "×"}, values) == pytest.approx(math.log(0.9))
+    many = {"plus": "splits", "minus": "others", "unit": "points"}
+    assert np.allclose(ledger.effect(many, values), [0.0, 0.2])
+
+
+def test_every_notebook_that_teaches_a_claim_can_quote_it():
+    for number in ("01", "02", "03", "04", "05", "06", "07"):
+        quoted = ledger.chapter(number)
+        assert max(map(len, quoted.splitlines())) <= 92
+        assert quoted.count(" to ") >= 2
+    with pytest.raises(ValueError, match="nothing on notebook 99"):
+        ledger.chapter("99")
+
+
+def test_a_row_that_isnt_there_is_answered_with_those_that_are():
+    with pytest.raises(KeyError, match="equal cycles"):
+        ledger.entry("08", "cycles")
