@@ -81,7 +81,7 @@ MODULES |= {"schedule", "landscape", "progress", "hardware", "nn", "copy", "iter
 MODULES |= {"cleaning", "earth_painting", "embedded", "look", "storage"}
 
 
-OTHER_WIDGETS = {"explore.cleaner", "explore.upload"}  # with buttons
+OTHER_WIDGETS = {"explore.cleaner", "explore.upload", "explore.guesses"}  # with buttons
 
 
 def explorers(path):
