@@ -85,14 +85,9 @@ class Book:
         return ((2, -width), number, seed) if width > 1 else None
 
     def _width(self, claim: Claim) -> float:
-        """How many times wider than its δ the widest half of an interval is, of this claim's rows.
-
-        Others' rows count too that read these runs.
-        """
-        readers = [c for c in CLAIMS.values() if claim.number in (c.number, c.runs_from)]
+        """How many times wider than its δ the widest half of an interval is, of a claim's rows."""
         runs = self.stored[claim.number]["runs"]
-        widths = [ledger.half_width(row, runs) for c in readers for row in c.statement()["rows"]]
-        return max(widths, default=0.0)
+        return max((ledger.half_width(row, runs) for row in _rows(claim)), default=0.0)
 
     def keep(self, number: str, seed: int | str, run: dict[str, Any]) -> None:
         """Store a finished run."""
@@ -105,10 +100,14 @@ class Book:
         results.save(number, stored)
 
 
+def _rows(claim: Claim) -> list[dict[str, Any]]:
+    """The rows that a claim's runs stand behind: its own, and those of claims that read them."""
+    readers = (c for c in CLAIMS.values() if claim.number in (c.number, c.runs_from))
+    return [row for reader in readers for row in reader.statement()["rows"]]
+
+
 def _must_be_committed(claim: Claim) -> None:
     """Raise Stop if a claim's file isn't in the history yet: its statement must be older."""
-    if claim.run is None:
-        return
     name = claim.run.__module__.replace(".", "/") + ".py"
     root = results.FOLDER.parent.parent
     told = subprocess.run(
@@ -167,29 +166,24 @@ def check(claims: list[Claim], seeds: list[int]) -> bool:
 
 def _compared(claim: Claim, runs: list[dict], again: dict) -> Iterator[tuple[str, bool]]:
     before = next((run for run in runs if run["seed"] == again["seed"]), None)
-    for reader in CLAIMS.values():
-        if claim.number not in (reader.number, reader.runs_from):
+    for row in _rows(claim):
+        if row["given"]:
             continue
-        for row in reader.statement()["rows"]:
-            if row["given"]:
-                continue
-            now = mean_effect(row, again["values"])
-            if before is not None and not row["timed"]:
-                then = mean_effect(row, before["values"])
-                same = math.isclose(then, now, abs_tol=1e-9)
-                alike = before["machine"] == again["machine"]
-                said = "equal" if same else f"NOT EQUAL{'' if alike else ' (another machine)'}"
-                yield (
-                    f"{row['name']}: stored {then:+.4f}, now {now:+.4f}: {said}",
-                    same or not alike,
-                )
-            else:
-                low, high = ledger.prediction([mean_effect(row, r["values"]) for r in runs])
-                inside = low <= now <= high
-                said = "inside" if inside else "OUTSIDE"
-                yield f"{row['name']}: {now:+.4f}, {said} {low:+.4f} to {high:+.4f}", inside
+        now = _mean_effect(row, again["values"])
+        if before is not None and not row["timed"]:
+            then = _mean_effect(row, before["values"])
+            same = math.isclose(then, now, abs_tol=1e-9)
+            alike = before["machine"] == again["machine"]
+            said = "equal" if same else f"NOT EQUAL{'' if alike else ' (another machine)'}"
+            line = f"{row['name']}: stored {then:+.4f}, now {now:+.4f}: {said}"
+            yield line, same or not alike
+        else:
+            low, high = ledger.prediction([_mean_effect(row, r["values"]) for r in runs])
+            inside = low <= now <= high
+            said = "inside" if inside else "OUTSIDE"
+            yield f"{row['name']}: {now:+.4f}, {said} {low:+.4f} to {high:+.4f}", inside
 
 
-def mean_effect(row: dict, values: dict) -> float:
+def _mean_effect(row: dict, values: dict) -> float:
     """A run's effect, the mean over its splits if it has several."""
     return float(ledger.effect(row, values).mean())
