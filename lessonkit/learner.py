@@ -18,7 +18,7 @@ from lessonkit.data import DataError, ImageData
 from lessonkit.history import Diverged, History, Interrupted, check_loss
 from lessonkit.journal import Journal
 from lessonkit.lr_finder import LRFinderResult, lr_find
-from lessonkit.memory import pictures_at_once
+from lessonkit.memory import joined, pictures_at_once
 from lessonkit.optimizers import adamw, sgd
 from lessonkit.pictures import read_pictures
 from lessonkit.schedule import constant, sgdr
@@ -293,8 +293,7 @@ class Learner:
 
     def _new_optimizer(self, lrs: list[float]) -> torch.optim.Optimizer:
         # float16 gradients would vanish: they are scaled up. With other types this does nothing.
-        scaled = self._half is torch.float16
-        self._scaler = torch.amp.GradScaler(self.device.type, enabled=scaled)
+        self._scaler = torch.amp.GradScaler(self.device.type, enabled=self._half is torch.float16)
         self._parallel = distributed.parallel(self._trained_part())
         return self.optimizer(optimizers.parameter_groups(self.groups, lrs, self.frozen_to))
 
@@ -330,18 +329,19 @@ class Learner:
         if not isinstance(images, Tensor):
             images = read_pictures(images, self.size)
         self.model.eval()
-        parts = []
-        for batch in images.split(64):
-            views = self.augment.views(batch.to(self.device)) if tta else [batch.to(self.device)]
-            parts.append(torch.stack([self.model(view).softmax(1) for view in views]).mean(0))
-        return torch.cat(parts).float().cpu()
+
+        def mean_of_views(batch: Tensor) -> Tensor:
+            views = self.augment.views(batch) if tta else [batch]
+            return torch.stack([self.model(view).softmax(1) for view in views]).mean(0)
+
+        return joined((mean_of_views(x.to(self.device)) for x in images.split(64)), len(images))
 
     @torch.no_grad()
     def _valid_logits(self) -> Tensor:
         self.model.eval()
         source = self.activations()["valid"] if self.precompute else self.images.valid.images
         features = (self._features(x.to(self.device)) for x in source.split(self.batch_size))
-        return torch.cat([self._trained_part()(x).float().cpu() for x in features])
+        return joined(map(self._trained_part(), features), len(source))
 
     def plot_lr(self, ax: Any = None) -> Any:
         """Draw the LR of every mini-batch so far; returns the matplotlib axes."""

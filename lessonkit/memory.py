@@ -1,12 +1,14 @@
-"""How much of a mini-batch goes through a network at once, so that memory doesn't grow with it."""
+"""What keeps memory from growing with the mini-batch, and with the number of pictures."""
 
 import math
+from collections.abc import Iterable
 
+import torch
 from torch import Tensor, nn
 
 from lessonkit import distributed
 
-__all__ = ["pictures_at_once"]
+__all__ = ["joined", "pictures_at_once"]
 
 PIXELS = 2**20  # at once: 64 pictures of 128 px, or 20 of 224 px
 
@@ -28,3 +30,18 @@ def pictures_at_once(network: nn.Module, inputs: Tensor) -> int:
 def _normalises_over_the_batch(network: nn.Module) -> bool:
     norms = (m for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm))
     return any(norm.training for norm in norms)
+
+
+def joined(parts: Iterable[Tensor], n: int) -> Tensor:
+    """All `parts`, [N, ...] each with `n` rows in all, as one float32 tensor in the CPU's memory.
+
+    Each is copied as soon as it is made. A list of them, for `torch.cat`, would grow in between
+    what the network allocates and frees for each batch, and leave holes that nothing else fits.
+    """
+    whole, done = torch.empty(0), 0
+    for part in parts:
+        if done == 0:
+            whole = torch.empty(n, *part.shape[1:])
+        whole[done : done + len(part)] = part
+        done += len(part)
+    return whole

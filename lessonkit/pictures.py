@@ -21,7 +21,7 @@ from lessonkit.folder import DataError, check_classes, find_pictures
 
 __all__ = ["ImageData", "Split", "check_size", "from_folder", "read_pictures"]
 
-CACHE_VERSION = 1  # to be raised when decoding or the order of pictures changes
+CACHE_VERSION = 2  # to be raised when decoding or the order of pictures changes
 
 
 class Split(NamedTuple):
