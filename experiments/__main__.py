@@ -29,7 +29,7 @@ MINUTES = 120
 def main() -> int:
     """The command line; returns the exit status."""
     parser = argparse.ArgumentParser(
-        prog="experiments",
+        prog="python -m experiments",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
