@@ -38,7 +38,7 @@ def square(data: bytes) -> np.ndarray:
     if min(image.size) < 8 or image.width * image.height > MAX_PIXELS or image.mode[0] in "IF":
         raise ValueError("a picture that isn't taken")
     image.draft("RGB", (size, size))  # a JPEG decodes faster straight to a smaller size
-    image = ImageOps.fit(image.convert("RGBA"), (size, size), Image.Resampling.LANCZOS)
+    image = ImageOps.fit(image.convert("RGBA"), (size, size), Image.Resampling.BICUBIC)
     image = ImageOps.exif_transpose(image)  # upright, as the camera was held
     image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     return np.asarray(image.convert("RGB")).transpose(2, 0, 1)[None]

@@ -437,7 +437,9 @@ def killed_and_resumed(folder, photos, kills):
     )
     assert done.returncode == 0, done.stderr
     assert "killed" in done.stdout
-    assert {path.name for path in folder.iterdir()} == {"model.pt", "report.json"}
+    # Killed while it wrote model.pt, a process leaves a part, which is removed when a day old.
+    names = {path.name for path in folder.iterdir() if not path.match(".model.pt.*.part")}
+    assert names == {"model.pt", "report.json"}
     return outcome_of(folder)
 
 
