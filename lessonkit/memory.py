@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from lessonkit import distributed
 
-__all__ = ["joined", "pictures_at_once"]
+__all__ = ["as_one", "pictures_at_once"]
 
 PIXELS = 2**20  # at once: 64 pictures of 128 px, or 20 of 224 px
 
@@ -32,7 +32,7 @@ def _normalises_over_the_batch(network: nn.Module) -> bool:
     return any(norm.training for norm in norms)
 
 
-def joined(parts: Iterable[Tensor], n: int) -> Tensor:
+def as_one(parts: Iterable[Tensor], n: int) -> Tensor:
     """All `parts`, [N, ...] each with `n` rows in all, as one float32 tensor in the CPU's memory.
 
     Each is copied as soon as it is made. A list of them, for `torch.cat`, would grow in between
