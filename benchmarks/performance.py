@@ -2,12 +2,13 @@
 
     python benchmarks/performance.py [--only WORD] [--photos FOLDER] [--store]
 
-Each line is the median over several repeats, mostly of a ratio of seconds. `--store` writes them
-to benchmarks/results.json and, from there, the table in README.md; with `--only`, they take the
-place of those of the same name there. `--photos` is the folder for the comparison with fastai's
-training: the embedded creatures unless given. The last line says how many targets hold; exit
-status 0 only if all do. It takes a quarter of an hour, and means something only on a machine that
-does nothing else.
+Each line is the median over several repeats, mostly of a ratio of seconds. On a graphics card, all
+that compute there, and are waited for. `--store` writes the lines to benchmarks/results.json
+(results-cuda.json on a graphics card) and, from there, the table in README.md; with `--only`, they
+take the place of those of the same name there. `--photos` is the folder for the comparison with
+fastai's training: the embedded creatures unless given. The last line says how many targets hold;
+exit status 0 only if all do. It takes a quarter of an hour, and means something only on a machine
+that does nothing else.
 """
 
 import argparse
@@ -27,12 +28,25 @@ import torch.nn.functional as F
 from PIL import Image
 from side_by_side import Row, ratios, seconds, table
 
-from lessonkit import Learner, activations, augment, backbone, data, embedded, models, progress
+from lessonkit import (
+    Learner,
+    activations,
+    augment,
+    backbone,
+    data,
+    embedded,
+    hardware,
+    models,
+    progress,
+)
 from lessonkit.pictures import ImageData, Split
 
 ROOT = Path(__file__).resolve().parent.parent
-RESULTS = ROOT / "benchmarks" / "results.json"
-BEGIN, END = "<!-- performance: made by benchmarks/performance.py -->", "<!-- end -->"
+DEVICE = hardware.best_device()
+NAME, WHERE = ("results", "") if DEVICE == "cpu" else (f"results-{DEVICE}", f" on {DEVICE}")
+RESULTS = ROOT / "benchmarks" / f"{NAME}.json"
+BEGIN = f"<!-- performance{WHERE}: made by benchmarks/performance.py -->"
+END = "<!-- end -->"
 
 
 # --- Training -----------------------------------------------------------------------------------
@@ -59,7 +73,8 @@ def training_loop() -> Iterator[Row]:
         bare.model.train()
         optimizer = torch.optim.SGD(bare.model.parameters(), 0.01, momentum=0.9)
         for rows in torch.randperm(len(labels)).split(64):
-            loss = F.cross_entropy(bare.model(pixels[rows]), labels[rows])
+            logits = bare.model(pixels[rows].to(DEVICE))
+            loss = F.cross_entropy(logits, labels[rows].to(DEVICE))
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -89,12 +104,15 @@ def precompute() -> Iterator[Row]:
 
 def computing_activations() -> Iterator[Row]:
     """The frozen body as we run it, against timm's network in an ordinary evaluation loop."""
-    pixels = data.creatures(128).train.images[:64].contiguous()
-    network = models.pretrained("tf_efficientnet_lite0", 2)
+    pixels = data.creatures(128).train.images[:64].to(DEVICE).contiguous()
+    network = models.pretrained("tf_efficientnet_lite0", 2).to(DEVICE)
     body = torch.nn.Sequential(*list(network.children())[:-1])
     half = activations.bfloat16_agrees(body, pixels[:16])
-    plain = backbone.create("tf_efficientnet_lite0", True).eval()
-    mean, std = (torch.tensor(plain.pretrained_cfg[name]).view(3, 1, 1) for name in ("mean", "std"))
+    plain = backbone.create("tf_efficientnet_lite0", True).eval().to(DEVICE)
+    mean, std = (
+        torch.tensor(plain.pretrained_cfg[name], device=DEVICE).view(3, 1, 1)
+        for name in ("mean", "std")
+    )
     plain.reset_classifier(0)
 
     @torch.no_grad()
@@ -126,7 +144,7 @@ def lr_finder() -> Iterator[Row]:
 
     def theirs() -> float:
         optimizer = torch.optim.SGD(learn.model.parameters(), 1e-5, momentum=0.9)
-        finder = LRFinder(learn.model, optimizer, torch.nn.CrossEntropyLoss(), "cpu")
+        finder = LRFinder(learn.model, optimizer, torch.nn.CrossEntropyLoss(), DEVICE)
         took = seconds(lambda: finder.range_test(loader, end_lr=10, num_iter=100, diverge_th=4))
         done = len(finder.history["loss"])
         finder.reset()
@@ -155,7 +173,8 @@ def augmentation() -> Iterator[Row]:
     from fastai.vision.core import TensorImage
     from torchvision.transforms import v2
 
-    pixels = data.creatures(128).train.images[:64].contiguous()
+    on_cpu = data.creatures(128).train.images[:64].contiguous()
+    pixels = on_cpu.to(DEVICE)  # one by one is for the CPU, a batch for the device
     ours = augment.side_on()
     one = v2.Compose(
         [
@@ -175,7 +194,7 @@ def augmentation() -> Iterator[Row]:
 
     yield Row(
         "augmentation: against torchvision v2, picture by picture",
-        ratios(lambda: [one(picture) for picture in pixels], lambda: ours(pixels), 15),
+        ratios(lambda: [one(picture) for picture in on_cpu], lambda: ours(pixels), 15),
         at_least=3.0,
     )
     yield Row(

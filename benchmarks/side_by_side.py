@@ -5,6 +5,8 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
+import torch
+
 
 class Row(NamedTuple):
     """One line of the table: `values` of each repeat, and what their median must reach."""
@@ -40,9 +42,11 @@ class Row(NamedTuple):
 
 
 def seconds(work: Callable[[], object]) -> float:
-    """How long `work` takes, once."""
+    """How long `work` takes, once, until a graphics card is done as well."""
     started = time.perf_counter()
     work()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
     return time.perf_counter() - started
 
 

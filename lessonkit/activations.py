@@ -40,10 +40,11 @@ def cached(
     """Activations float32 [N, features] of each set in `images`, uint8 [N, 3, S, S].
 
     `key` stands for the pictures. The entry in the cache is for these pictures and weights only,
-    and for this number of threads, which may change the last digits.
+    and for this device and number of threads, which may change the last digits.
     """
     weights = list(body.state_dict().values())
-    name = f"activations-{storage.fingerprint(key, bfloat16, torch.get_num_threads(), *weights)}"
+    how = weights[0].device.type, bfloat16, torch.get_num_threads()
+    name = f"activations-{storage.fingerprint(key, how, *weights)}"
 
     def build(folder: Path) -> None:
         with progress.bar("activations", sum(map(len, images.values())), cached=True) as bar:

@@ -35,6 +35,7 @@ __all__ = [
 ]
 
 ARCH = "tf_efficientnet_lite0"
+DEVICE = "cpu"  # small networks: no graphics card is needed, and patients are alike everywhere
 FOR_YOU_TO_TREAT = (2, 6, 11)
 PATIENTS: dict[int, Callable[[bool, int], Learner]] = {}
 
@@ -154,7 +155,7 @@ def leak(ill: bool, seed: int) -> Learner:
 def precompute_keeps_augmentation_out(ill: bool, seed: int) -> Learner:
     """The head trains on stored activations, so no augmented picture ever reaches it."""
     photos = data.creatures(64, seed).with_augment(augment.side_on())
-    learn = Learner.pretrained(ARCH, photos, precompute=ill, seed=seed)
+    learn = Learner.pretrained(ARCH, photos, precompute=ill, seed=seed, device=DEVICE)
     with redirect_stdout(io.StringIO()):  # the learner's note would give the diagnosis away
         learn.fit(3e-3, 1, cycle_len=8)
     return learn
@@ -164,7 +165,7 @@ def precompute_keeps_augmentation_out(ill: bool, seed: int) -> Learner:
 def batch_statistics(ill: bool, seed: int) -> Learner:
     """Weights were frozen by hand, but BatchNorm still measures, and stores, each batch."""
     photos = data.creatures(64, seed).with_augment(augment.none())
-    learn = Learner(_unfolded(2), photos, seed, optimizer=adamw, clip=1.0)
+    learn = Learner(_unfolded(2), photos, seed, adamw, DEVICE, clip=1.0)
     if ill:
         for group in learn.groups[:-1]:
             group.requires_grad_(False)  # its weights stay as they are; its mode is another matter
@@ -188,7 +189,7 @@ def body_still_frozen(ill: bool, seed: int) -> Learner:
 def not_normalised(ill: bool, seed: int) -> Learner:
     """The body gets bytes from 0 to 255, where it is used to numbers around 0."""
     tiles = data.earth().with_augment(augment.none()).with_training(slice(seed % 8, None, 8))
-    learn = Learner.pretrained(ARCH, tiles, seed=seed)
+    learn = Learner.pretrained(ARCH, tiles, seed=seed, device=DEVICE)
     if ill:
         learn.groups[0][0] = Normalise((0.0,) * 3, (1 / 255,) * 3)  # (x - 0) / 1
     learn.fit(1e-3, 1, cycle_len=8)
@@ -203,7 +204,8 @@ def _digits() -> ImageData:
 
 
 def _small_network(images: ImageData, seed: int) -> Learner:
-    return Learner(models.small_cnn(len(images.classes), 8, seed), images, seed)
+    network = models.small_cnn(len(images.classes), 8, seed)
+    return Learner(network, images, seed, device=DEVICE)
 
 
 def _shuffle(split: Split, seed: int) -> Split:
@@ -215,7 +217,7 @@ def _shuffle(split: Split, seed: int) -> Split:
 def _earth() -> tuple[Tensor, Tensor, int]:
     """Activations [N, 1280] and labels of all tiles, and how many of them are for training."""
     tiles = data.earth().with_augment(augment.none())
-    stored = Learner.pretrained(ARCH, tiles, seed=0).activations()
+    stored = Learner.pretrained(ARCH, tiles, seed=0, device=DEVICE).activations()
     labels = torch.cat([tiles.train.labels, tiles.valid.labels])
     return torch.cat([stored["train"], stored["valid"]]), labels, len(tiles.train.labels)
 
@@ -247,7 +249,7 @@ def _head(train: np.ndarray, valid: np.ndarray, seed: int) -> Learner:
     nn.init.zeros_(head.weight)
     nn.init.zeros_(head.bias)
     images = replace(tiles, train=sets[0], valid=sets[1])
-    return Learner(head, images, seed, optimizer=adamw, clip=1.0)
+    return Learner(head, images, seed, adamw, DEVICE, clip=1.0)
 
 
 def _unfolded(n_classes: int) -> LayerGroups:

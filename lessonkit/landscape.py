@@ -3,10 +3,10 @@
 A network's loss is a landscape over all its weights, far too many directions to draw. A slice shows
 the loss along one or two of them. In every function `loss(outputs, targets)` is a mean over
 pictures, and the model stays as it is, bit for bit. It keeps its mode, too: call `eval()` first, so
-that BatchNorm uses its stored statistics.
+that BatchNorm uses its stored statistics. Pictures and targets are copied to where its weights are.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import torch
@@ -72,6 +72,7 @@ def slice_2d(
     `distances_up` differ. Distance 1 along a random direction is as far as the weights are long.
     """
     weights = {name: weight.detach() for name, weight in model.named_parameters()}
+    inputs, targets = _beside(weights.values(), inputs, targets)
     distances_up = distances if distances_up is None else distances_up
     losses = np.empty((len(distances_up), len(distances)))
     for row, b in enumerate(distances_up):
@@ -96,6 +97,7 @@ def interpolate(
     Share 0 is `start`, share 1 is `end`; values outside look beyond them (Goodfellow et al. 2014,
     arXiv 1412.6544). BatchNorm's statistics are mixed like weights.
     """
+    inputs, targets = _beside(start.values(), inputs, targets)
     losses = []
     for share in shares:
         mixed = {
@@ -125,6 +127,7 @@ def largest_curvature(
     arXiv 2103.00065).
     """
     parameters = [p for p in model.parameters() if p.requires_grad]
+    inputs, targets = _beside(parameters, inputs, targets)
     value = loss(model(inputs), targets)
     gradient = torch.autograd.grad(value, parameters, create_graph=True)
     generator = torch.Generator().manual_seed(seed)
@@ -140,3 +143,9 @@ def largest_curvature(
             break
         direction = [p.detach() for p in product]
     return curvature
+
+
+def _beside(weights: Iterable[Tensor], *tensors: Tensor) -> list[Tensor]:
+    """`tensors` on the device where the `weights` are: they may come from the CPU's memory."""
+    device = next(iter(weights)).device
+    return [tensor.to(device) for tensor in tensors]
