@@ -422,6 +422,12 @@ def in_one_go(photos, tmp_path_factory):
     return outcome_of(folder)
 
 
+def moments(draw, in_one_go, n):
+    """`n` times to kill at, seconds: before a run on this machine can have come to its end."""
+    seconds = in_one_go[2][0]
+    return [draw.uniform(0.1, 0.8) * seconds for _ in range(n)]
+
+
 def killed_and_resumed(folder, photos, kills):
     arguments = ["train", str(photos), "--size", "32", "--report", "report.json"]
     done = subprocess.run(
@@ -446,8 +452,8 @@ def killed_and_resumed(folder, photos, kills):
 @posix
 @pytest.mark.slow
 def test_a_killed_process_is_resumed_bit_for_bit(tmp_path, photos, in_one_go):
-    draw = random.Random(0)
-    kills = [".0001.*.part", draw.uniform(1, 4), ".0004.*.part", draw.uniform(2, 5), ".0005.*.part"]
+    first, second = moments(random.Random(0), in_one_go, 2)
+    kills = [".0001.*.part", first, ".0004.*.part", second, ".0005.*.part"]
     model, report, (seconds, steps) = killed_and_resumed(tmp_path, photos, kills)
     assert report == in_one_go[1]
     assert model == in_one_go[0]
@@ -460,6 +466,6 @@ def test_a_killed_process_is_resumed_bit_for_bit(tmp_path, photos, in_one_go):
 def test_a_process_killed_ten_times_is_resumed_bit_for_bit(tmp_path, photos, in_one_go, seed):
     draw = random.Random(seed)
     names = [f".000{draw.randrange(6)}.*.part" for _ in range(5)]
-    kills = draw.sample([*names, *(draw.uniform(0.5, 6) for _ in range(5))], 10)
+    kills = draw.sample([*names, *moments(draw, in_one_go, 5)], 10)
     model, report, _ = killed_and_resumed(tmp_path, photos, kills)
     assert report == in_one_go[1] and model == in_one_go[0]
