@@ -80,7 +80,21 @@ def _code(name: str) -> str:
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.FunctionDef | ast.ClassDef):
             node.body = [part for part in node.body if not _is_words(part)]
-    return ast.dump(tree)
+    return _tree(tree)
+
+
+def _tree(part: Any) -> str:
+    """A syntax tree as `ast.dump` of Python 3.11 writes it: newer ones omit fields and add some."""
+    if isinstance(part, list):
+        return f"[{', '.join(map(_tree, part))}]"
+    if not isinstance(part, ast.AST):
+        return repr(part)
+    kept = [
+        f"{name}={_tree(value)}"
+        for name, value in ast.iter_fields(part)
+        if name != "type_params" and (value is not None or getattr(type(part), name, 0) is not None)
+    ]
+    return f"{type(part).__name__}({', '.join(kept)})"
 
 
 def _is_words(node: ast.stmt) -> bool:

@@ -1,5 +1,6 @@
 """The ledger stands on runs that were made as it says, and that can be made again."""
 
+import ast
 import json
 import subprocess
 import sys
@@ -34,6 +35,15 @@ def test_what_is_stored_was_run_by_the_code_that_stands_here(claim):
     seeds = [run["seed"] for run in stored["runs"]]
     assert seeds == sorted(set(seeds))
     assert all(run["seconds"] > 0 and run["machine"] and run["versions"] for run in stored["runs"])
+
+
+def test_code_is_the_same_code_in_every_version_of_python():
+    function = "arguments(posonlyargs=[], args=[arg(arg='x')], kwonlyargs=[], kw_defaults=[], "
+    function += "defaults=[])"
+    returned = "Return(value=Constant(value=None))"
+    as_in_311 = f"FunctionDef(name='f', args={function}, body=[{returned}], decorator_list=[])"
+    tree = ast.parse("def f(x):\n    return None")
+    assert results._tree(tree) == f"Module(body=[{as_in_311}], type_ignores=[])"
 
 
 @pytest.mark.parametrize("claim", CLAIMS.values(), ids=lambda claim: claim.number)
