@@ -81,7 +81,7 @@ def training_loop() -> Iterator[Row]:
 
     yield Row(
         "training loop: images a second against a bare loop's",
-        ratios(bare_loop, lambda: learn.fit(0.01, 1), 15),
+        ratios(bare_loop, lambda: learn.fit(0.01, 1), 41),
         at_least=0.97,
     )
 
@@ -152,7 +152,7 @@ def lr_finder() -> Iterator[Row]:
 
     steps: list[int] = []
     ours(), training(), theirs()
-    turns = [(ours(), training(), theirs()) for _ in range(7)]
+    turns = [(ours(), training(), theirs()) for _ in range(15)]
     yield Row(
         "lr_find: a step against a step of training", [a / b for a, b, _ in turns], at_most=1.1
     )

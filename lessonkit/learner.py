@@ -261,7 +261,8 @@ class Learner:
                 logits = self._parallel(self._features(part))
                 goal = F.cross_entropy(logits, truth, label_smoothing=self.label_smoothing)
             self._scaler.scale(distributed.weigh(goal * share, len(labels))).backward()
-            loss += F.cross_entropy(logits.detach().float(), truth) * share  # as in validation
+            plain = F.cross_entropy(logits.float(), truth) if self.label_smoothing else goal
+            loss += plain.detach() * share  # without smoothing, as in validation
         self._scaler.unscale_(optimizer)
         if self.clip < math.inf:
             training = nn.ModuleList(self.groups[self.frozen_to :])  # others keep old gradients
