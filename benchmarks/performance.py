@@ -244,7 +244,7 @@ def test_time_augmentation() -> Iterator[Row]:
     learn = Learner.pretrained("tf_efficientnet_lite0", data.creatures(128))
     pixels = learn.images.train.images[:64]
     views = len(list(learn.augment.views(pixels[:1])))
-    values = ratios(lambda: learn.predict(pixels, tta=True), lambda: learn.predict(pixels), 7)
+    values = ratios(lambda: learn.predict(pixels, tta=True), lambda: learn.predict(pixels), 41)
     yield Row(
         f"TTA with {views} views: seconds of plain predictions", values, at_most=views, unit="×"
     )

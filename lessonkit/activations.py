@@ -11,10 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from lessonkit import distributed, hardware, progress, storage
+from lessonkit.memory import in_parts
 
 __all__ = ["bfloat16_agrees", "cached", "run"]
 
-BATCH = 64  # always: in another company a picture may get other last digits
+BATCH = 64  # at most, whatever the learner's: in other company a picture may get other last digits
 TOLERANCE = 0.05  # of the activations' norm: bfloat16 keeps 8 bits, and a deep body adds up
 
 
@@ -56,12 +57,13 @@ def cached(
 
 
 def _write(path: Path, body: nn.Module, pictures: Tensor, bfloat16: bool, bar) -> None:
-    device, array = next(body.parameters()).device, None
-    for start in range(0, len(pictures), BATCH):
-        rows = run(body, pictures[start : start + BATCH].to(device), bfloat16).cpu().numpy()
+    device, array, start = next(body.parameters()).device, None, 0
+    for part in in_parts(pictures, BATCH, device):
+        rows = run(body, part, bfloat16).cpu().numpy()
         if array is None:  # a file, not memory: a large set's activations needn't fit into it
             shape = (len(pictures), rows.shape[1])
             array = storage.new_array(path, np.float32, shape)
-        array[start : start + BATCH] = rows
+        array[start : start + len(rows)] = rows
+        start += len(rows)
         bar.step(len(rows))
     array.flush()

@@ -10,6 +10,7 @@ Which changes keep the label depends on what the pictures show. Four presets say
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 
 import torch
 from torch import Tensor
@@ -52,20 +53,19 @@ class Augment:
         The first is the pictures themselves. fast.ai averaged the original and four *random*
         variants; fixed ones give the same answer every time.
         """
-        yield images
-        for mirror, turn, zoom in self._fixed_views()[1:]:
-            matrix = affine(mirror=mirror, quarter_turns=turn, zoom=zoom).expand(len(images), 2, 3)
-            yield in_blocks(lambda *block: to_uint8(move(*block)), images, matrix)
+        # Quarter turns give enough views; elsewhere a slightly enlarged look is worth having.
+        zooms = (1.0,) if self.turns or self.max_zoom == 1.0 else (1.0, self.max_zoom)
+        for zoom, turn in product(zooms, range(4) if self.turns else (0,)):
+            view = images
+            if (turn, zoom) != (0, 1.0):
+                matrix = affine(quarter_turns=turn, zoom=zoom).expand(len(images), 2, 3)
+                view = in_blocks(lambda *block: to_uint8(move(*block)), images, matrix)
+            yield view
+            if self.mirror:
+                yield view.flip(-1)  # the same pixels: nothing to look up anew
 
     def _moves_pixels(self) -> bool:
         return bool(self.mirror or self.turns or self.degrees or self.max_zoom != 1.0 or self.shift)
-
-    def _fixed_views(self) -> list[tuple[bool, int, float]]:
-        mirrors = (False, True) if self.mirror else (False,)
-        turns = range(4) if self.turns else (0,)
-        # Quarter turns give enough views; elsewhere a slightly enlarged look is worth having.
-        zooms = (1.0,) if self.turns or self.max_zoom == 1.0 else (1.0, self.max_zoom)
-        return [(mirror, turn, zoom) for zoom in zooms for turn in turns for mirror in mirrors]
 
     def _draw_matrices(self, n: int, generator: torch.Generator | None) -> Tensor:
         """Random affine matrices [n, 2, 3]."""

@@ -18,7 +18,7 @@ from lessonkit.data import DataError, ImageData
 from lessonkit.history import Diverged, History, Interrupted, check_loss
 from lessonkit.journal import Journal
 from lessonkit.lr_finder import LRFinderResult, lr_find
-from lessonkit.memory import as_one, pictures_at_once
+from lessonkit.memory import as_one, in_parts, pictures_at_once
 from lessonkit.optimizers import adamw, sgd
 from lessonkit.pictures import read_pictures
 from lessonkit.schedule import constant, sgdr
@@ -335,13 +335,13 @@ class Learner:
             views = self.augment.views(batch) if tta else [batch]
             return torch.stack([self.model(view).softmax(1) for view in views]).mean(0)
 
-        return as_one((mean_of_views(x.to(self.device)) for x in images.split(64)), len(images))
+        return as_one(map(mean_of_views, in_parts(images, 64, self.device)), len(images))
 
     @torch.no_grad()
     def _valid_logits(self) -> Tensor:
         self.model.eval()
         source = self.activations()["valid"] if self.precompute else self.images.valid.images
-        features = (self._features(x.to(self.device)) for x in source.split(self.batch_size))
+        features = map(self._features, in_parts(source, self.batch_size, self.device))
         return as_one(map(self._trained_part(), features), len(source))
 
     def plot_lr(self, ax: Any = None) -> Any:

@@ -29,7 +29,8 @@ LAYERS = [
     "affine decode embedded folder hardware history optimizers plot progress quick_canvas restore "
     "schedule storage verdict weights",
     "augment backbone cleaning distributed earth_painting ledger lr_rules pets quiz records",
-    "activations forest journal memory pictures",
+    "memory",
+    "activations forest journal pictures",
     "data look models lr_finder",
     "familiarity model_files",
     "learner",

@@ -1,0 +1,43 @@
+"""Parts of a mini-batch: nothing is lost or changed by them, and they keep to their size."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lessonkit import Learner, augment, memory
+from lessonkit.models import small_cnn
+from tests.tiny import coloured
+
+CPU = torch.device("cpu")
+
+
+@given(n=st.integers(0, 70), side=st.sampled_from([1, 28, 128, 224, 600]), most=st.integers(1, 80))
+def test_parts_are_all_of_it_in_its_order(n, side, most):
+    images = torch.arange(n, dtype=torch.uint8)[:, None, None, None].expand(n, 3, side, side)
+    parts = list(memory.in_parts(images, most, CPU))
+    assert torch.equal(torch.cat(parts), images)
+    limit = min(most, max(1, memory.PREDICTED // side**2))
+    assert [len(part) for part in parts[:-1]] == [limit] * (len(parts) - 1)
+    assert len(parts[-1]) <= limit
+
+
+def test_activations_go_through_at_once_whatever_their_number_of_features():
+    features = torch.zeros(64, 100_000)
+    assert [len(part) for part in memory.in_parts(features, 64, CPU)] == [64]
+
+
+@pytest.mark.parametrize("tta", [False, True])
+def test_predictions_do_not_depend_on_the_parts(tta, monkeypatch):
+    images = coloured().with_augment(augment.side_on())
+    learn = Learner(small_cnn(n_classes=len(images.classes), width=4, seed=0), images, seed=0)
+    pictures = images.valid.images
+    whole = learn.predict(pictures, tta=tta)
+    monkeypatch.setattr(memory, "PREDICTED", 3 * pictures.shape[-1] ** 2)
+    assert torch.allclose(learn.predict(pictures, tta=tta), whole, atol=1e-6)
+
+
+@given(sizes=st.lists(st.integers(0, 9), min_size=1, max_size=9))
+def test_as_one_is_what_torch_cat_makes(sizes):
+    parts = [torch.rand(n, 4) for n in sizes]
+    assert torch.equal(memory.as_one(iter(parts), sum(sizes)), torch.cat(parts))
