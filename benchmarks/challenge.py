@@ -2,7 +2,7 @@
 
     OMP_NUM_THREADS=1 python benchmarks/challenge.py [SECONDS]
 
-The figures go into TO_BEAT in lessonkit/challenge.py by hand.
+The figures go into TO_BEAT in lessonkit/course/challenge.py by hand.
 """
 
 import os
@@ -11,7 +11,7 @@ import sys
 import tempfile
 from functools import partial
 
-from lessonkit import challenge
+from lessonkit.course import challenge
 
 SEEDS = range(3)
 

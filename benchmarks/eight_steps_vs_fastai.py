@@ -26,7 +26,8 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def run_lessonkit(folder: Path, size: int, seed: int) -> list[tuple[float, float]]:
     """(seconds since the start, accuracy) after each of the 8 steps."""
-    from lessonkit import data, progress
+    from lessonkit import data
+    from lessonkit.machine import progress
     from lessonkit.recipe import eight_steps
 
     started = time.perf_counter()
@@ -52,8 +53,8 @@ def run_fastai(folder: Path, size: int, seed: int, frozen: bool) -> list[tuple[f
     from fastai.vision.learner import vision_learner
     from torch import nn
 
-    from lessonkit import backbone
-    from lessonkit import folder as pictures
+    from lessonkit.images import folder as pictures
+    from lessonkit.networks import backbone
 
     class Clock(Callback):
         """Notes the time after each epoch, and keeps BatchNorm's statistics if told to."""

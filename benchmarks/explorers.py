@@ -25,8 +25,9 @@ def explorers() -> dict[str, tuple[str, object]]:
     import numpy as np
     import torch
 
-    from lessonkit import data, explore
-    from lessonkit.lr_rules import LRFinderResult
+    from lessonkit import data
+    from lessonkit.course import explorers as explore
+    from lessonkit.lr_finder import LRFinderResult
 
     lrs = np.geomspace(1e-5, 2, 90)
     found = LRFinderResult(lrs, 2.3 - 1.5 / (1 + (0.01 / lrs) ** 2) + np.exp(lrs * 3) - 1)

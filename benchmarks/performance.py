@@ -28,18 +28,12 @@ import torch.nn.functional as F
 from PIL import Image
 from side_by_side import Row, ratios, seconds, table
 
-from lessonkit import (
-    Learner,
-    activations,
-    augment,
-    backbone,
-    data,
-    embedded,
-    hardware,
-    models,
-    progress,
-)
-from lessonkit.pictures import ImageData, Split
+from lessonkit import Learner, augment, data, models
+from lessonkit.course.datasets import embedded
+from lessonkit.images.image_data import ImageData, Split
+from lessonkit.machine import hardware, progress
+from lessonkit.networks import backbone
+from lessonkit.training import activations
 
 ROOT = Path(__file__).resolve().parent.parent
 DEVICE = hardware.best_device()

@@ -32,8 +32,10 @@ def worker(size: int) -> None:
     import torch
     import torch.distributed as dist
 
-    from lessonkit import Learner, data, distributed, progress
-    from lessonkit.optimizers import radam
+    from lessonkit import Learner, data
+    from lessonkit.machine import progress
+    from lessonkit.training import distributed
+    from lessonkit.training.optimizers import radam
 
     with distributed.joined(), progress.quiet():
         images = distributed.in_turn(lambda: data.creatures(size))

@@ -21,7 +21,7 @@ from experiments import results
 from experiments.claim import Claim
 from experiments.claims import CLAIMS
 from experiments.runner import Book, Stop, check, run_missing
-from lessonkit import ledger
+from lessonkit.course.measured import ledger
 
 MINUTES = 120
 

@@ -10,8 +10,9 @@ from torch import nn
 
 from experiments import material, training
 from experiments.claim import Claim, Row
-from lessonkit import landscape, lr_find, models, optimizers, schedule
+from lessonkit import landscape, lr_find, models, schedule
 from lessonkit.data import ImageData
+from lessonkit.training import optimizers
 
 DIGITS, STEPS, BATCH = 1000, 128, 32
 SWEEP = np.geomspace(1e-3, 10, 9)

@@ -8,9 +8,10 @@ from torch import Tensor
 
 from experiments import material, training, transfer
 from experiments.claim import Claim, Row
-from lessonkit import augment, lr_find, models, optimizers
+from lessonkit import augment, lr_find, models
 from lessonkit.data import ImageData
 from lessonkit.lr_finder import LRFinderResult
+from lessonkit.training import optimizers
 
 PICTURES, SIZE, EPOCHS = 384, 48, (1, 2)
 SETS = {

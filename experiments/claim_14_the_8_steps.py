@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from experiments import material, training, transfer
 from experiments.claim import Claim, Row
-from lessonkit import augment, lr_find, models, optimizers, schedule
+from lessonkit import augment, lr_find, models, schedule
 from lessonkit.data import ImageData
+from lessonkit.training import optimizers
 
 TILES, SIZE, BATCH = 384, 48, 32
 PER_EPOCH = TILES // BATCH

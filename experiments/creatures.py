@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from experiments import training, transfer
-from lessonkit import augment, data, optimizers, schedule
+from lessonkit import augment, data, schedule
 from lessonkit.data import ImageData, Split
+from lessonkit.training import optimizers
 
 __all__ = [
     "SPLITS_A_RUN",

@@ -11,8 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lessonkit import augment, data, embedded, storage
+from lessonkit import augment, data
+from lessonkit.course.datasets import embedded
 from lessonkit.data import ImageData, Split
+from lessonkit.files import safe_files
 
 __all__ = ["BLOCK", "digits", "tiles"]
 
@@ -74,5 +76,5 @@ def _replaced(
     images: ImageData, train: Split, valid: Split, about: str, reload: Callable[[int], ImageData]
 ) -> ImageData:
     """`images` with other pictures and no augmentation; `about` tells them from all others."""
-    key = storage.fingerprint(images.key, about)
+    key = safe_files.fingerprint(images.key, about)
     return ImageData(train, valid, images.classes, images.size, augment.none(), key, reload)

@@ -15,9 +15,10 @@ from torch import Tensor, nn
 
 from experiments import material, training
 from experiments.claim import Claim
-from lessonkit import augment, landscape, optimizers, schedule
+from lessonkit import augment, landscape, schedule
 from lessonkit.augment import Augment
 from lessonkit.data import ImageData, Split
+from lessonkit.training import optimizers
 
 DIGITS = 512
 CYCLE = 2  # epochs of the shortest cycle

@@ -4,13 +4,17 @@ import ast
 import hashlib
 import importlib.metadata
 import json
+import os
 import platform
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from experiments.claim import Claim
-from lessonkit import hardware, storage
+from lessonkit.files import safe_files
+from lessonkit.machine import hardware
 
 __all__ = ["FOLDER", "fingerprint", "load", "machine", "save", "state", "versions"]
 
@@ -30,7 +34,7 @@ def save(number: str, stored: dict[str, Any]) -> None:
     """Write the file anew, all of it or nothing."""
     stored["runs"].sort(key=lambda run: run["seed"])
     FOLDER.mkdir(exist_ok=True)
-    with storage.atomic_path(FOLDER / f"{number}.json") as path:
+    with safe_files.atomic_path(FOLDER / f"{number}.json") as path:
         path.write_text(json.dumps(stored, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
@@ -45,8 +49,9 @@ def state(claims: Iterable[Claim]) -> None:
 def fingerprint(claim: Claim) -> str:
     """Changes when the code of an experiment does: it, and what it imports from this folder.
 
-    Comments, docstrings and the statement in words may be mended without running again. Changes in
-    `lessonkit` aren't noticed here: `make check-claims` runs stored seeds again and compares.
+    Comments, docstrings, import statements and the statement in words may be mended without running
+    again. Changes in `lessonkit` aren't noticed here: `make check-claims` runs stored seeds again
+    and compares.
     """
     code = "".join(_code(module) for module in _modules(claim.run.__module__))
     return hashlib.sha256(code.encode()).hexdigest()[:12]
@@ -75,11 +80,11 @@ def _path(name: str) -> Path:
 
 
 def _code(name: str) -> str:
-    """A module's syntax tree, without docstrings and without its statement, `CLAIM`."""
+    """A module's syntax tree, without docstrings, imports and its statement, `CLAIM`."""
     tree = ast.parse(_path(name).read_text(encoding="utf-8"))
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.FunctionDef | ast.ClassDef):
-            node.body = [part for part in node.body if not _is_words(part)]
+            node.body = [part for part in node.body if not _computes_nothing(part)]
     return _tree(tree)
 
 
@@ -97,16 +102,25 @@ def _tree(part: Any) -> str:
     return f"{type(part).__name__}({', '.join(kept)})"
 
 
-def _is_words(node: ast.stmt) -> bool:
+def _computes_nothing(node: ast.stmt) -> bool:
+    if isinstance(node, ast.Import | ast.ImportFrom):
+        return True
     if isinstance(node, ast.Expr):
         return isinstance(node.value, ast.Constant)
     return isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "CLAIM"
 
 
 def machine() -> str:
-    """The kind of machine: on another kind, the same seed may give other last digits."""
-    told = hardware.describe()
-    return f"{platform.system()} {platform.machine()}, {told['processor']}"
+    """The kind of machine: on another kind, the same seed may give other last digits.
+
+    The processor's name isn't enough: two of one name may have other vector instructions, and
+    PyTorch or oneDNN may have been told to use fewer than there are.
+    """
+    instructions = torch.backends.cpu.get_cpu_capability()
+    most = os.environ.get("ONEDNN_MAX_CPU_ISA")
+    instructions += f" (oneDNN: {most})" if most else ""
+    processor = hardware.describe()["processor"]
+    return f"{platform.system()} {platform.machine()}, {processor}, {instructions}"
 
 
 def versions() -> dict[str, str]:

@@ -15,7 +15,8 @@ import torch
 from experiments import results
 from experiments.claim import Claim
 from experiments.claims import CLAIMS
-from lessonkit import ledger, progress
+from lessonkit.course.measured import ledger
+from lessonkit.machine import progress
 
 __all__ = ["Book", "Stop", "check", "run_missing"]
 
@@ -151,37 +152,47 @@ def run_missing(book: Book, minutes: float) -> None:
 
 
 def check(claims: list[Claim], seeds: list[int]) -> bool:
-    """Run again and compare: stored seeds must give equal values, new ones fall where expected."""
+    """Run again and compare.
+
+    Stored seeds must give equal values on the kind of machine and with the packages that they were
+    run with. New seeds, and stored ones elsewhere, must fall where the other runs say.
+    """
     fine = True
     with _processes() as pool:
         tasks = list(itertools.product(claims, seeds))
         stored = {claim.number: results.load(claim.number) for claim in claims}
         runs = [pool.submit(one_run, c.number, s, stored[c.number]["tuned"]) for c, s in tasks]
         for (claim, seed), run in zip(tasks, runs, strict=True):
-            for line, good in _compared(claim, stored[claim.number]["runs"], run.result()):
+            for line, good in compared(claim, stored[claim.number]["runs"], run.result()):
                 print(f"{claim.number} seed {seed}: {line}", flush=True)
                 fine &= good
     return fine
 
 
-def _compared(claim: Claim, runs: list[dict], again: dict) -> Iterator[tuple[str, bool]]:
+def compared(claim: Claim, runs: list[dict], again: dict) -> Iterator[tuple[str, bool]]:
+    """A line for each row of a claim on a run made again, beside `runs`; is it as it must be?"""
     before = next((run for run in runs if run["seed"] == again["seed"]), None)
+    alike = before is not None and _made_alike(before, again)
     for row in _rows(claim):
         if row["given"]:
             continue
         now = _mean_effect(row, again["values"])
-        if before is not None and not row["timed"]:
+        if alike and not row["timed"]:
             then = _mean_effect(row, before["values"])
             same = math.isclose(then, now, abs_tol=1e-9)
-            alike = before["machine"] == again["machine"]
-            said = "equal" if same else f"NOT EQUAL{'' if alike else ' (another machine)'}"
-            line = f"{row['name']}: stored {then:+.4f}, now {now:+.4f}: {said}"
-            yield line, same or not alike
+            said = "equal" if same else "NOT EQUAL"
+            yield f"{row['name']}: stored {then:+.4f}, now {now:+.4f}: {said}", same
         else:
-            low, high = ledger.prediction([_mean_effect(row, r["values"]) for r in runs])
+            others = [run for run in runs if run is not before]
+            low, high = ledger.prediction([_mean_effect(row, r["values"]) for r in others])
             inside = low <= now <= high
             said = "inside" if inside else "OUTSIDE"
             yield f"{row['name']}: {now:+.4f}, {said} {low:+.4f} to {high:+.4f}", inside
+
+
+def _made_alike(one: dict, other: dict) -> bool:
+    """Whether two runs of a seed must give the same bits: same kind of machine, same packages."""
+    return all(one[name] == other[name] for name in ("machine", "versions"))
 
 
 def _mean_effect(row: dict, values: dict) -> float:

@@ -12,13 +12,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lessonkit import models, optimizers
+from lessonkit import models
 from lessonkit.data import ImageData, Split
+from lessonkit.training import optimizers
 
 __all__ = ["Trained", "accuracy", "best_lr", "loss_and_accuracy", "probabilities", "train"]
 
 WIDTH = 8  # of the small network: 45,000 weights
-EXPLODED = 20.0  # times the loss of guessing: as in lessonkit.history
+EXPLODED = 20.0  # times the loss of guessing: as in lessonkit.training.history
 TUNING_SEEDS = (1001, 1002, 1003)  # no run uses them
 
 

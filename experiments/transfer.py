@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from experiments import training
-from lessonkit import activations, augment, models, optimizers, schedule
+from lessonkit import augment, models, schedule
 from lessonkit.data import ImageData, Split
+from lessonkit.training import activations, optimizers
 
 __all__ = [
     "ARCH", "CLIP", "HEAD_LR", "HEAD_STEPS", "body", "features", "fine_tuned", "new_head",

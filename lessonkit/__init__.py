@@ -1,7 +1,8 @@
 """The training code of the course: schedules, the LR finder, augmentation, and the 8 steps.
 
-Learner, eight_steps and lr_find are loaded when they are first asked for, so that
-`import lessonkit` stays quick.
+The lesson files lie here, one idea each; the folders below them hold what they stand on, and
+`course/` holds what belongs to the notebooks alone: data sets, explorers, exercises, the clinic,
+the ledger. All of it is loaded when it is first asked for, so that `import lessonkit` stays quick.
 """
 
 import importlib
@@ -9,10 +10,31 @@ from typing import Any
 
 __all__ = ["Learner", "eight_steps", "lr_find"]
 
-_HOME = {"Learner": "learner", "eight_steps": "recipe", "lr_find": "lr_finder"}
+_FUNCTIONS = {"Learner": "learner", "eight_steps": "recipe", "lr_find": "lr_finder"}
+# What notebooks ask for by its short name: `from lessonkit import quiz`.
+_FOLDERS = {
+    "cleaning": "images",
+    "look": "images",
+    "hardware": "machine",
+    "progress": "machine",
+    "safe_files": "files",
+    "challenge": "course",
+    "twelve_questions": "course",
+    "earth_painting": "course.datasets",
+    "embedded": "course.datasets",
+    "quiz": "course.exercises",
+    "charts": "course.clinic",
+    "diagnoses": "course.clinic",
+    "forest": "course.measured",
+    "ledger": "course.measured",
+}
+_MODULES = {name: f"{folder}.{name}" for name, folder in _FOLDERS.items()}
+_MODULES |= {"explore": "course.explorers", "clinic": "course.clinic.patients"}
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"lessonkit has no {name!r}")
-    return getattr(importlib.import_module(f"lessonkit.{_HOME[name]}"), name)
+    if name in _FUNCTIONS:
+        return getattr(importlib.import_module(f"lessonkit.{_FUNCTIONS[name]}"), name)
+    if name in _MODULES:
+        return importlib.import_module(f"lessonkit.{_MODULES[name]}")
+    raise AttributeError(f"lessonkit has no {name!r}")

@@ -8,8 +8,13 @@ import sys
 import warnings
 from pathlib import Path
 
-from lessonkit import augment, data, distributed, journal, pictures, storage, weights
-from lessonkit.history import Diverged
+from lessonkit import augment, data
+from lessonkit.files import safe_files
+from lessonkit.images import image_data as pictures
+from lessonkit.networks import weights
+from lessonkit.training import checkpoint as journal
+from lessonkit.training import distributed
+from lessonkit.training.history import Diverged
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -25,7 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:  # as in `check FOLDER | head`: nobody reads on
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141  # as programs that don't catch it end
-    except (data.DataError, storage.ModelFileError, Diverged, ValueError) as mistake:
+    except (data.DataError, safe_files.ModelFileError, Diverged, ValueError) as mistake:
         return _end(f"lessonkit: {mistake}", 2)
     except OSError as error:
         return _end(f"lessonkit: {error.filename or 'a file'}: {error.strerror or error}", 2)
@@ -59,7 +64,7 @@ def train(options: argparse.Namespace) -> int:
 
 def _train(options: argparse.Namespace, kept: journal.Journal) -> None:
     for path in filter(None, (options.out, options.report)):
-        storage.check_can_write(path)  # before an hour of training, not after it
+        safe_files.check_can_write(path)  # before an hour of training, not after it
     if options.report and Path(options.report).resolve() == Path(options.out).resolve():
         raise ValueError(f"The model and the report can't both go to {options.out}.")
     weights.check_name(options.arch)
@@ -151,7 +156,7 @@ def check(options: argparse.Namespace) -> int:
 
 def export(options: argparse.Namespace) -> int:
     """Write a model that train has written as ONNX, for programs without PyTorch."""
-    storage.check_can_write(options.out)
+    safe_files.check_can_write(options.out)
     if Path(options.model).resolve() == Path(options.out).resolve():
         raise ValueError(f"The ONNX file would take the place of the model {options.model}.")
     from lessonkit.export import to_onnx

@@ -7,11 +7,12 @@ import torch
 import torch.nn.functional as F
 
 from lessonkit import augment as augmentation
-from lessonkit import embedded, storage
 from lessonkit.augment import Augment
-from lessonkit.folder import VALID_SHARE, DataError
-from lessonkit.pets import pets_folder
-from lessonkit.pictures import ImageData, Split, check_size, from_folder
+from lessonkit.course.datasets import embedded
+from lessonkit.course.datasets.pets import pets_folder
+from lessonkit.files import safe_files
+from lessonkit.images.folder import VALID_SHARE, from_folder
+from lessonkit.images.image_data import DataError, ImageData, Split, check_size
 
 __all__ = ["DataError", "ImageData", "Split", "creatures", "digits", "earth", "from_folder", "pets"]
 
@@ -65,12 +66,12 @@ def _from_arrays(
     def split(rows: np.ndarray) -> Split:
         return Split(pixels[rows], torch.from_numpy(labels[rows]))
 
-    key = storage.fingerprint(name, size, pixels, torch.from_numpy(valid))
+    key = safe_files.fingerprint(name, size, pixels, torch.from_numpy(valid))
     return ImageData(split(~valid), split(valid), list(classes), size, augment, key, reload)
 
 
 def pets(size: int = 128, seed: int = 0) -> ImageData:
-    """Oxford-IIIT Pets, 37 breeds of cats and dogs: 800 MB, downloaded once (see lessonkit.pets).
+    """Oxford-IIIT Pets, 37 breeds of cats and dogs: 800 MB, downloaded once.
 
     Raises DataError where there is no connection.
     """

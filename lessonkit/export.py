@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from lessonkit import storage
+from lessonkit.files import safe_files
 from lessonkit.learner import Learner
 
 __all__ = ["to_onnx"]
@@ -33,7 +33,7 @@ def to_onnx(learn: Learner, path: str | Path) -> None:
     network's own probabilities within 1e-4.
     Raises ValueError where packages are missing or the network can't be expressed in ONNX.
     """
-    storage.check_can_write(path)
+    safe_files.check_can_write(path)
     _check_packages()
     network = _Probabilities(copy.deepcopy(learn.model).cpu()).eval()
     graph = _trace(network, learn.size)
@@ -41,7 +41,7 @@ def to_onnx(learn: Learner, path: str | Path) -> None:
     _describe(graph, learn)
     contents = graph.SerializeToString()
     _check_agreement(contents, network, learn.size)
-    with storage.atomic_path(path) as part:
+    with safe_files.atomic_path(path) as part:
         part.write_bytes(contents)
 
 

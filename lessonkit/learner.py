@@ -13,15 +13,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lessonkit import activations, distributed, hardware, model_files, models, optimizers, progress
-from lessonkit.data import DataError, ImageData
-from lessonkit.history import Diverged, History, Interrupted, check_loss
-from lessonkit.journal import Journal
+from lessonkit import models
+from lessonkit.files import model_files
+from lessonkit.images.image_data import DataError, ImageData, read_pictures
 from lessonkit.lr_finder import LRFinderResult, lr_find
-from lessonkit.memory import as_one, in_parts, pictures_at_once
-from lessonkit.optimizers import adamw, sgd
-from lessonkit.pictures import read_pictures
+from lessonkit.machine import hardware, progress
 from lessonkit.schedule import constant, sgdr
+from lessonkit.training import activations, distributed, optimizers
+from lessonkit.training.checkpoint import Journal
+from lessonkit.training.history import Diverged, History, Interrupted, check_loss
+from lessonkit.training.memory import as_one, in_parts, pictures_at_once
+from lessonkit.training.optimizers import adamw, sgd
 
 __all__ = ["Diverged", "History", "Interrupted", "Learner", "adamw", "sgd"]
 
@@ -30,7 +32,7 @@ class Learner:
     """A network, the pictures to train it on, and how to train it.
 
     `model` maps uint8 pictures [N, 3, S, S] to logits [N, classes]. `optimizer` makes a torch
-    optimiser from a list of parameter groups (one of `lessonkit.optimizers`, or yours). `seed`
+    optimiser from a list of parameter groups (one of `training.optimizers`, or yours). `seed`
     decides shuffling and augmentation. `device`: a GPU where there is one, else the CPU.
     `batch_size`: 64, or 32 for fewer than 500 pictures. `clip` is the longest gradient, as a norm
     over all weights, that a step may follow. With a `journal`, killed training can go on.
@@ -99,7 +101,7 @@ class Learner:
         """One epoch: (inputs, labels) in a new random order, batches of nearly equal sizes.
 
         Inputs are augmented pictures, or activations while `precompute` is on. Of several processes
-        (lessonkit.distributed) each gets its share.
+        (lessonkit.training.distributed) each gets its share.
         """
         images, labels = self.images.train
         source = self.activations()["train"] if self.precompute else images
@@ -367,7 +369,7 @@ class Learner:
     def load(cls, path: str | Path, images: ImageData | None = None, **kwargs: Any) -> "Learner":
         """A learner saved by `save`, for predicting, or with `images` for training on.
 
-        Raises storage.ModelFileError for any other, damaged or altered file, DataError when
+        Raises safe_files.ModelFileError for any other, damaged or altered file, DataError when
         `images` have other classes.
         """
         saved = model_files.read(path)

@@ -7,7 +7,7 @@ scaling and normalising, so nobody can forget it. It is a chain of layer groups,
 import torch
 from torch import Tensor, nn
 
-from lessonkit import backbone
+from lessonkit.networks import backbone
 
 __all__ = ["LayerGroups", "Normalise", "layer_groups", "pretrained", "small_cnn"]
 

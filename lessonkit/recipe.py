@@ -4,20 +4,30 @@ One recipe for all pictures: what differs between photos and satellite tiles is 
 way, and each step records what it chose.
 """
 
+import json
 import math
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lessonkit import progress
-from lessonkit.data import ImageData
-from lessonkit.familiarity import familiarity
-from lessonkit.history import Diverged
+from lessonkit.files import safe_files
+from lessonkit.images.image_data import ImageData
 from lessonkit.learner import Learner
-from lessonkit.optimizers import radam
-from lessonkit.report import Report
+from lessonkit.machine import progress
+from lessonkit.models import LayerGroups
+from lessonkit.training import distributed
+from lessonkit.training.history import Diverged
+from lessonkit.training.optimizers import radam
 
-__all__ = ["eight_steps", "lr_ratios", "train_until_overfitting", "whole_network_lr"]
+__all__ = [
+    "Report", "Step", "eight_steps", "familiarity", "lr_ratios", "train_until_overfitting",
+    "whole_network_lr",
+]  # fmt: skip
 
 HEAD_STEPS = 60  # mini-batches that a new head needs; two epochs of 200 pictures are only 14
 LR_RATIOS = {0.5: 10.0, 0.3: 3.0, 0.0: 1.0}  # familiar at least -> times less a group
@@ -28,7 +38,7 @@ MAX_CYCLES = 3  # of 1, 2 and 4 epochs
 
 def eight_steps(
     images: ImageData, arch: str = "tf_efficientnet_lite0", seed: int = 0, **learner: Any
-) -> Report:
+) -> "Report":
     """Train a classifier of `images` on top of a pretrained network; returns what each step did.
 
     `learner`: other arguments of Learner, such as `device`.
@@ -113,3 +123,106 @@ def train_until_overfitting(learn: Learner, lrs: list[float]) -> None:
 
 def _copy(model: nn.Module) -> dict[str, Tensor]:
     return {name: tensor.clone() for name, tensor in model.state_dict().items()}
+
+
+@torch.no_grad()
+def familiarity(model: LayerGroups, images: Tensor) -> float:
+    """How sure the network's *old* classifier is about pictures: its mean top probability.
+
+    From 0.001, none of ImageNet's 1,000 classes fits better than another, to 1. It is asked about
+    100 of the uint8 pictures [N, 3, S, S], at the size that it knows: at others it is too sure of
+    itself. Hendrycks & Gimpel 2016 (arXiv 1610.02136) tell unfamiliar pictures this way.
+    """
+    sample = images[:: max(1, len(images) // 100)][:100].float()
+    sides = (model.imagenet_size, model.imagenet_size)
+    pictures = F.interpolate(sample, sides, mode="bicubic", antialias=True).clamp(0, 255)
+    batches = pictures.to(torch.uint8).split(20)
+    device = next(model.parameters()).device
+    classifier = model.imagenet[0].to(device)  # hidden from torch, it stayed where it was made
+    logits = torch.cat([classifier(model[:-1](batch.to(device))) for batch in batches])
+    return distributed.first(lambda: logits.softmax(1).amax(1).mean().item())
+
+
+# --- What the steps did --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step: `lr` is a number, one for each layer group, or None where there is none yet."""
+
+    name: str
+    lr: float | list[float] | None
+    accuracy: float  # on the validation set, as it stands after the step
+    seconds: float
+    chose: str = ""  # what a step that doesn't train decided
+
+
+@dataclass
+class Report:
+    """The steps so far, and the learner that they train."""
+
+    learner: Learner
+    bar: progress.Bar = field(repr=False)
+    steps: list[Step] = field(default_factory=list)
+    accuracy: float = 0.0
+    accuracy_tta: float = 0.0
+    seconds: float = 0.0
+
+    def __post_init__(self):
+        self._started = self._last = self._clock()
+
+    def add(self, name: str, lr: float | list[float] | None = None, chose: str = "") -> None:
+        """Record a step that has just ended; its accuracy is measured if it trained."""
+        seconds = self._clock() - self._last
+        if not self.steps or not chose:
+            self.accuracy = self.learner.validate()[1]
+        self.steps.append(Step(name, lr, self.accuracy, seconds, chose))
+        self.bar.step()
+        self.bar.row({"step": name, "accuracy": self.accuracy, "seconds": seconds})
+        self._last = self._clock()
+
+    def finish(self) -> None:
+        """Measure the accuracy with test-time augmentation, and stop the clock."""
+        self.accuracy_tta = self.learner.validate(tta=True)[1]
+        self.seconds = self._clock() - self._started
+
+    def _clock(self) -> float:
+        # What a journal answers in no time did take its time, in the run that it is from.
+        return time.perf_counter() + self.learner.journal.seconds
+
+    def table(self) -> str:
+        """A line a step, for people."""
+        lines = [f"{'':<42}{'LR':>24}{'accuracy':>10}{'seconds':>9}"]
+        for number, step in enumerate(self.steps, 1):
+            name = f"{number} {step.name}"
+            lines.append(f"{name:<42}{_lrs(step.lr):>24}{step.accuracy:>10.3f}{step.seconds:>9.1f}")
+            lines += [f"  {step.chose}"] if step.chose else []
+        total = f"{self.accuracy_tta:>34.3f}{self.seconds:>9.1f}"
+        return "\n".join([*lines, f"{'test-time augmentation; all seconds':<42}{total}"])
+
+    def as_dict(self) -> dict:
+        """The report as numbers, strings and lists, for JSON."""
+        images = self.learner.images
+        return {
+            "accuracy": self.accuracy,
+            "accuracy_tta": self.accuracy_tta,
+            "seconds": self.seconds,
+            "classes": images.classes,
+            "n_train": len(images.train.labels),
+            "n_valid": len(images.valid.labels),
+            "steps": [asdict(step) for step in self.steps],
+            "skipped": [{"path": path, "why": why} for path, why in images.skipped],
+        }
+
+    def write(self, path: str | Path) -> None:
+        """Write `as_dict` as JSON; an older file is replaced only once all is written."""
+        with safe_files.atomic_path(path) as part:
+            text = json.dumps(self.as_dict(), indent=2, ensure_ascii=False) + "\n"
+            # File names may hold bytes that are no text: backslashes are how JSON writes those.
+            part.write_text(text, encoding="utf-8", errors="backslashreplace")
+
+
+def _lrs(lr: float | list[float] | None) -> str:
+    if lr is None:
+        return "–"
+    return " ".join(f"{value:.1e}" for value in (lr if isinstance(lr, list) else [lr]))

@@ -16,9 +16,11 @@ import torch
 import torch._dynamo  # optimisers load it when first used; here once, before the forks
 import torch.nn.functional as F
 
-from lessonkit import Learner, augment, distributed, journal, models
+from lessonkit import Learner, augment, models
 from lessonkit.__main__ import _end
-from lessonkit.optimizers import adamw, sgd
+from lessonkit.training import checkpoint as journal
+from lessonkit.training import distributed
+from lessonkit.training.optimizers import adamw, sgd
 from tests.tiny import coloured
 
 N = 2

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torchvision.transforms import functional as reference
 
 from lessonkit import augment
-from lessonkit.affine import affine, move
+from lessonkit.augment import affine, move
 
 
 def pictures(n=8, size=20, seed=0):
@@ -145,9 +145,9 @@ def test_a_senseless_zoom_is_refused(max_zoom):
 @pytest.mark.parametrize("preset", augment.PRESETS)
 def test_a_picture_changes_the_same_however_many_are_changed_at_once(preset, monkeypatch):
     images, preset = pictures(9), augment.PRESETS[preset]()
-    monkeypatch.setattr("lessonkit.affine.PIXELS", 2**30)
+    monkeypatch.setattr("lessonkit.augment.PIXELS", 2**30)
     changed, views = draw(preset, images), list(preset.views(images))
-    monkeypatch.setattr("lessonkit.affine.PIXELS", 1)
+    monkeypatch.setattr("lessonkit.augment.PIXELS", 1)
     assert torch.equal(changed, draw(preset, images))
     assert all(map(torch.equal, views, preset.views(images)))
 

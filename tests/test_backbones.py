@@ -15,9 +15,10 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from lessonkit import backbone, models, weights
-from lessonkit.familiarity import familiarity
+from lessonkit import models
 from lessonkit.learner import Learner
+from lessonkit.networks import backbone, weights
+from lessonkit.recipe import familiarity
 from tests.tiny import coloured
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -185,7 +186,7 @@ def test_weights_placed_below_hf_home_are_used_without_a_connection(tmp_path):
     network, _ = place(tmp_path / "hub")
     expected = network.conv1[0].weight.double().sum().item()
     code = (
-        "from lessonkit import backbone\n"
+        "from lessonkit.networks import backbone\n"
         "network = backbone.create('test_resnet', True)\n"
         "print(network.conv1[0].weight.double().sum().item())"
     )

@@ -11,8 +11,10 @@ import pytest
 import torch
 from PIL import Image
 
-from lessonkit import augment, data, decode, pictures
+from lessonkit import augment, data
 from lessonkit.data import DataError
+from lessonkit.images import decode
+from lessonkit.images import folder as folder_module
 
 RED, GREEN = (200, 30, 30), (30, 200, 30)
 
@@ -170,14 +172,14 @@ def test_what_may_not_be_read_and_what_has_vanished_is_named(folder, monkeypatch
         return opened(path, *args, **kwargs)
 
     monkeypatch.setattr(Image, "open", forbidden)
-    found = pictures.find_pictures
+    found = folder_module.find_pictures
 
     def then_one_vanishes(root, seed):
         result = found(root, seed)
         (root / "green" / "4.png").unlink(missing_ok=True)
         return result
 
-    monkeypatch.setattr(pictures, "find_pictures", then_one_vanishes)
+    monkeypatch.setattr(folder_module, "find_pictures", then_one_vanishes)
     images = data.from_folder(folder, size=18)
     reasons = dict(images.skipped)
     assert set(reasons) == {"red/1.png", "green/1.png", "green/4.png"}

@@ -8,8 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from lessonkit import challenge, data, embedded, quiz, records, twelve_questions
-from lessonkit.challenge import Entry
+from lessonkit import data
+from lessonkit.course import challenge, records, twelve_questions
+from lessonkit.course.challenge import Entry
+from lessonkit.course.datasets import embedded
+from lessonkit.course.exercises import quiz
 from lessonkit.learner import Learner
 from lessonkit.models import small_cnn
 

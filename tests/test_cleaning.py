@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lessonkit import cleaning, data
+from lessonkit import data
 from lessonkit.__main__ import main
-from lessonkit.cleaning import Cleaning
 from lessonkit.data import DataError
+from lessonkit.images import cleaning
+from lessonkit.images.cleaning import Cleaning
 
 pytestmark = pytest.mark.usefixtures("cache")
 

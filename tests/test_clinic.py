@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from lessonkit import charts, clinic, diagnoses
+from lessonkit.course.clinic import charts, diagnoses
+from lessonkit.course.clinic import patients as clinic
 from lessonkit.learner import History
 
 ILL_BY_LOSS = [1, 2, 3, 4, 5, 6, 7, 10, 11, 12]  # 8 looks too good, 9 looks the same

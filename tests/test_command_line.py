@@ -16,8 +16,8 @@ import pytest
 from PIL import Image
 
 from lessonkit.__main__ import main
-from lessonkit.journal import Journal
-from lessonkit.report import Report
+from lessonkit.recipe import Report
+from lessonkit.training.checkpoint import Journal
 from tests.test_recipe import NAMES
 from tests.tiny import coloured
 

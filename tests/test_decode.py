@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import EpsImagePlugin, Image
 
-from lessonkit import decode
+from lessonkit.images import decode
 
 RED, GREEN, BLUE, WHITE = (200, 30, 30), (30, 200, 30), (30, 30, 200), (255, 255, 255)
 
@@ -170,7 +170,7 @@ def in_a_new_python(program, path):
 
 def test_pillow_adds_no_warnings_of_its_own(tmp_path):
     Image.new("L", (9500, 9500)).save(tmp_path / "x.png", compress_level=1)
-    program = "import sys, pathlib; from lessonkit import decode as d; "
+    program = "import sys, pathlib; from lessonkit.images import decode as d; "
     done = in_a_new_python(
         program + "print(d.decode(pathlib.Path(sys.argv[1]), 8).max())", tmp_path / "x.png"
     )
@@ -180,7 +180,7 @@ def test_pillow_adds_no_warnings_of_its_own(tmp_path):
 MEASURE = """
 import resource, sys
 from pathlib import Path
-from lessonkit import decode
+from lessonkit.images import decode
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 before = peak()
 decode.decode(Path(sys.argv[1]), 64)

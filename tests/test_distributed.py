@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lessonkit import distributed
 from lessonkit.learner import Learner
+from lessonkit.training import distributed
 from tests import ranks
 from tests.tiny import creatures_folder
 

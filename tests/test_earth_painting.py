@@ -6,7 +6,7 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 
-from lessonkit import earth_painting, embedded
+from lessonkit.course.datasets import earth_painting, embedded
 
 
 @pytest.fixture

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lessonkit import data, embedded
+from lessonkit import data
+from lessonkit.course.datasets import embedded
 
 DATA = Path(__file__).resolve().parent.parent / "data"
 FREE = {"PD", "CC0", "CC-BY", "CC-BY-SA-2.5", "CC-BY-SA-3.0", "GPL-2.0"}
@@ -107,6 +108,8 @@ def test_the_readme_speaks_of_every_data_set_and_of_the_weights():
 
 
 def test_without_the_data_folder_a_sentence_says_how_to_get_it(monkeypatch, tmp_path):
-    monkeypatch.setattr(embedded, "__file__", str(tmp_path / "lessonkit" / "embedded.py"))
+    monkeypatch.setattr(
+        embedded, "__file__", str(tmp_path / "lessonkit" / "course" / "datasets" / "embedded.py")
+    )
     with pytest.raises(FileNotFoundError, match="clone"):
         embedded.creatures_folder()

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from lessonkit import quiz
+from lessonkit.course.exercises import quiz
 
 ROOT = Path(__file__).resolve().parent.parent
-NUMBERS = sorted(p.stem[-2:] for p in (ROOT / "lessonkit/exercises").glob("notebook_*.py"))
+NUMBERS = sorted(p.stem[-2:] for p in (ROOT / "lessonkit/course/exercises").glob("notebook_*.py"))
 
 
 def exercises(number):
-    return importlib.import_module(f"lessonkit.exercises.notebook_{number}")
+    return importlib.import_module(f"lessonkit.course.exercises.notebook_{number}")
 
 
 def answers(number):

@@ -10,8 +10,8 @@ import pytest
 import torch
 from PIL import Image
 
-from lessonkit import explore
-from lessonkit.lr_rules import LRFinderResult
+from lessonkit.course import explorers as explore
+from lessonkit.lr_finder import LRFinderResult
 
 
 def picture(figure):

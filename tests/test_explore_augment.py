@@ -8,7 +8,8 @@ import pytest
 import torch
 from PIL import Image
 
-from lessonkit import augment, explore
+from lessonkit import augment
+from lessonkit.course import explorers as explore
 from tests.tiny import coloured
 
 

@@ -8,8 +8,9 @@ import pytest
 import torch
 from PIL import Image
 
-from lessonkit import explore, schedule
-from lessonkit.explore_landscape import two_pits_slope
+from lessonkit import schedule
+from lessonkit.course import explorers as explore
+from lessonkit.course.explorers.loss_surface import two_pits_slope
 
 
 def bottom(start):

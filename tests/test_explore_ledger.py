@@ -6,8 +6,9 @@ import warnings
 import pytest
 from PIL import Image
 
-from lessonkit import explore, ledger
-from lessonkit.verdict import FAILS, HOLDS, UNDECIDED
+from lessonkit.course import explorers as explore
+from lessonkit.course.measured import ledger
+from lessonkit.course.measured.verdict import FAILS, HOLDS, UNDECIDED
 
 
 @pytest.fixture

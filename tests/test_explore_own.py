@@ -11,8 +11,10 @@ import pytest
 import torch
 from PIL import Image
 
-from lessonkit import cleaning, data, explore
-from lessonkit.earth_painting import COLOURS
+from lessonkit import data
+from lessonkit.course import explorers as explore
+from lessonkit.course.datasets.earth_painting import COLOURS
+from lessonkit.images import cleaning
 
 pytestmark = pytest.mark.usefixtures("cache")
 

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lessonkit import explore, schedule
+from lessonkit import schedule
+from lessonkit.course import explorers as explore
 
 KINDS = ["constant", "step decay", "linear", "cosine", "sgdr", "triangular", "one cycle"]
 

@@ -18,9 +18,13 @@ import torch
 from PIL import Image
 from torch import nn
 
-from lessonkit import augment, decode, embedded, model_files, models, pictures
+from lessonkit import augment, models
 from lessonkit.__main__ import main
+from lessonkit.course.datasets import embedded
 from lessonkit.export import to_onnx
+from lessonkit.files import model_files
+from lessonkit.images import decode
+from lessonkit.images import image_data as pictures
 from lessonkit.learner import Learner
 from tests.tiny import coloured
 

@@ -21,8 +21,13 @@ import pytest
 import torchvision.datasets
 from PIL import Image
 
-from lessonkit import Learner, data, decode, models, pets, pictures, storage
+from lessonkit import Learner, data, models
+from lessonkit.course.datasets import pets
 from lessonkit.data import DataError
+from lessonkit.files import cache as storage
+from lessonkit.files import safe_files
+from lessonkit.images import decode
+from lessonkit.images import folder as folder_module
 from tests import victims
 from tests.tiny import coloured
 from tests.victims import outcome, start
@@ -197,7 +202,7 @@ def test_what_a_killed_process_left_is_removed_a_day_later(root, cache, tmp_path
     for make in (lambda: data.from_folder(root, 17), lambda: victims.save_model(tmp_path)):
         make()
     assert left.exists() and (tmp_path / ".model.pt.0123abcd.part").exists()  # still at work?
-    long_ago = time.time() - 2 * storage.DAY
+    long_ago = time.time() - 2 * safe_files.DAY
     for path in (left, *left.rglob("*"), tmp_path / ".model.pt.0123abcd.part"):
         os.utime(path, (long_ago, long_ago))
     for make in (lambda: data.from_folder(root, 18), lambda: victims.save_model(tmp_path)):
@@ -305,7 +310,7 @@ def test_a_very_large_entry_is_known_by_its_size_alone(root, cache, tmp_path, mo
 
 def test_another_format_of_the_cache_is_another_entry(root, cache, tmp_path, monkeypatch):
     whole = victims.read_pictures(tmp_path)
-    monkeypatch.setattr(pictures, "CACHE_VERSION", pictures.CACHE_VERSION + 1)
+    monkeypatch.setattr(folder_module, "CACHE_VERSION", folder_module.CACHE_VERSION + 1)
     assert victims.read_pictures(tmp_path) == whole
     assert len(list(cache.iterdir())) == 2
 
@@ -414,7 +419,7 @@ def test_a_full_disk_names_the_file_that_could_not_be_written(tmp_path, monkeypa
 
 def test_a_name_too_long_to_write_is_refused_before_training(tmp_path):
     with pytest.raises(OSError, match=os.strerror(errno.ENAMETOOLONG)):
-        storage.check_can_write(tmp_path / ("x" * 245 + ".pt"))
+        safe_files.check_can_write(tmp_path / ("x" * 245 + ".pt"))
 
 
 # --- Downloads ------------------------------------------------------------------------------------

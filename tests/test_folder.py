@@ -9,8 +9,10 @@ import pytest
 import torch
 from PIL import Image
 
-from lessonkit import augment, data, decode, folder, pictures
+from lessonkit import augment, data
 from lessonkit.data import DataError
+from lessonkit.images import decode, folder
+from lessonkit.images import image_data as pictures
 
 SHADES = {"dark": 40, "light": 220}
 

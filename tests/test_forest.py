@@ -8,9 +8,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from lessonkit import forest, ledger
-from lessonkit.ledger import Entry
-from lessonkit.verdict import FAILS, HOLDS, UNDECIDED, Interval, over_seeds, verdict
+from lessonkit.course.measured import forest, ledger
+from lessonkit.course.measured.ledger import Entry
+from lessonkit.course.measured.verdict import FAILS, HOLDS, UNDECIDED, Interval, over_seeds, verdict
 
 
 @pytest.fixture(autouse=True)

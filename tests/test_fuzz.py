@@ -19,12 +19,14 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch.optim import lr_scheduler
 
-from lessonkit import Learner, augment, data, decode, folder, model_files, models, recipe, schedule
+from lessonkit import Learner, augment, data, models, recipe, schedule
 from lessonkit.__main__ import main
-from lessonkit.affine import affine, move
+from lessonkit.augment import affine, move
 from lessonkit.data import DataError
-from lessonkit.report import Report
-from lessonkit.storage import ModelFileError
+from lessonkit.files import model_files
+from lessonkit.files.safe_files import ModelFileError
+from lessonkit.images import decode, folder
+from lessonkit.recipe import Report
 from tests.test_schedule import by_torch
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from lessonkit import hardware
+from lessonkit.machine import hardware
 
 
 def test_the_best_device_is_one_that_computes():

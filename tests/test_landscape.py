@@ -8,13 +8,7 @@ import torch
 from torch import nn
 
 from lessonkit import models
-from lessonkit.landscape import (
-    interpolate,
-    largest_curvature,
-    random_direction,
-    slice_1d,
-    slice_2d,
-)
+from lessonkit.landscape import interpolate, largest_curvature, random_direction, slice_1d, slice_2d
 
 
 def mean_square(outputs, targets):

@@ -10,8 +10,8 @@ from torch import nn
 
 from lessonkit import Learner, augment, models, schedule
 from lessonkit.data import DataError
-from lessonkit.history import Diverged, Interrupted
-from lessonkit.optimizers import adamw, sgd
+from lessonkit.training.history import Diverged, Interrupted
+from lessonkit.training.optimizers import adamw, sgd
 from tests.tiny import coloured
 
 PRETRAINED = "tf_efficientnet_lite0"

@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from lessonkit import ledger
-from lessonkit.verdict import over_seeds
+from lessonkit.course.measured import ledger
+from lessonkit.course.measured.verdict import over_seeds
 
 
 def entry(kind="gain", unit="points", effects=(0.02, -0.03, 0.01), delta=0.01):

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from lessonkit import look
+from lessonkit.images import look
 from tests.tiny import coloured
 
 

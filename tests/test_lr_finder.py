@@ -14,7 +14,7 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from lessonkit import lr_find
-from lessonkit.lr_rules import LRFinderResult, smooth
+from lessonkit.lr_finder import LRFinderResult, smooth
 
 LRS = np.geomspace(1e-5, 10, 100)
 

@@ -5,8 +5,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lessonkit import Learner, augment, memory
+from lessonkit import Learner, augment
 from lessonkit.models import small_cnn
+from lessonkit.training import memory
 from tests.tiny import coloured
 
 CPU = torch.device("cpu")

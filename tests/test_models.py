@@ -5,9 +5,11 @@ import torch
 from PIL import Image
 from torch import nn
 
-from lessonkit import backbone, embedded, models
-from lessonkit.familiarity import familiarity
-from lessonkit.pictures import read_pictures
+from lessonkit import models
+from lessonkit.course.datasets import embedded
+from lessonkit.images.image_data import read_pictures
+from lessonkit.networks import backbone
+from lessonkit.recipe import familiarity
 
 ARCH = "tf_efficientnet_lite0"
 

@@ -10,7 +10,8 @@ import torchvision.datasets
 from PIL import Image
 from torchvision.datasets import utils
 
-from lessonkit import data, pets
+from lessonkit import data
+from lessonkit.course.datasets import pets
 from lessonkit.data import DataError
 
 BREEDS = ["Abyssinian", "great_pyrenees"]

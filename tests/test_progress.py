@@ -9,7 +9,7 @@ import time
 import nbformat
 import pytest
 
-from lessonkit import progress
+from lessonkit.machine import progress
 
 ROW = {"epoch": 1, "lr": 0.01, "train_loss": 0.6931, "accuracy": 0.8125, "seconds": 12.34}
 
@@ -151,7 +151,7 @@ with progress.bar("fit: 1 epoch", 20) as bar:
     raise KeyboardInterrupt
 """,
     """
-exercises = sys.modules["lessonkit.exercises.notebook_99"] = ModuleType("notebook_99")
+exercises = sys.modules["lessonkit.course.exercises.notebook_99"] = ModuleType("notebook_99")
 exercises.EXERCISES = {"99.1": quiz.number(7, "1 + 2 + 4.")}
 exercises.QUESTIONS = [quiz.Question("How many?", [quiz.Option("7", True, "1 + 2 + 4.")])]
 quiz.check("99.1", 7)

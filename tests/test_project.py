@@ -20,29 +20,26 @@ PROJECT = PYPROJECT["project"]
 SOURCES = sorted((ROOT / "lessonkit").rglob("*.py"))
 WORKFLOW = ROOT / ".github" / "workflows" / "test.yml"
 
-# What is read aloud in the course, and how long it may be altogether.
-COURSE_FILES = ["schedule", "augment", "data", "models", "lr_finder", "learner", "recipe"]
-COURSE_LINES = 1000
-
-# A module imports only from lines above its own (`exercises` stands for all files in there).
-LAYERS = [
-    "affine decode embedded folder hardware history optimizers plot progress quick_canvas restore "
-    "schedule storage verdict weights",
-    "augment backbone cleaning distributed earth_painting ledger lr_rules pets quiz records",
-    "memory",
-    "activations forest journal pictures",
-    "data look models lr_finder",
-    "familiarity model_files",
+# The floors of lessonkit, from the ground up: a module imports from floors below its own, and from
+# its own folder where that makes no circle. Lesson files that stand on nothing lie lowest.
+FLOORS = [
+    "machine files schedule augment landscape plot",
+    "lr_finder",
+    "images networks training",
+    "models",
+    "files.model_files",
     "learner",
-    "export report",
-    "clinic recipe landscape live_figure",
-    "explore_augment explore_cleaning explore_descent explore_finder explore_landscape "
-    "explore_ledger explore_map explore_schedules explore_upload challenge charts diagnoses",
-    "explore twelve_questions",
-    "exercises",
+    "recipe export",
+    "course.datasets",
+    "data",
+    "course.exercises.quiz course.records course.measured",
+    "course.clinic course.challenge course.twelve_questions",
+    "course.explorers course.exercises",
     "__main__",
 ]
-LAYER = {module: number for number, line in enumerate(LAYERS) for module in line.split()}
+FLOOR = {room: number for number, line in enumerate(FLOORS) for room in line.split()}
+# Nothing that trains may need the course's apparatus; `data` offers its data sets.
+TRAINING = [room for room in FLOOR if not room.startswith("course") and room != "__main__"]
 
 # Only data may be large, and it too stays small enough to clone in a class room.
 LARGEST_FILE, LARGEST_DATA_FILE = 3_000_000, 12_000_000
@@ -177,24 +174,31 @@ def test_make_says_in_one_sentence_that_python_is_missing_or_too_old(tmp_path, p
 # The package
 
 
-@pytest.mark.parametrize("name", COURSE_FILES)
-def test_course_files_exist(name):
-    assert (ROOT / "lessonkit" / f"{name}.py").is_file()
-
-
-def test_course_files_are_short_enough_to_be_read_aloud():
-    paths = [ROOT / "lessonkit" / f"{name}.py" for name in COURSE_FILES]
-    lines = {path.name: path.read_bytes().count(b"\n") for path in paths if path.is_file()}
-    assert sum(lines.values()) < COURSE_LINES, lines
+def test_the_package_can_be_taken_in_at_a_glance():
+    inside = [path for path in (ROOT / "lessonkit").iterdir() if path.name != "__pycache__"]
+    folders = {path.name for path in inside if path.is_dir()}
+    assert folders == {"images", "networks", "training", "files", "machine", "course"}
+    assert len(inside) - len(folders) <= 12, "files at the top: one idea of the lesson each"
 
 
 def module_of(path):
+    """`images.folder` for lessonkit/images/folder.py, `images` for its folder's __init__.py."""
     parts = path.relative_to(ROOT / "lessonkit").with_suffix("").parts
-    return "exercises" if parts[0] == "exercises" else parts[0]
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module_of(path): path for path in SOURCES}
+
+
+def room_of(module):
+    """The longest part of a module's name that has a floor."""
+    parts = module.split(".")
+    names = (".".join(parts[:n]) for n in range(len(parts), 0, -1))
+    return next((name for name in names if name in FLOOR), None)
 
 
 def imported_from_lessonkit(path):
-    """The lessonkit modules that a file imports, at its top or inside a function."""
+    """The modules of lessonkit that a file imports, wherever in it."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             dotted = [alias.name for alias in node.names]
@@ -206,20 +210,29 @@ def imported_from_lessonkit(path):
         for name in dotted:
             top, _, rest = name.partition(".")
             if top == "lessonkit" and rest:
-                yield rest.split(".")[0]
+                yield rest if rest in MODULES else rest.rpartition(".")[0]
 
 
-@pytest.mark.parametrize(
-    "path", SOURCES, ids=lambda path: path.relative_to(ROOT / "lessonkit").as_posix()
-)
-def test_imports_go_downwards_only(path):
-    if path == ROOT / "lessonkit" / "__init__.py":
-        return  # the front door: it offers names from everywhere
-    module = module_of(path)
-    assert module in LAYER, f"{module} has no place in LAYERS"
-    for imported in imported_from_lessonkit(path):
-        inside_exercises = module == imported == "exercises"
-        assert inside_exercises or LAYER[imported] < LAYER[module], f"{module} imports {imported}"
+@pytest.mark.parametrize("module", [module for module in MODULES if module])
+def test_imports_go_downwards_only(module):
+    room = room_of(module)
+    assert room or module == "course", f"{module} has no place in FLOORS"
+    for imported in imported_from_lessonkit(MODULES[module]):
+        other = room_of(imported)
+        assert other, f"{module} imports {imported}: import the module that holds it"
+        assert other == room or FLOOR[other] < FLOOR[room], f"{module} imports {imported}"
+        if room in TRAINING and room != "data":
+            assert not imported.startswith("course"), f"{module} imports {imported}"
+
+
+def test_no_imports_go_round_in_a_circle():
+    below = {module: set(imported_from_lessonkit(path)) for module, path in MODULES.items()}
+    while grounded := [module for module, needs in below.items() if not needs]:
+        for module in grounded:
+            del below[module]
+        for needs in below.values():
+            needs.difference_update(grounded)
+    assert not below
 
 
 def test_importing_lessonkit_is_light():

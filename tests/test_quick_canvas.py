@@ -8,8 +8,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
-from lessonkit import quick_canvas
-from lessonkit.quick_canvas import QuickCanvas
+from lessonkit.course.explorers import quick_canvas
+from lessonkit.course.explorers.quick_canvas import QuickCanvas
 
 
 def lines(ax, slope=1.0, scale="linear", names=("a", "b", "c")):

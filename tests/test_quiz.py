@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from lessonkit import quiz
-from lessonkit.quiz import Option, Question, Verdict, choice, function, number
+from lessonkit.course.exercises import quiz
+from lessonkit.course.exercises.quiz import Option, Question, Verdict, choice, function, number
 
 
 def mean(values):
@@ -53,7 +53,7 @@ QUESTIONS = [
 
 @pytest.fixture(autouse=True)
 def notebook_99(monkeypatch):
-    module = ModuleType("lessonkit.exercises.notebook_99")
+    module = ModuleType("lessonkit.course.exercises.notebook_99")
     module.EXERCISES, module.QUESTIONS = EXERCISES, QUESTIONS
     monkeypatch.setitem(sys.modules, module.__name__, module)
     return module

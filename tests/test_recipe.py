@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from lessonkit import Learner, augment, eight_steps, models, recipe
-from lessonkit.history import Diverged
+from lessonkit.training.history import Diverged
 from tests.tiny import coloured
 
 NAMES = [

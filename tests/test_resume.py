@@ -13,11 +13,12 @@ import pytest
 import torch
 from torch import nn
 
-from lessonkit import Learner, augment, data, eight_steps, models, storage
+from lessonkit import Learner, augment, data, eight_steps, models
 from lessonkit.__main__ import main
-from lessonkit.history import Diverged, Interrupted
-from lessonkit.journal import Journal, JournalError
-from lessonkit.optimizers import adamw, radam, sgd
+from lessonkit.files import safe_files
+from lessonkit.training.checkpoint import Journal, JournalError
+from lessonkit.training.history import Diverged, Interrupted
+from lessonkit.training.optimizers import adamw, radam, sgd
 from tests.tiny import coloured, creatures_folder
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -274,12 +275,12 @@ def test_a_damaged_journal_is_refused_before_anything_is_trained(tmp_path, harm,
         content.clear()
     path.write_bytes(content)
     if harm == "another format":
-        storage.write_tensors(path, {}, {})
+        safe_files.write_tensors(path, {}, {})
     refused(Journal(folder), "damaged|another run")
 
 
 def test_a_journal_that_cannot_be_written_stops_nothing(tmp_path, monkeypatch, uninterrupted):
-    folder, write, calls = tmp_path / "journal", storage.write_tensors, []
+    folder, write, calls = tmp_path / "journal", safe_files.write_tensors, []
 
     def full(path, tensors, about):
         calls.append(path)
@@ -287,7 +288,7 @@ def test_a_journal_that_cannot_be_written_stops_nothing(tmp_path, monkeypatch, u
             raise OSError(28, "No space left on device")
         write(path, tensors, about)
 
-    monkeypatch.setattr(storage, "write_tensors", full)
+    monkeypatch.setattr(safe_files, "write_tensors", full)
     with pytest.warns(UserWarning, match="No space left.*training goes on"):
         assert outcome(recipe(learner(Journal(folder)))) == uninterrupted
     assert len(calls) == 4  # and no gap

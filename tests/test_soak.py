@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from lessonkit import Learner, augment, data, models, progress
+from lessonkit import Learner, augment, data, models
+from lessonkit.machine import progress
 from tests import test_faults
 from tests.test_faults import WORK, archives, cache, prepared, root, serve  # noqa: F401
 from tests.tiny import coloured

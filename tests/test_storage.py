@@ -8,9 +8,11 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from lessonkit import Learner, model_files, models, storage
+from lessonkit import Learner, models
 from lessonkit.data import DataError
-from lessonkit.storage import ModelFileError
+from lessonkit.files import cache as storage
+from lessonkit.files import model_files, safe_files
+from lessonkit.files.safe_files import ModelFileError
 from tests.tiny import coloured
 
 pytestmark = pytest.mark.usefixtures("cache")
@@ -77,14 +79,14 @@ def test_fingerprints_differ_whenever_a_part_does():
         (1, "2"),
         ("1", 2),
     ]
-    assert len({storage.fingerprint(*p) for p in parts}) == len(parts)
-    assert storage.fingerprint(tensor) == storage.fingerprint(torch.arange(6.0))
+    assert len({safe_files.fingerprint(*p) for p in parts}) == len(parts)
+    assert safe_files.fingerprint(tensor) == safe_files.fingerprint(torch.arange(6.0))
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path):
     path = tmp_path / "file"
     path.write_text("old")
-    with pytest.raises(RuntimeError), storage.atomic_path(path) as part:
+    with pytest.raises(RuntimeError), safe_files.atomic_path(path) as part:
         part.write_text("half")
         raise RuntimeError
     assert path.read_text() == "old" and list(tmp_path.glob(".file*")) == []
@@ -92,8 +94,8 @@ def test_a_failed_write_leaves_the_old_file(tmp_path):
 
 def test_tensors_come_back_as_they_were(tmp_path):
     tensors = {"a": torch.randn(3, 4), "b": torch.tensor([1, 2])}
-    storage.write_tensors(tmp_path / "m", tensors, {"classes": ["ü", "b"]})
-    again, about = storage.read_tensors(tmp_path / "m")
+    safe_files.write_tensors(tmp_path / "m", tensors, {"classes": ["ü", "b"]})
+    again, about = safe_files.read_tensors(tmp_path / "m")
     assert about == {"classes": ["ü", "b"]}
     assert all(torch.equal(again[name], tensors[name]) for name in tensors)
 
@@ -212,7 +214,7 @@ WELL_SIGNED = {
 
 @pytest.mark.parametrize("kind", WELL_SIGNED)
 def test_a_file_whose_description_makes_no_network_is_refused(tmp_path, kind):
-    storage.write_tensors(tmp_path / "m.pt", {"x": torch.zeros(2)}, WELL_SIGNED[kind])
+    safe_files.write_tensors(tmp_path / "m.pt", {"x": torch.zeros(2)}, WELL_SIGNED[kind])
     with pytest.raises(ModelFileError, match=r"train again|lessonkit reads format") as refused:
         Learner.load(tmp_path / "m.pt")
     assert "\n" not in str(refused.value)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from lessonkit import verdict as v
-from lessonkit.verdict import FAILS, HOLDS, UNDECIDED, Interval
+from lessonkit.course.measured import verdict as v
+from lessonkit.course.measured.verdict import FAILS, HOLDS, UNDECIDED, Interval
 
 EFFECTS = [0.021, -0.004, 0.013, 0.008, 0.017, 0.002]
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from lessonkit import augment, data, embedded
+from lessonkit import augment, data
+from lessonkit.course.datasets import embedded
 from lessonkit.data import ImageData
 
 

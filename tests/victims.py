@@ -19,19 +19,14 @@ import torchvision.datasets
 from PIL import Image
 from torch import nn
 
-from lessonkit import (
-    Learner,
-    activations,
-    augment,
-    data,
-    decode,
-    model_files,
-    models,
-    pets,
-    storage,
-)
+from lessonkit import Learner, augment, data, models
 from lessonkit.__main__ import main
-from lessonkit.report import Report
+from lessonkit.course.datasets import pets
+from lessonkit.files import cache as storage
+from lessonkit.files import model_files
+from lessonkit.images import decode
+from lessonkit.recipe import Report
+from lessonkit.training import activations
 from tests.tiny import coloured
 
 # Every child is a copy of one process that has all this imported: a fiftieth of a second each.

@@ -1,0 +1,1 @@
+"""The course around the training code: data sets, explorers, exercises, clinic, ledger."""

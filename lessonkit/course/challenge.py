@@ -1,0 +1,298 @@
+"""The challenge: the best classifier of unseen parts of the Earth in one minute of training.
+
+What you get are satellite tiles to train on, and others, from other blocks of the map, to validate
+with. What you are judged by are tiles from further blocks. The course has used those for training
+networks, but never to choose anything; here they are kept out of training, too.
+
+A minute is not the same on all machines. So a budget is counted in *course seconds*: the clock
+starts after one training step has been timed, and a machine on which that step takes twice as long
+as on the course's own gets twice the time. It is the time on the wall that is measured, as
+processor time wouldn't count a graphics card's; the step is timed on the processor, so entries
+with a graphics card say so.
+"""
+
+import _thread
+import copy
+import math
+import threading
+import time
+from collections.abc import Callable
+from functools import cache
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from lessonkit import augment, data, models
+from lessonkit import recipe as eight
+from lessonkit.course import records
+from lessonkit.course.datasets import earth_painting, embedded
+from lessonkit.images.image_data import ImageData
+from lessonkit.learner import Learner
+from lessonkit.machine import hardware, progress
+from lessonkit.training import optimizers
+
+__all__ = [
+    "SECONDS",
+    "TO_BEAT",
+    "Entry",
+    "draw",
+    "enter",
+    "fit_within",
+    "images",
+    "leaderboard",
+    "recipe",
+]
+
+ARCH = "tf_efficientnet_lite0"
+SECONDS = 60.0  # course seconds
+REFERENCE_STEP = 0.066  # s: small_cnn(8, width=8), 64 tiles of 64 px, one core of a server
+GRACE = 1.05  # nobody stops to the millisecond
+HIDDEN_SEED = 9  # the first that leaves every class 25 hidden tiles and 100 to train on
+NAME = "challenge"
+
+
+class Entry(NamedTuple):
+    """Who entered, the share of hidden tiles that were right, course seconds, and the device.
+
+    `score` is None for one that was late.
+    """
+
+    name: str
+    score: float | None
+    seconds: float
+    device: str
+
+
+# --- The tiles ----------------------------------------------------------------------------------
+
+
+@cache
+def _rows() -> tuple[np.ndarray, np.ndarray]:
+    """Which of the course's training tiles are for training here, and which are hidden."""
+    tiles = embedded.earth_tiles()
+    left, top, right, bottom = tiles.boxes[~tiles.valid].T
+    centres = np.stack([(top + bottom) // 2, (left + right) // 2], 1)
+    blocks = earth_painting.sets(centres, HIDDEN_SEED)  # a tile that lies in both is left out
+    return np.flatnonzero(blocks == "training"), np.flatnonzero(blocks == "validation")
+
+
+def images(size: int = 64) -> ImageData:
+    """The tiles to train on, and the course's validation tiles; nothing of the hidden blocks."""
+    return data.earth(size).with_training(_rows()[0])
+
+
+def _hidden() -> tuple[Tensor, Tensor]:
+    tiles, rows = data.earth().train, _rows()[1]
+    return tiles.images[rows], tiles.labels[rows]
+
+
+# --- Entering -----------------------------------------------------------------------------------
+
+
+def enter(
+    name: str,
+    train: Callable[[ImageData, float], Any] | None,
+    seconds: float = SECONDS,
+    board: list[Entry] | None = None,
+) -> Entry | None:
+    """Run `train(images, seconds)` in `seconds` course seconds, and judge what it returns.
+
+    It gets the pictures and the seconds that it has on this machine. It returns a Learner, or a
+    function from uint8 pictures [N, 3, 64, 64] to probabilities [N, 8]. What takes longer is
+    stopped. The entry is added to `board`, or to the leaderboard on your disk. Without a function
+    it says that it waits. Raises ValueError for a result that can't be judged.
+    """
+    if train is None or train is ...:
+        print("The challenge waits for your function.")
+        return None
+    pace = _step_seconds() / REFERENCE_STEP
+    result, used, late = _in_time(train, images(), seconds * pace)
+    if not late and result is None:
+        print("The challenge waits: your function returns nothing yet.")
+        return None
+    score = None if late else _score(result)
+    entry = Entry(name, score, used / pace, hardware.best_device())
+    if late:
+        print(f"{name} was late: stopped, and entered without a score. Plan for less work.")
+    if board is None:
+        records.write(NAME, [*_read(), list(entry)])
+    else:
+        board.append(entry)
+    return entry
+
+
+def _step_seconds() -> float:
+    tiles = data.earth().train
+    model = models.small_cnn(8, width=8)
+    return hardware.training_step_seconds(model, tiles.images[:64], tiles.labels[:64])
+
+
+def _in_time(train: Callable, pictures: ImageData, seconds: float) -> tuple[Any, float, bool]:
+    """What `train` returns, the seconds it took, and whether that was too long."""
+    lock, over, stopped = threading.Lock(), False, False
+
+    def stop() -> None:
+        nonlocal stopped
+        with lock:
+            if not over:
+                stopped = True
+                _thread.interrupt_main()  # as Ctrl-C does
+
+    allowed = seconds * GRACE
+    timer = threading.Timer(allowed, stop)
+    timer.daemon = True
+    result, started = None, time.perf_counter()
+    try:
+        with progress.quiet():
+            timer.start()
+            result = train(pictures, seconds)
+            used = time.perf_counter() - started
+            with lock:
+                over = True
+            if stopped:  # at the last moment: the interrupt is on its way, and must end here
+                time.sleep(1)
+    except KeyboardInterrupt:
+        if not stopped:  # it was you
+            raise
+        used = time.perf_counter() - started
+    finally:
+        over = True
+        timer.cancel()
+    return result, used, stopped or used > allowed
+
+
+def _score(result: Any) -> float:
+    """The share of hidden tiles whose class gets the highest probability."""
+    tiles, labels = _hidden()
+    if isinstance(result, Learner):
+        tiles, result = _resized(tiles, result.size), result.predict
+    if not callable(result):
+        raise ValueError(
+            "An entry returns a Learner or a function from pictures to probabilities, not "
+            f"something of type {type(result).__name__}."
+        )
+    probabilities = torch.as_tensor(result(tiles))
+    shape = (len(labels), len(embedded.CLIMATES))
+    if tuple(probabilities.shape) != shape:
+        raise ValueError(
+            f"For {shape[0]} tiles, probabilities of shape {list(shape)} are wanted, not "
+            f"{list(probabilities.shape)}."
+        )
+    return (probabilities.argmax(1).cpu() == labels).float().mean().item()
+
+
+def _resized(tiles: Tensor, size: int) -> Tensor:
+    if size == tiles.shape[-1]:
+        return tiles
+    return F.interpolate(tiles, (size, size), mode="bilinear", antialias=True)
+
+
+# --- The board ----------------------------------------------------------------------------------
+
+
+def leaderboard(board: list[Entry] | None = None) -> list[Entry]:
+    """All entries, and those to beat: the best first, late ones last.
+
+    Without a `board`, those on your disk. `forget()` deletes them.
+    """
+    own = [Entry(*row) for row in _read()] if board is None else board
+
+    def height(entry: Entry) -> float:
+        return -1.0 if entry.score is None else entry.score
+
+    return sorted([*TO_BEAT, *own], key=height, reverse=True)
+
+
+def forget() -> None:
+    """Delete all entries on your disk."""
+    records.forget(NAME)
+
+
+def draw(entries: list[Entry], ax: Any = None) -> Any:
+    """The entries as bars, the first on top; returns the matplotlib axes."""
+    import matplotlib.pyplot as plt
+
+    from lessonkit import plot
+
+    ax = ax or plt.subplots(figsize=(8, 0.7 + 0.4 * len(entries)), layout="constrained")[1]
+    own = [entry not in TO_BEAT for entry in entries]
+    bars = ax.barh(
+        range(len(entries)),
+        [entry.score or 0 for entry in entries],
+        color=[plot.COLOURS["sky"] if mine else "0.8" for mine in own],
+        edgecolor="black",
+        hatch=["" if mine else "//" for mine in own],
+    )
+    told = ["late" if entry.score is None else f"{entry.score:.3f}" for entry in entries]
+    ax.bar_label(bars, told, padding=3)
+    ax.set_yticks(range(len(entries)), [entry.name for entry in entries])
+    ax.set(xlabel="share of hidden tiles that are right; hatched: to be beaten", xlim=(0, 1))
+    ax.invert_yaxis()
+    return ax
+
+
+def _read() -> list[list]:
+    def valid(found: Any) -> bool:
+        return isinstance(found, list) and all(_is_entry(row) for row in found)
+
+    return records.read(NAME, valid, [])
+
+
+def _is_entry(row: Any) -> bool:
+    if not (isinstance(row, list) and len(row) == len(Entry._fields)):
+        return False
+    name, score, seconds, device = row
+    in_range = score is None or (isinstance(score, float | int) and 0 <= score <= 1)
+    timed = isinstance(seconds, float | int) and seconds >= 0
+    return isinstance(name, str) and in_range and timed and isinstance(device, str)
+
+
+# --- The entries to beat ------------------------------------------------------------------------
+
+
+def fit_within(learn: Learner, lr: Any, seconds: float) -> Learner:
+    """Train for one cosine cycle that ends before `seconds` are over; returns the learner.
+
+    One mini-batch is timed first. If not even one epoch fits, fewer pictures are used.
+    """
+    started = time.perf_counter()
+    inputs, labels = next(learn.batches())
+    step = hardware.training_step_seconds(copy.deepcopy(learn.model).train(), inputs, labels)
+    left = 0.7 * (seconds - (time.perf_counter() - started))  # validating takes time as well
+    epochs = left / (step * learn.n_batches)
+    if epochs < 1:
+        share = slice(None, None, math.ceil(1 / max(epochs, 1e-3)))
+        learn.set_data(learn.images.with_training(share))
+    learn.fit(lr, 1, cycle_len=max(1, int(epochs)))
+    return learn
+
+
+def small_network(pictures: ImageData, seconds: float, seed: int = 0) -> Learner:
+    """The small network of notebook 01, from scratch, on tiles of 32 px."""
+    learn = Learner(models.small_cnn(8, width=16, seed=seed), pictures.resized(32), seed)
+    return fit_within(learn, 0.1, seconds)
+
+
+def recipe(pictures: ImageData, seconds: float, seed: int = 0) -> Callable[[Tensor], Tensor]:
+    """The 8 steps as far as they get: steps 1 to 3, one cycle of the whole network, and TTA."""
+    started = time.perf_counter()
+    learn = Learner.pretrained(ARCH, pictures.with_augment(augment.none()), seed=seed)
+    lr = learn.lr_find().steepest
+    learn.fit(lr, 1, cycle_len=math.ceil(eight.HEAD_STEPS / learn.n_batches))
+    learn.precompute, learn.augment = False, pictures.augment
+    learn.unfreeze()
+    learn.optimizer = optimizers.radam
+    ratios, _ = eight.lr_ratios(learn)
+    lrs = [eight.SAFE_LR * ratio for ratio in ratios]
+    fit_within(learn, lrs, seconds - (time.perf_counter() - started))
+    return lambda tiles: learn.predict(tiles, tta=True)
+
+
+# Medians of three seeds, by benchmarks/challenge.py.
+TO_BEAT = [
+    Entry("the recipe, as far as it gets", 0.630, 40.7, "cpu"),
+    Entry("a small network from scratch", 0.551, 46.9, "cpu"),
+]

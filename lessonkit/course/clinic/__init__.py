@@ -1,0 +1,1 @@
+"""Sick training runs to diagnose: the patients, their charts and their diagnoses."""

@@ -1,0 +1,195 @@
+"""Exercises and closing quiz of notebook 01, the learning rate."""
+
+from lessonkit.course.exercises.quiz import Option, Question, function, number
+
+Pair = tuple[float, float]
+
+
+def _step(x: float, v: float, gradient: float, lr: float, momentum: float) -> Pair:
+    v = momentum * v + gradient
+    return x - lr * v, v
+
+
+def _old_velocity(x: float, v: float, gradient: float, lr: float, momentum: float) -> Pair:
+    return x - lr * v, momentum * v + gradient
+
+
+def _uphill(x: float, v: float, gradient: float, lr: float, momentum: float) -> Pair:
+    v = momentum * v + gradient
+    return x + lr * v, v
+
+
+def _forgetful(x: float, v: float, gradient: float, lr: float, momentum: float) -> Pair:
+    return x - lr * gradient, gradient
+
+
+def _swapped(x: float, v: float, gradient: float, lr: float, momentum: float) -> Pair:
+    return _step(x, v, gradient, lr, momentum)[::-1]
+
+
+def _lr_inside(x: float, v: float, gradient: float, lr: float, momentum: float) -> Pair:
+    v = momentum * v + lr * gradient
+    return x - v, v
+
+
+def _averaged(x: float, v: float, gradient: float, lr: float, momentum: float) -> Pair:
+    v = momentum * v + (1 - momentum) * gradient
+    return x - lr * v, v
+
+
+EXERCISES = {
+    "01.1": number(
+        1000,
+        "1e-1 is 0.1 and 1e-4 is 0.0001. The exponents differ by three: three orders of magnitude.",
+        wrong={
+            3: "That is the difference of the exponents, the number of orders of magnitude. Each "
+            "of them is a factor of ten.",
+            0.001: "That is how many times *lower* 1e-4 is. Divide the other way round.",
+            0.0999: "That is the difference. Learning rates are compared by their ratio.",
+            30: "Three orders of magnitude are 10 · 10 · 10, not 10 + 10 + 10.",
+            10000: "That is how 1e-4 compares with 1. Here it is compared with 1e-1.",
+        },
+        hint="Write both as decimal numbers, and divide the larger by the smaller.",
+    ),
+    "01.2": number(
+        0.25,
+        "2/λ = 2/8. At exactly 0.25 the ball bounces for ever; anything above diverges.",
+        wrong={
+            0.125: "That is 1/λ, where the ball reaches the lowest point in one step. The limit is "
+            "twice as high.",
+            16: "You multiplied. The more the bowl curves, the lower the limit: divide.",
+            4: "That is λ/2, the limit upside down.",
+            2: "That is the limit for λ = 1. This bowl curves eight times as much.",
+            0.475: "That is the limit with momentum 0.9. Here there is none.",
+        },
+        hint="Each step multiplies x by 1 - lr · λ. At which LR does that become -1?",
+    ),
+    "01.3": function(
+        _step,
+        [
+            (4.0, 0.0, 4.0, 0.5, 0.9),
+            (1.5, -2.0, 0.75, 0.1, 0.8),
+            (-3.0, 1.0, -6.0, 0.05, 0.5),
+            (2.0, 0.5, 1.0, 0.2, 0.0),
+        ],
+        "First the velocity, then the weight with the *new* velocity. torch's SGD does the same.",
+        wrong=[
+            (_old_velocity, "The weight moves with the old velocity: update v first, then x."),
+            (_uphill, "It climbs. The gradient points uphill: subtract lr times the velocity."),
+            (_forgetful, "The old velocity plays no part: momentum is missing."),
+            (_swapped, "The right two numbers, in the wrong order: x first, then v."),
+            (
+                _lr_inside,
+                "The LR has gone into the velocity. Some books do that, but here, as in torch, "
+                "v is made of gradients, and the LR multiplies it when x moves.",
+            ),
+            (
+                _averaged,
+                "The gradient is scaled by 1 - momentum. Adam does that; here it counts in full.",
+            ),
+        ],
+        hint="v = momentum · v + gradient, and after that x = x - lr · v. Return both.",
+    ),
+    "01.4": number(
+        7,
+        "0.9 to the power of 6 is 0.53, and to the power of 7 it is 0.48.",
+        wrong={
+            5: "That would be right if each step covered a tenth of the distance at the *start*. "
+            "Each covers a tenth of what is left.",
+            6: "After 6 steps 0.53 of the distance is left: not quite half yet.",
+            10: "After 10 steps 0.35 is left. Half was reached before.",
+            22: "After 22 steps a tenth of the distance is left. Half is asked for.",
+            1: "One step leaves 0.9 of the distance.",
+        },
+        hint="Each step leaves 1 - 0.1 = 0.9 of the distance. How often until 0.5 or less is left?",
+    ),
+}
+
+QUESTIONS = [
+    Question(
+        "On a bowl the ball jumps from side to side, and each jump is shorter. Where is the LR?",
+        [
+            Option(
+                "Below 1/λ.",
+                False,
+                "There 1 - lr · λ is positive: the ball stays on its side and rolls down.",
+            ),
+            Option(
+                "Between 1/λ and 2/λ.",
+                True,
+                "There 1 - lr · λ lies between -1 and 0: the sign changes, the distance shrinks.",
+            ),
+            Option(
+                "Above 2/λ.",
+                False,
+                "It changes sides there, too, but each jump is longer than the one before.",
+            ),
+        ],
+    ),
+    Question(
+        "Why can't you give a network the best LR for each of its directions?",
+        [
+            Option(
+                "One LR multiplies the whole gradient.",
+                True,
+                "The direction that curves most sets the limit, and the flat ones have to wait. "
+                "Momentum and Adam exist because of that.",
+            ),
+            Option(
+                "All directions curve equally.",
+                False,
+                "In a network they differ by many orders of magnitude.",
+            ),
+            Option(
+                "torch allows only one optimiser.",
+                False,
+                "It allows one LR for each group of weights; directions are mixtures of weights.",
+            ),
+        ],
+    ),
+    Question(
+        "You train at LR 0.5·2/λ, λ measured at the current weights. What does that promise?",
+        [
+            Option(
+                "The loss falls in the next steps.",
+                True,
+                "That is what the bowl at this place says, and what all runs here did. Further on "
+                "λ is another.",
+            ),
+            Option(
+                "The loss falls to the end of training.",
+                False,
+                "λ belongs to one place. It may grow while you train, as far as 2/LR.",
+            ),
+            Option(
+                "The LR is the best one.",
+                False,
+                "It is safe for the moment. Training beyond the limit may get further.",
+            ),
+        ],
+    ),
+    Question(
+        "Training with LR 1e-4 creeps: the loss falls, but hardly. What do you try next?",
+        [
+            Option("2e-4", False, "It helps a little. LRs are searched by factors, not by inches."),
+            Option("1e-3", True, "An order of magnitude, and then perhaps another one."),
+            Option(
+                "1e-5, to be on the safe side.",
+                False,
+                "It would creep ten times more slowly.",
+            ),
+        ],
+    ),
+    Question(
+        "`fit` follows a cosine from the LR that you give down to zero. Your LR is its ...",
+        [
+            Option("mean.", False, "The mean of a cosine schedule is half of where it starts."),
+            Option(
+                "upper bound.",
+                True,
+                "Most steps are smaller, so don't be timid: the end of the schedule is gentle.",
+            ),
+            Option("end.", False, "The end is near zero, whatever you give."),
+        ],
+    ),
+]

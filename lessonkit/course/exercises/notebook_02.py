@@ -1,0 +1,182 @@
+"""Exercises and closing quiz of notebook 02, the LR finder."""
+
+import numpy as np
+
+from lessonkit.course.exercises.quiz import Option, Question, choice, function, number
+
+
+def _sweep(lr_min: float, lr_max: float, steps: int) -> np.ndarray:
+    return lr_min * (lr_max / lr_min) ** (np.arange(steps) / (steps - 1))
+
+
+def _straight(lr_min: float, lr_max: float, steps: int) -> np.ndarray:
+    return np.linspace(lr_min, lr_max, steps)
+
+
+def _stops_short(lr_min: float, lr_max: float, steps: int) -> np.ndarray:
+    return lr_min * (lr_max / lr_min) ** (np.arange(steps) / steps)
+
+
+def _downwards(lr_min: float, lr_max: float, steps: int) -> np.ndarray:
+    return _sweep(lr_min, lr_max, steps)[::-1]
+
+
+def _exponents(lr_min: float, lr_max: float, steps: int) -> np.ndarray:
+    return np.linspace(np.log10(lr_min), np.log10(lr_max), steps)
+
+
+EXERCISES = {
+    "02.1": number(
+        0.01,
+        "The lowest point is at 0.1, and one order of magnitude to its left is 0.01. If that "
+        "doesn't train well, the lesson goes on to 0.001.",
+        factor=1.3,
+        wrong={
+            0.1: "That is the lowest point itself. There the loss is about to explode: go left.",
+            1.0: "That is one order of magnitude to the right, where the loss has exploded.",
+            0.001: "That is two orders of magnitude to the left: the lesson's fallback, when one "
+            "order doesn't train well.",
+            0.09: "You took 0.01 away. An order of magnitude is a factor of ten, not a difference.",
+        },
+        hint="Find the LR at which the curve is lowest, and divide it by ten.",
+    ),
+    "02.2": function(
+        _sweep,
+        [(1e-5, 10.0, 100), (1e-3, 1.0, 4), (0.02, 0.5, 7), (1e-4, 1e-2, 2)],
+        "Every LR is the one before times the same factor, (lr_max / lr_min) ** (1 / (steps - 1)), "
+        "so each decade gets the same number of batches.",
+        wrong=[
+            (
+                _straight,
+                "These LRs rise by equal differences. Then nearly all batches fall into the last "
+                "decade: let them rise by equal factors.",
+            ),
+            (
+                _stops_short,
+                "The last LR stays below lr_max: between `steps` values there are only steps - 1 "
+                "factors.",
+            ),
+            (_downwards, "It runs from high to low: the network would be ruined at the start."),
+            (_exponents, "These are the exponents. Raise 10 to them to get the LRs."),
+        ],
+        hint="The LRs should begin with lr_min, end with lr_max, and rise by equal factors.",
+    ),
+    "02.3": choice(
+        "improving",
+        ["lowest", "suggestion", "improving"],
+        {
+            "lowest": "The lowest point lies at the edge of the picture: it says where the sweep "
+            "ended, not where the loss turns. Training at that LR would explode.",
+            "suggestion": "It is a tenth of the lowest point, and that one lies at the edge of the "
+            "picture: a tenth of where the sweep happened to end means nothing.",
+        },
+        "The lowest point, and all that is derived from it, is where the sweep happened to end. "
+        "What is left to read is where the loss falls, and where it stops doing so clearly.",
+    ),
+    "02.4": choice(
+        "find again",
+        ["keep", "ten times higher", "find again", "lowest"],
+        {
+            "keep": "This is what ruined the network in the part on unfreezing: an LR that suits a "
+            "new head is far too high for layers that are trained already.",
+            "ten times higher": "More layers can learn more, but the early ones are nearly right "
+            "already: a higher LR throws away what they know.",
+            "lowest": "The lowest point is where the loss is about to explode, on any curve.",
+        },
+        "Other weights train now, so the old curve is about another problem. Run the finder again, "
+        "with lower LRs for earlier layers if the pictures look like ImageNet's.",
+    ),
+}
+
+QUESTIONS = [
+    Question(
+        "Why does the finder multiply the LR by a constant factor?",
+        [
+            Option("It is quicker to compute than a sum.", False, "Both cost nothing."),
+            Option(
+                "Nobody knows even the order of magnitude, so each deserves as many batches.",
+                True,
+                "With equal steps up to 10, all LRs below 0.1 would share a single batch of 100.",
+            ),
+            Option(
+                "The loss falls exponentially.",
+                False,
+                "It needn't: the curve is what the finder is there to find out.",
+            ),
+        ],
+    ),
+    Question(
+        "Why is the lowest point of the curve too high an LR to train with?",
+        [
+            Option(
+                "The smoothed curve lags, and from there on the loss goes up.",
+                True,
+                "The running mean shows the turn some nine batches late, half a decade of LR, and "
+                "training spends whole epochs where the finder spent one batch.",
+            ),
+            Option(
+                "It overfits.",
+                False,
+                "A hundred batches are too few for that, and the curve is of the training loss.",
+            ),
+            Option(
+                "It isn't: it is the best one.",
+                False,
+                "In the part on the head, training at the lowest point's LR diverges.",
+            ),
+        ],
+    ),
+    Question(
+        "You call `lr_find` in the middle of a training run. What has changed afterwards?",
+        [
+            Option(
+                "The network is a hundred batches further.",
+                False,
+                "It would be ruined: the last batches ran at an LR at which the loss explodes.",
+            ),
+            Option("Nothing.", True, "Weights, buffers, optimiser and random state are put back."),
+            Option(
+                "The optimiser's LR is the suggested one.",
+                False,
+                "You choose the LR, and give it to `fit`.",
+            ),
+        ],
+    ),
+    Question(
+        "The suggestion is 0.01. You train with a cosine. Where does 0.01 belong?",
+        [
+            Option("At the end of the schedule.", False, "The cosine ends near zero."),
+            Option(
+                "In the middle, as its mean.",
+                False,
+                "Then it would start at 0.02. That may work, but isn't what the finder is for.",
+            ),
+            Option(
+                "At its top.",
+                True,
+                "The LR you give to `fit` is the upper bound: most steps are taken below it.",
+            ),
+        ],
+    ),
+    Question(
+        "A trained network's curve stays flat, then explodes. What does that tell you?",
+        [
+            Option(
+                "The network can't get any better.",
+                False,
+                "In the part on the warm network it did get better, at an LR that no rule named.",
+            ),
+            Option(
+                "Where it explodes, and little about which LR is good.",
+                True,
+                "The finder looks a hundred batches ahead, and at training loss. What pays only "
+                "after that, it can't see: try LRs, and look at the validation loss.",
+            ),
+            Option(
+                "The LR must be 1e-5, where the loss was lowest.",
+                False,
+                "On a flat curve the lowest point is wherever the noise put it.",
+            ),
+        ],
+    ),
+]

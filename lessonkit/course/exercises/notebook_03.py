@@ -1,0 +1,271 @@
+"""Exercises and closing quiz of notebook 03, augmentation."""
+
+import numpy as np
+
+from lessonkit.course.exercises.quiz import Option, Question, choice, function
+
+
+def _worth(sizes: list, right: list, reached: float) -> float:
+    return float(np.exp(np.interp(reached, right, np.log(sizes))))
+
+
+def _worth_on_a_linear_axis(sizes: list, right: list, reached: float) -> float:
+    return float(np.interp(reached, right, sizes))
+
+
+def _worth_as_logarithm(sizes: list, right: list, reached: float) -> float:
+    return float(np.interp(reached, right, np.log(sizes)))
+
+
+def _worth_without_between(sizes: list, right: list, reached: float) -> float:
+    return float(sizes[int(np.argmin(np.abs(np.array(right) - reached)))])
+
+
+def _cut_off(width: int, height: int) -> float:
+    return 1 - min(width, height) / max(width, height)
+
+
+def _kept(width: int, height: int) -> float:
+    return min(width, height) / max(width, height)
+
+
+def _only_wide(width: int, height: int) -> float:
+    return 1 - height / width
+
+
+def _pixels(width: int, height: int) -> float:
+    return float(max(width, height) - min(width, height))
+
+
+def _average(views: np.ndarray) -> np.ndarray:
+    return views.mean(0).argmax(1)
+
+
+def _majority(views: np.ndarray) -> np.ndarray:
+    votes = views.argmax(2)
+    return np.array([np.bincount(column).argmax() for column in votes.T])
+
+
+def _original_only(views: np.ndarray) -> np.ndarray:
+    return views[0].argmax(1)
+
+
+def _surest(views: np.ndarray) -> np.ndarray:
+    return views.max(0).argmax(1)
+
+
+def _mean_only(views: np.ndarray) -> np.ndarray:
+    return views.mean(0)
+
+
+def _probabilities(views: int, pictures: int, classes: int, seed: int) -> np.ndarray:
+    drawn = np.random.default_rng(seed).exponential(size=(views, pictures, classes)) ** 2
+    return drawn / drawn.sum(2, keepdims=True)
+
+
+EXERCISES = {
+    "03.1": choice(
+        "symbols",
+        ["side_on", "top_down", "symbols", "none"],
+        {
+            "side_on": "The photos are taken from the side, but what is on them is letters: "
+            "side_on mirrors, and a mirrored S is no letter.",
+            "top_down": "That turns and mirrors: an M would become a W, and keep the label M.",
+            "none": "Then you leave out what costs nothing: signs hang a little askew, and are "
+            "seen from near and far.",
+        },
+        "What counts is what the label means, not how the picture was taken. Letters may be "
+        "rotated, enlarged and shifted a little, never mirrored or turned.",
+    ),
+    "03.2": function(
+        _worth,
+        [
+            ([50, 100, 200, 400], [0.6, 0.75, 0.8, 0.9], 0.7),
+            ([10, 1000], [0.2, 0.8], 0.5),
+            ([30, 90, 270, 810, 2430], [0.31, 0.52, 0.7, 0.83, 0.9], 0.88),
+            ([64, 256], [0.5, 0.75], 0.75),
+        ],
+        "On the log axis the curve is read between its points, and exp leads back to pictures. "
+        "np.interp looks up the second list for a value of the first: here the shares right are "
+        "looked up, and the logarithms of the sizes are found.",
+        wrong=[
+            (
+                _worth_on_a_linear_axis,
+                "You read between the points on a linear axis. The picture's axis is a log one: "
+                "interpolate the logarithms of the sizes.",
+            ),
+            (
+                _worth_as_logarithm,
+                "That is the logarithm of the number of pictures. Take exp of it.",
+            ),
+            (
+                _worth_without_between,
+                "You took the nearest of the sizes. Read between them.",
+            ),
+        ],
+        hint="Look `reached` up among the shares, and find the logarithm of the size there.",
+    ),
+    "03.3": function(
+        _cut_off,
+        [(256, 112), (90, 198), (128, 128), (1920, 1080), (3, 4)],
+        "The square is as wide as the shorter side, so of the longer side, and of the area, the "
+        "rest is lost: half of a picture that is twice as long as high.",
+        wrong=[
+            (_kept, "That is the share that is left. The share cut off is 1 minus that."),
+            (
+                _only_wide,
+                "That is right for wide pictures only. Upright ones lose their top and bottom.",
+            ),
+            (_pixels, "That is a number of pixels. A share of the picture is wanted."),
+        ],
+        hint="The middle square is as wide as the shorter side. What is left of the longer one?",
+    ),
+    "03.4": choice(
+        "two exams",
+        ["overfitting", "mixed up", "two exams"],
+        {
+            "overfitting": "Overfitting is the other way round: there the validation loss is the "
+            "higher one.",
+            "mixed up": "They may be in their right places. On which pictures was each measured?",
+        },
+        "The training loss of fit is that of augmented batches, taken while the network was still "
+        "learning; the validation loss is that of pictures as they are, taken afterwards. For a "
+        "comparison, measure both on pictures as they are.",
+    ),
+    "03.5": function(
+        _average,
+        [
+            _probabilities(4, 6, 3, 1),
+            _probabilities(8, 20, 5, 2),
+            _probabilities(2, 9, 2, 3),
+            _probabilities(5, 1, 4, 4),
+        ],
+        "The mean over the views first, then the most likely class. A view that is unsure adds "
+        "little, which a vote would not take into account.",
+        wrong=[
+            (
+                _majority,
+                "You let the views vote. Then a view with 0.51 counts as much as one with 0.99: "
+                "average the probabilities first.",
+            ),
+            (_original_only, "You use the first view only. That is the prediction without TTA."),
+            (
+                _surest,
+                "You follow the one view that is surest. Networks are often sure and wrong: take "
+                "the mean.",
+            ),
+            (
+                _mean_only,
+                "Those are the mean probabilities. Which class has the largest one?",
+            ),
+        ],
+        hint="Average over the first axis, the views; then take the class with the largest mean.",
+    ),
+}
+
+QUESTIONS = [
+    Question(
+        "A network gets all of its training pictures right. What do you know?",
+        [
+            Option(
+                "It has learned what the classes look like.",
+                False,
+                "The network of the first section got 100 of 100 right, with labels out of a hat.",
+            ),
+            Option(
+                "That it can tell these pictures apart, and nothing more.",
+                True,
+                "Whether it learned or memorised, only pictures that it hasn't seen can tell.",
+            ),
+            Option(
+                "It overfits.",
+                False,
+                "It may. The gap to the validation loss would tell you, not the training pictures.",
+            ),
+        ],
+    ),
+    Question(
+        "You train with augmentation. On which pictures do you compare the two losses?",
+        [
+            Option(
+                "Training on augmented ones, as they were trained on.",
+                False,
+                "Then the two losses are of two different exams.",
+            ),
+            Option(
+                "Both on augmented ones.",
+                False,
+                "That would be fair, but nobody will hand in randomly altered pictures later.",
+            ),
+            Option(
+                "Both on pictures as they are.",
+                True,
+                "The same kind of exam twice, once on known and once on new pictures.",
+            ),
+        ],
+    ),
+    Question(
+        "A network that never saw mirrored digits gets 42 % of them right. What follows?",
+        [
+            Option(
+                "Train with mirrored digits, then it will know them.",
+                False,
+                "It can learn them, and gets worse on the real ones: a mirrored 5 looks like "
+                "a 2, and can't be both.",
+            ),
+            Option(
+                "That mirroring makes them look different to it. Train with it, and look again.",
+                True,
+                "The question is only half of the test. Strangeness can be learned; a label that "
+                "is wrong can't.",
+            ),
+            Option(
+                "The network is too small.",
+                False,
+                "On digits as they are the same network gets more than nine in ten right.",
+            ),
+        ],
+    ),
+    Question(
+        "For which of these is `top_down` the right preset?",
+        [
+            Option(
+                "Cells under a microscope.", True, "A slide has no up and down, left and right."
+            ),
+            Option("Photos of dogs.", False, "They don't stand on their heads: side_on."),
+            Option("House numbers.", False, "A 6 would become a 9: symbols."),
+        ],
+    ),
+    Question(
+        "What does test-time augmentation with eight views cost?",
+        [
+            Option("Eight times the training.", False, "Training stays as it is."),
+            Option(
+                "Eight predictions for each picture, always.",
+                True,
+                "So compare it with other uses of that time, and with one better view.",
+            ),
+            Option("Nothing: the views are fixed.", False, "Fixed, but each has to be predicted."),
+        ],
+    ),
+    Question(
+        "When did test-time augmentation make things worse here?",
+        [
+            Option(
+                "When the network had never been trained on such views.",
+                True,
+                "Averaging in answers to strange questions adds errors instead of taking them out.",
+            ),
+            Option(
+                "When the network had been trained with augmentation.",
+                False,
+                "That is where it gained.",
+            ),
+            Option(
+                "When the views were fixed and not random.",
+                False,
+                "Between the two there was hardly a difference.",
+            ),
+        ],
+    ),
+]

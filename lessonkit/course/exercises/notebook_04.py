@@ -1,0 +1,241 @@
+"""Exercises and closing quiz of notebook 04, annealing."""
+
+import numpy as np
+
+from lessonkit.course.exercises.quiz import Option, Question, choice, function, number
+
+
+def _cosine(lr: float, steps: int, lr_min: float, turn: float = 1.0) -> np.ndarray:
+    """`turn` half turns of a cosine; one of them is cosine annealing."""
+    angle = turn * np.pi * np.arange(steps) / steps
+    return lr_min + (lr - lr_min) * (1 + np.cos(angle)) / 2
+
+
+def _arrives(lr: float, steps: int, lr_min: float) -> np.ndarray:
+    return lr_min + (lr - lr_min) * (1 + np.cos(np.linspace(0, np.pi, steps))) / 2
+
+
+def _not_halved(lr: float, steps: int, lr_min: float) -> np.ndarray:
+    return lr_min + (lr - lr_min) * (1 + np.cos(np.pi * np.arange(steps) / steps))
+
+
+def _not_shifted(lr: float, steps: int, lr_min: float) -> np.ndarray:
+    return lr_min + (lr - lr_min) * np.cos(np.pi * np.arange(steps) / steps)
+
+
+def _quarter(lr: float, steps: int, lr_min: float) -> np.ndarray:
+    return lr_min + (lr - lr_min) * np.cos(np.pi / 2 * np.arange(steps) / steps)
+
+
+def _straight(lr: float, steps: int, lr_min: float) -> np.ndarray:
+    return lr_min + (lr - lr_min) * (1 - np.arange(steps) / steps)
+
+
+def _above_zero(lr: float, steps: int, lr_min: float) -> np.ndarray:
+    return _cosine(lr, steps, 0.0)
+
+
+def _added(lr: float, steps: int, lr_min: float) -> np.ndarray:
+    return lr_min + _cosine(lr, steps, 0.0)
+
+
+def _whole(lr: float, steps: int, lr_min: float) -> np.ndarray:
+    return _cosine(lr, steps, lr_min, turn=2.0)
+
+
+EXERCISES = {
+    "04.1": function(
+        _cosine,
+        [(0.2, 10, 0.0), (1.0, 7, 0.25), (0.03, 50, 0.001), (0.5, 2, 0.1)],
+        "Half a turn, from angle 0 to π, in `steps` steps: lr_min + (lr - lr_min) · ½ (1 + "
+        "cos(π i / steps)). It is what schedule.cosine returns, and what `fit` trains with.",
+        wrong=[
+            (
+                _arrives,
+                "Your last value is lr_min itself. Divide i by steps, not by steps - 1: the last "
+                "step is one before the end, so that none is wasted at an LR of zero.",
+            ),
+            (
+                _not_halved,
+                "1 + cos goes from 2 to 0, so yours starts at twice the LR: take half of it.",
+            ),
+            (_not_shifted, "A cosine ends at −1, and so your LR becomes negative: add 1, halve."),
+            (
+                _quarter,
+                "That is a quarter of a turn. It falls ever faster, and is not flat at its end: go "
+                "as far as π.",
+            ),
+            (_straight, "That is a straight line, schedule.linear. Where is the cosine?"),
+            (_above_zero, "lr_min doesn't count in yours: it comes down to zero."),
+            (
+                _added,
+                "Yours starts above lr: with lr_min added, only lr - lr_min is left to come down.",
+            ),
+            (_whole, "That is a whole turn: it comes down and goes up again. Go only as far as π."),
+        ],
+        hint="It should begin with lr and fall along half a cosine, as in the formula above.",
+    ),
+    "04.2": number(
+        0.004,
+        "By epoch 75 it has been divided twice, after 30 and after 60 epochs: 0.4 / 100.",
+        wrong={
+            0.04: "Only once? It is divided after 30 epochs, and again after 60.",
+            0.0004: "Three times? 75 / 30 is 2.5, and the third drop comes after 90 epochs.",
+            0.4 / 10**2.5: "That would be a smooth decay. Stairs are flat between two drops: count "
+            "the whole ones.",
+        },
+        hint="How many times are 30 epochs over by then? Divide by ten as many times.",
+    ),
+    "04.3": number(
+        0.008,
+        "The floor is proportional to the LR: a fifth of the floor takes a fifth of the LR.",
+        factor=1.05,
+        wrong={
+            0.0016: "That is 25 times lower. The spread of x grows like the square root of the LR, "
+            "so the loss grows like the LR itself.",
+            0.04 / 5**0.5: "The distance from the bottom goes with the square root of the LR, but "
+            "the floor is meant here: the loss, which is its square.",
+            0.2: "A higher LR raises the floor.",
+            0.002: "That is the floor you want, not the LR.",
+        },
+        hint="Look at the picture of the floors: how does the floor change when the LR is halved?",
+    ),
+    "04.4": number(
+        0.05,
+        "Two thirds of half a turn are 120°, where the cosine is −½: 0.2 · ½ · (1 − ½) = 0.05.",
+        within=0.001,
+        wrong={
+            0.2 / 3: "That is the straight line, where a third of the steps leaves a third of the "
+            "LR.",
+            0.15: "That is step 100. The cosine is symmetrical: at step 200 as much is left as is "
+            "gone at step 100.",
+            0.1: "That is half-way, step 150.",
+            -0.1: "That is 0.2 · cos(2π/3): shift the cosine up by 1, and halve it.",
+            0.199933: "That is the LR of the start. Or was your angle in degrees? cos wants "
+            "radians, π for half a turn.",
+        },
+        hint="Put i = 200 and steps = 300 into the formula.",
+    ),
+    "04.5": choice(
+        "tune both",
+        [
+            "constant is better",
+            "the LR is too low for the cosine",
+            "tune both",
+            "more epochs",
+        ],
+        {
+            "constant is better": "At this LR it is. At an LR ten times higher it may come last: "
+            "that was the trap.",
+            "the LR is too low for the cosine": "It may well be, but you can't know that from one "
+            "LR: it may be too high for both.",
+            "more epochs": "They help both, and the comparison stays as unfair as it was.",
+        },
+        "Each schedule has its own best LR. Find it for both, and compare them there, on data that "
+        "had no part in the choice.",
+    ),
+}
+
+QUESTIONS = [
+    Question(
+        "A constant LR, well below 2/λ, and a loss that stays above the minimum. Why?",
+        [
+            Option(
+                "The network has reached a bad minimum.",
+                False,
+                "It may have. But the balls on the bowl, which has only one minimum, did the same.",
+            ),
+            Option(
+                "Each mini-batch pushes the weights a little another way, as far as the LR allows.",
+                True,
+                "The pull towards the minimum and the kicks of the mini-batches balance at a "
+                "distance that grows with the LR.",
+            ),
+            Option(
+                "The LR is too low to get there.",
+                False,
+                "Then the loss would still be falling. A lower LR would bring it closer.",
+            ),
+        ],
+    ),
+    Question(
+        "You divide the LR by ten, and the loss falls within a few batches. What does it prove?",
+        [
+            Option(
+                "That the network hovered: it has settled, and may go on learning more slowly.",
+                True,
+                "With the LR raised again the loss climbed back, to no less than without the drop.",
+            ),
+            Option(
+                "That it was the right moment for it.",
+                False,
+                "A drop after the first epoch looked good as well, and was behind in the end.",
+            ),
+            Option(
+                "That the old LR was too high from the start.",
+                False,
+                "The high LR covered the distance. Those that began low too early fell behind.",
+            ),
+        ],
+    ),
+    Question(
+        "Where does the LR of cosine annealing fall fastest?",
+        [
+            Option(
+                "At the start.", False, "There it is flat: a fifth of the steps stay above 90 %."
+            ),
+            Option(
+                "In the middle.",
+                True,
+                "One and a half times as fast as a straight line; both ends are flat.",
+            ),
+            Option(
+                "At the end, close to the minimum.",
+                False,
+                "The last fifth of the steps creeps from a tenth of the LR to zero.",
+            ),
+        ],
+    ),
+    Question(
+        "Which comparison of two schedules is fair?",
+        [
+            Option(
+                "Both with the same LR, so that only the schedule differs.",
+                False,
+                "At 0.02 the constant LR won and at 0.15 it was last: the LR decided, not the "
+                "schedule.",
+            ),
+            Option(
+                "Both with the LR that is best for one of them.",
+                False,
+                "That hands the victory to the one it was chosen for.",
+            ),
+            Option(
+                "Each with its own best LR, judged on data that didn't choose it.",
+                True,
+                "And with several seeds: the spread between networks is as large as some of the "
+                "differences.",
+            ),
+        ],
+    ),
+    Question(
+        "When will it matter least how the LR comes down?",
+        [
+            Option(
+                "In a short training with a high LR.",
+                False,
+                "There it mattered most: the constant LR was clearly last.",
+            ),
+            Option(
+                "In a training so long that a low LR has time to arrive.",
+                True,
+                "With four times the epochs a low constant LR nearly caught up with the cosine.",
+            ),
+            Option(
+                "With small, noisy batches.",
+                False,
+                "More noise means more hovering, and so more to be won by settling.",
+            ),
+        ],
+    ),
+]

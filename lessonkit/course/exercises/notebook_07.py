@@ -1,0 +1,245 @@
+"""Exercises and closing quiz of notebook 07, the 8 steps."""
+
+import numpy as np
+
+from lessonkit.course.exercises.quiz import Option, Question, choice, function, number
+
+
+def _group_lrs(head_lr: float, times: float, n_groups: int) -> list[float]:
+    return [head_lr / times ** (n_groups - 1 - i) for i in range(n_groups)]
+
+
+def _reversed(head_lr: float, times: float, n_groups: int) -> list[float]:
+    return _group_lrs(head_lr, times, n_groups)[::-1]
+
+
+def _growing(head_lr: float, times: float, n_groups: int) -> list[float]:
+    return [head_lr * times**i for i in range(n_groups)]
+
+
+def _one_step_only(head_lr: float, times: float, n_groups: int) -> list[float]:
+    return [head_lr / times] * (n_groups - 1) + [head_lr]
+
+
+def _in_proportion(head_lr: float, times: float, n_groups: int) -> list[float]:
+    return [head_lr / (times * k) for k in range(n_groups - 1, 0, -1)] + [head_lr]
+
+
+def _most_wrong(probabilities: np.ndarray, labels: np.ndarray) -> int:
+    return int(np.asarray(probabilities)[np.arange(len(labels)), labels].argmin())
+
+
+def _most_right(probabilities: np.ndarray, labels: np.ndarray) -> int:
+    return int(np.asarray(probabilities)[np.arange(len(labels)), labels].argmax())
+
+
+def _least_sure(probabilities: np.ndarray, labels: np.ndarray) -> int:
+    return int(np.asarray(probabilities).max(1).argmin())
+
+
+def _surest(probabilities: np.ndarray, labels: np.ndarray) -> int:
+    return int(np.asarray(probabilities).max(1).argmax())
+
+
+_PROBABILITIES = [
+    [[0.9, 0.1, 0.0], [0.4, 0.3, 0.3], [0.05, 0.9, 0.05], [0.0, 0.02, 0.98]],
+    [[0.2, 0.8], [0.99, 0.01], [0.49, 0.51], [0.3, 0.7], [0.02, 0.98]],
+    [[0.1, 0.2, 0.3, 0.4], [0.7, 0.1, 0.1, 0.1], [0.05, 0.85, 0.06, 0.04]],
+]
+_LABELS = [[0, 1, 2, 2], [1, 1, 0, 0, 1], [3, 2, 1]]
+_CASES = [
+    (np.array(p), np.array(labels)) for p, labels in zip(_PROBABILITIES, _LABELS, strict=True)
+]
+
+EXERCISES = {
+    "07.1": number(
+        1,
+        "The body has looked at each picture once, as it is, and its answers were stored. Whatever "
+        "augmentation is set, the head meets the same numbers in every epoch, until step 4.",
+        wrong={
+            9: "That would be one version an epoch. But an epoch reads stored activations: the "
+            "picture isn't even looked at again.",
+            8: "Those are the eight views that `top_down` could make. None of them is made while "
+            "the head trains on stored activations.",
+            0: "The picture itself is one version: its activations were computed once.",
+            10: "Nine epochs and the original would make ten, if epochs looked at pictures.",
+        },
+        hint="Count how often the body looks at one picture while precompute is on.",
+    ),
+    "07.2": function(
+        _group_lrs,
+        [(1e-3, 10.0, 3), (1e-3, 3.0, 3), (2e-2, 1.0, 3), (1e-2, 10.0, 2), (5e-3, 4.0, 5)],
+        "The last group, the head, gets the LR itself, and each step towards the input divides "
+        "once more. With a factor of 1 all groups get the same.",
+        wrong=[
+            (_reversed, "The groups are listed earliest first: the head, with the LR, comes last."),
+            (
+                _growing,
+                "Here the earliest group gets head_lr and the head more than that: divide, "
+                "going backwards from the head.",
+            ),
+            (
+                _one_step_only,
+                "All groups but the head get the same LR here. Each group gets `times` less than "
+                "the next: divide once more for every step towards the input.",
+            ),
+            (
+                _in_proportion,
+                "Each step towards the input *divides* by `times` again: 10, then 100, not 10, "
+                "then 20.",
+            ),
+        ],
+        hint="Start from the head, the last in the list, and divide once for every step backwards.",
+    ),
+    "07.3": function(
+        _most_wrong,
+        _CASES,
+        "Look up what each picture's true class was given, and take the smallest. With three or "
+        "more classes that differs from looking for a sure prediction.",
+        wrong=[
+            (_most_right, "That one is the most *correct*: its true class got the most."),
+            (
+                _least_sure,
+                "That one is the most *uncertain*: its best class got little. It may be right.",
+            ),
+            (_surest, "That one is the surest of all, and it may well be right: use the labels."),
+        ],
+        hint="Take the probability of each picture's true class, probabilities[i, labels[i]].",
+    ),
+    "07.4": number(
+        (0.45 + 0.4 + 0.95) / 3,
+        "TTA averages probabilities: (0.45 + 0.40 + 0.95) / 3. The answer is bird, although two of "
+        "the three views say mammal: a sure view counts for more than two that waver.",
+        within=0.006,
+        wrong={
+            1 / 3: "That is the share of views that vote for bird. TTA averages probabilities, so "
+            "that a sure view counts for more.",
+            0.95: "That is the surest view alone. All views count.",
+            0.45: "That is the original alone, or the median: what TTA is there to improve on.",
+            0.4: "That is the mean probability of mammal: you averaged the other class.",
+        },
+        hint="Average the three probabilities of bird.",
+    ),
+    "07.5": choice(
+        "keep cycle 2",
+        ["keep cycle 2", "keep cycle 3", "go on", "lower dropout"],
+        {
+            "keep cycle 3": "Its training loss is the lowest, but that is measured on pictures "
+            "that the network has by heart.",
+            "go on": "The validation loss rises while the training loss falls: that is "
+            "overfitting, and a longer cycle gives more of it.",
+            "lower dropout": "Dropout works against overfitting: less of it would overfit sooner.",
+        },
+        "The validation loss went up in cycle 3 while the training loss went down: it overfits. "
+        "The weights after cycle 2 are the ones to keep. More data, or more augmentation, could "
+        "move that point further out.",
+    ),
+}
+
+QUESTIONS = [
+    Question(
+        "In which step does augmentation begin to act?",
+        [
+            Option(
+                "Step 1, where it is switched on.",
+                False,
+                "It is switched on there, but steps 2 and 3 read stored activations.",
+            ),
+            Option(
+                "Step 4, where precompute is switched off.",
+                True,
+                "From there on every batch goes through the body again, varied anew.",
+            ),
+            Option(
+                "Step 5, when the body is unfrozen.",
+                False,
+                "The body needn't train for the pictures to vary: step 4 does it with a frozen "
+                "one.",
+            ),
+        ],
+    ),
+    Question(
+        "Why is the head trained before anything is unfrozen?",
+        [
+            Option(
+                "It saves memory.",
+                False,
+                "For a while it does, but all layers are trained in the end.",
+            ),
+            Option(
+                "A head that knows nothing would send the body gradients that mean nothing.",
+                True,
+                "The body would be changed at random first. And on stored activations the head's "
+                "training costs next to nothing.",
+            ),
+            Option(
+                "The body's layers can't learn from new pictures.",
+                False,
+                "They can, and on the satellite tiles they have to.",
+            ),
+        ],
+    ),
+    Question(
+        "Why do satellite tiles get the same LR in all layers, and photos don't?",
+        [
+            Option(
+                "Satellite tiles have fewer classes.",
+                False,
+                "They have eight, the photos two. It isn't the classes that count.",
+            ),
+            Option(
+                "ImageNet's features fit photos, and should change little; they don't fit tiles.",
+                True,
+                "Its old classifier is sure of what it sees on photos, and has no idea on tiles: "
+                "there the early layers have as much to learn as the late ones.",
+            ),
+            Option(
+                "Tiles are smaller, so gradients are smaller.",
+                False,
+                "Enlarged tiles behave alike: it is what they show that matters.",
+            ),
+        ],
+    ),
+    Question(
+        "A small network from scratch beats your pretrained one. What does that tell you?",
+        [
+            Option(
+                "There is a mistake in the code.",
+                False,
+                "There may be, and you should look. But it also happens without one, as here.",
+            ),
+            Option(
+                "Pretraining is useless.",
+                False,
+                "On the photos a head on pretrained features is all you need.",
+            ),
+            Option(
+                "The pictures are far from those it was pretrained on, and you have enough of "
+                "them.",
+                True,
+                "Both count. With 93 photos a network from scratch has no chance; with more than "
+                "two thousand tiles of a kind ImageNet never showed, it has.",
+            ),
+        ],
+    ),
+    Question(
+        "You keep the cycle with the best validation accuracy. How good will new pictures be?",
+        [
+            Option(
+                "As good as that accuracy says.",
+                False,
+                "The best of several numbers is lucky as well as good.",
+            ),
+            Option(
+                "Probably a little worse.",
+                True,
+                "The choice was made on these pictures. A third set, used once, would tell.",
+            ),
+            Option(
+                "As good as the training accuracy.",
+                False,
+                "The training pictures say least about new ones.",
+            ),
+        ],
+    ),
+]

@@ -1,0 +1,270 @@
+"""Exercises and closing quiz of notebook 10, the clinic."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from lessonkit.course.clinic import patients as clinic
+from lessonkit.course.exercises.quiz import Judge, Option, Question, Verdict, function
+from lessonkit.learner import Diverged, Learner
+from lessonkit.machine import progress
+
+SEED = 7  # none that the notebook shows
+
+
+def _treatment(
+    number: int, epochs: int, well: float, why: str, hint: Callable[[Learner, float], str]
+) -> Judge:
+    """The answer is a function that trains a patient's learner: it is run, and measured.
+
+    Right if, after at most `epochs` epochs, the accuracy on the patient's validation pictures is
+    `well` or better. `hint(learner, accuracy)` says what is still wrong, or nothing.
+    """
+
+    def judge(answer: Any) -> Verdict:
+        if not callable(answer):
+            return Verdict("wrong", "A function is wanted here, one that trains the learner.")
+        learn = clinic.fresh(number, SEED)
+        valid, most = learn.images.valid, epochs * learn.n_batches
+        try:
+            with progress.quiet():
+                answer(learn)
+        except Diverged:
+            return Verdict(
+                "wrong", "The loss exploded: this learning rate is too high. Try a tenth of it."
+            )
+        except Exception as error:  # whatever the reader's code does wrong is what is reported
+            return Verdict("wrong", f"It ends in an error, {type(error).__name__}: {error}")
+        if not learn.history.epochs:
+            return Verdict("waiting", "waits for your treatment: nothing has been trained yet.")
+        if len(learn.history.loss) > most:
+            return Verdict(
+                "wrong",
+                f"The patient had {epochs} epochs, and so may you: what is asked for is the one "
+                "setting that was wrong, not more time.",
+            )
+        accuracy = (learn.predict(valid.images).argmax(1) == valid.labels).float().mean().item()
+        wrong = hint(learn, accuracy)
+        if accuracy >= well and not wrong:
+            return Verdict("right", why)
+        return Verdict("wrong", wrong or "It is better, but not well yet. Change one setting only.")
+
+    return judge
+
+
+def _about_the_rate(learn: Learner, accuracy: float) -> str:
+    if accuracy >= 0.88:
+        return ""
+    if max(learn.history.lr) > 0.5:
+        return "Now the learning rate is too high: it jumps about. Try the healthy run's."
+    return "It still learns too slowly: the learning rate is too low. Go up by powers of ten."
+
+
+def _about_the_pictures(learn: Learner, accuracy: float) -> str:
+    if learn.augment.turns:
+        return (
+            "The network is still shown digits that are turned and mirrored. Its augmentation is "
+            "learn.augment; which preset leaves flips out?"
+        )
+    if learn.augment.mirror:
+        return (
+            "It is no longer turned, but still mirrored: look at the classes 2 and 5. Digits want "
+            "a preset without any flips."
+        )
+    return ""
+
+
+def _about_the_body(learn: Learner, accuracy: float) -> str:
+    if learn.frozen_to == len(learn.groups) - 1:
+        return "The body is still frozen: its weights can't move, whatever the learning rate."
+    if accuracy < 0.61 and max(learn.history.lr) < 0.02:
+        return "All layers may learn now, but at this learning rate they hardly do."
+    return ""
+
+
+def _touching(train_boxes: np.ndarray, valid_boxes: np.ndarray) -> np.ndarray:
+    a, b = np.asarray(valid_boxes)[:, None], np.asarray(train_boxes)[None]
+    across = (a[..., 0] < b[..., 2]) & (b[..., 0] < a[..., 2])
+    down = (a[..., 1] < b[..., 3]) & (b[..., 1] < a[..., 3])
+    return (across & down).any(1)
+
+
+def _the_same(train_boxes: np.ndarray, valid_boxes: np.ndarray) -> np.ndarray:
+    return (np.asarray(valid_boxes)[:, None] == np.asarray(train_boxes)[None]).all(2).any(1)
+
+
+def _edges_too(train_boxes: np.ndarray, valid_boxes: np.ndarray) -> np.ndarray:
+    a, b = np.asarray(valid_boxes)[:, None], np.asarray(train_boxes)[None]
+    across = (a[..., 0] <= b[..., 2]) & (b[..., 0] <= a[..., 2])
+    down = (a[..., 1] <= b[..., 3]) & (b[..., 1] <= a[..., 3])
+    return (across & down).any(1)
+
+
+def _one_way(train_boxes: np.ndarray, valid_boxes: np.ndarray) -> np.ndarray:
+    a, b = np.asarray(valid_boxes)[:, None], np.asarray(train_boxes)[None]
+    across = (a[..., 0] < b[..., 2]) & (b[..., 0] < a[..., 2])
+    down = (a[..., 1] < b[..., 3]) & (b[..., 1] < a[..., 3])
+    return (across | down).any(1)
+
+
+def _each_way_alone(train_boxes: np.ndarray, valid_boxes: np.ndarray) -> np.ndarray:
+    a, b = np.asarray(valid_boxes)[:, None], np.asarray(train_boxes)[None]
+    across = (a[..., 0] < b[..., 2]) & (b[..., 0] < a[..., 2])
+    down = (a[..., 1] < b[..., 3]) & (b[..., 1] < a[..., 3])
+    return across.any(1) & down.any(1)
+
+
+def _squares(corners: list[tuple[int, int]]) -> np.ndarray:
+    return np.array([(x, y, x + 64, y + 64) for x, y in corners])
+
+
+_BOXES = [
+    # the same one, shifted by 16, edge to edge, diagonal neighbours, far away in one direction
+    (
+        _squares([(0, 0), (640, 640)]),
+        _squares([(0, 0), (16, 48), (64, 0), (704, 704), (656, 0), (1280, 1280)]),
+    ),
+    # across like one tile and down like another, and yet it overlaps neither
+    (_squares([(0, 320), (320, 0)]), _squares([(16, 16), (336, 16), (640, 640)])),
+    (_squares([(160, 160)]), _squares([(224, 160), (160, 96), (112, 208), (320, 160)])),
+]
+
+EXERCISES = {
+    "10.1": _treatment(
+        2,
+        4,
+        0.88,
+        "In the same four epochs it has learned its digits. Nothing was wrong with the network or "
+        "the pictures: it only took steps that were hundreds of times too short.",
+        _about_the_rate,
+    ),
+    "10.2": _treatment(
+        6,
+        8,
+        0.90,
+        "Now every picture that it is shown is still the digit that its label says. Which changes "
+        "keep the label is a question about your pictures, not about the network.",
+        _about_the_pictures,
+    ),
+    "10.3": function(
+        _touching,
+        _BOXES,
+        "Two squares share pixels if they overlap across and down, with one and the same training "
+        "tile. This is the test that tells a leak from a good model.",
+        wrong=[
+            (
+                _the_same,
+                "This finds tiles that are exactly the same. A tile that is shifted by 16 px "
+                "shares three quarters of its pixels with another, too.",
+            ),
+            (
+                _edges_too,
+                "Tiles that only lie edge to edge share no pixel: right and bottom are the first "
+                "pixels that no longer belong to the tile.",
+            ),
+            (
+                _one_way,
+                "Overlapping across *or* down isn't enough: such tiles may be oceans apart.",
+            ),
+            (
+                _each_way_alone,
+                "It must be one and the same training tile that overlaps across and down.",
+            ),
+        ],
+        hint="Compare each validation tile with every training tile, in both directions.",
+    ),
+    "10.4": _treatment(
+        11,
+        6,
+        0.61,
+        "The body has learned to look at the Earth. What it knew of digits served as a start; "
+        "frozen, it was a ceiling.",
+        _about_the_body,
+    ),
+}
+
+QUESTIONS = [
+    Question(
+        "The loss stays where guessing is. Which test comes first?",
+        [
+            Option(
+                "Train for ten times as long.",
+                False,
+                "A dead layer, or shuffled labels, would cost you ten times as long.",
+            ),
+            Option(
+                "Can it learn 32 pictures by heart?",
+                True,
+                "It takes a second. If not, the network or the optimiser is ill; if yes, look at "
+                "the learning rate and the labels.",
+            ),
+            Option(
+                "Take a larger network.",
+                False,
+                "That changes the patient instead of examining it.",
+            ),
+        ],
+    ),
+    Question(
+        "Training and validation loss come to rest together, far up. What is that?",
+        [
+            Option(
+                "Overfitting.", False, "Then training would be low, and validation apart from it."
+            ),
+            Option("A leak.", False, "A leak makes validation as good as training: both far down."),
+            Option(
+                "Something holds it back: a frozen body, wrong inputs, too small a network.",
+                True,
+                "It is as bad on what it has learned from. More data won't help; more freedom may.",
+            ),
+        ],
+    ),
+    Question(
+        "The accuracy is far better than anybody has had on this data. What do you do first?",
+        [
+            Option(
+                "Look for pictures that both sets share.",
+                True,
+                "No curve shows a leak: patient 8's were the finest of all.",
+            ),
+            Option("Train again with another seed.", False, "A leak is there with every seed."),
+            Option(
+                "Look whether the validation loss rises.",
+                False,
+                "With a leak it falls beautifully.",
+            ),
+        ],
+    ),
+    Question(
+        "You repaired patient 7 by training for less time. What got better?",
+        [
+            Option("The accuracy.", False, "It moved a little, up in four runs and down in two."),
+            Option(
+                "The validation loss.",
+                True,
+                "It is less sure where it is wrong. Whether that matters depends on what you do "
+                "with its probabilities.",
+            ),
+            Option("The training loss.", False, "That got worse, as it must."),
+        ],
+    ),
+    Question(
+        "Two settings look wrong. How do you go on?",
+        [
+            Option(
+                "Change both, to save time.",
+                False,
+                "If it gets better you don't know why, and if not, one may have hidden the other.",
+            ),
+            Option(
+                "Change one, train again, compare; then the other.",
+                True,
+                "Everything else as it was, the seed included.",
+            ),
+            Option(
+                "Change neither, and train longer.", False, "Time heals none of the twelve here."
+            ),
+        ],
+    ),
+]

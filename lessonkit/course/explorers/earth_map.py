@@ -1,0 +1,165 @@
+"""A map to click on: the spot's tile, and what a network makes of it."""
+
+from collections.abc import Callable
+
+import anywidget
+import numpy as np
+import traitlets
+from ipywidgets import FloatSlider
+from matplotlib.axes import Axes
+from PIL import Image
+from torch import Tensor
+
+from lessonkit.course.datasets import embedded
+from lessonkit.course.datasets.earth_painting import COLOURS, tiles
+from lessonkit.course.explorers.live_figure import LiveFigure, slider
+
+__all__ = ["ClickImage", "click_map", "clickable"]
+
+PX_PER_DEGREE = 15  # of the embedded map
+SIZE = 9, 3.1  # inches, of 100 pixels
+# Left, bottom, width and height of the map, the spot and the bars, as shares of the picture.
+PLACES = [(0.075, 0.17, 0.52, 0.74), (0.608, 0.3, 0.15, 0.435), (0.862, 0.17, 0.12, 0.74)]
+BARS_Y = len(COLOURS) - 0.4, -0.6
+
+_SCRIPT = """
+function render({ model, el }) {
+  const image = document.createElement("img");
+  image.className = "widget-image";
+  image.style.maxWidth = "100%";
+  image.style.cursor = "crosshair";
+  const show = () => {
+    URL.revokeObjectURL(image.src);
+    image.src = URL.createObjectURL(new Blob([model.get("value")], { type: "image/png" }));
+  };
+  const describe = () => { image.alt = model.get("alt"); };
+  image.addEventListener("click", (event) => {
+    const box = image.getBoundingClientRect();
+    const x = (event.clientX - box.left) / box.width;
+    const y = (event.clientY - box.top) / box.height;
+    model.set("clicked", [x, y, model.get("clicked")[2] + 1]);
+    model.save_changes();
+  });
+  model.on("change:value", show);
+  model.on("change:alt", describe);
+  show();
+  describe();
+  el.append(image);
+}
+export default { render };
+"""
+
+
+class ClickImage(anywidget.AnyWidget):
+    """A PNG picture that tells where it was clicked.
+
+    `clicked` is [x, y, n]: shares of its width and height from the upper left, and how often.
+    """
+
+    _esm = _SCRIPT
+    value = traitlets.Bytes().tag(sync=True)
+    alt = traitlets.Unicode().tag(sync=True)
+    clicked = traitlets.List([0.0, 0.0, 0]).tag(sync=True)
+
+
+def clickable(figure: LiveFigure, on_click: Callable[[Axes, float, float], None]) -> LiveFigure:
+    """The same figure; a click into its picture calls `on_click(axes, x, y)`, in data coordinates.
+
+    Clicks outside of all axes do nothing.
+    """
+    image = ClickImage(value=bytes(figure.image.value), alt=figure.alt)
+
+    def clicked(change: dict) -> None:
+        x, y, _ = change["new"]
+        pixel = figure.figure.bbox.width * x, figure.figure.bbox.height * (1 - y)
+        for ax in np.ravel(figure.axes):
+            if ax.bbox.contains(*pixel):
+                on_click(ax, *ax.transData.inverted().transform(pixel))
+
+    image.observe(clicked, names="clicked")
+    image.observe(lambda change: image.set_trait("alt", figure.alt), names="value")
+    controls, _, caption = figure.children
+    figure.image, figure.children = image, (controls, image, caption)
+    return figure
+
+
+def click_map(
+    predict: Callable[[Tensor], Tensor], longitude: float = 10.0, latitude: float = 23.0
+) -> LiveFigure:
+    """The Blue Marble; a click on it, or the sliders, choose a spot for `predict` to classify.
+
+    `predict` is a learner's: uint8 pictures [N, 3, 64, 64] to probabilities [N, 8].
+    """
+    picture, climates = embedded.earth_map()
+    controls = {
+        "longitude": slider(FloatSlider, "longitude, degrees", longitude, -180, 179.5, 0.5),
+        "latitude": slider(FloatSlider, "latitude, degrees", latitude, -89.5, 90, 0.5),
+    }
+
+    def draw(axes: np.ndarray, longitude: float, latitude: float) -> str:
+        row = min(int((90 - latitude) * PX_PER_DEGREE), len(picture) - 1)
+        column = int((longitude + 180) * PX_PER_DEGREE)
+        tile = tiles(picture, np.array([[row, column]]))
+        probabilities = predict(tile)[0].numpy()
+        climate = int(climates[row, column]) - 1
+        _draw_spot(axes, longitude, latitude, tile[0].permute(1, 2, 0).numpy())
+        _draw_bars(axes[2], probabilities, climate)
+        return _sentence(longitude, latitude, probabilities, climate)
+
+    figure = LiveFigure(
+        "click_map",
+        controls,
+        draw,
+        columns=3,
+        size=SIZE,
+        still=lambda axes: _draw_world(axes, picture),
+    )
+
+    def on_click(ax: Axes, x: float, y: float) -> None:
+        if ax is figure.axes[0]:
+            controls["longitude"].value, controls["latitude"].value = round(x, 1), round(y, 1)
+
+    return clickable(figure, on_click)
+
+
+def _draw_world(axes: np.ndarray, picture: np.ndarray) -> None:
+    """The map, which never changes, and places for the spot and the bars."""
+    axes[0].figure.set_layout_engine("none")
+    for ax, place in zip(axes, PLACES, strict=True):
+        ax.set_position(place)
+    small = Image.fromarray(picture).resize((470, 235), Image.Resampling.BOX)
+    flat = small.quantize(48).convert("RGB")  # few colours make a small file, quick to send
+    axes[0].imshow(flat, extent=(-180, 180, -90, 90), interpolation="nearest", aspect="auto")
+    axes[0].set(xticks=range(-180, 181, 90), yticks=range(-90, 91, 45))
+    axes[0].set(xlabel="longitude, degrees", ylabel="latitude, degrees")
+    axes[0].yaxis.labelpad = -2
+    axes[1].set(xticks=[], yticks=[])
+    axes[2].set(xlabel="probability", xticks=[0, 0.5, 1])
+    axes[2].set_yticks(range(len(COLOURS)), list(COLOURS), fontsize="small")
+
+
+def _draw_spot(axes: np.ndarray, longitude: float, latitude: float, tile: np.ndarray) -> None:
+    for colour, size, width in (("black", 15, 4), ("white", 14, 2)):  # seen on sand and on ice
+        style = {"color": colour, "markersize": size, "markeredgewidth": width}
+        axes[0].plot(longitude, latitude, "o", fillstyle="none", **style)
+    axes[1].imshow(tile, interpolation="nearest", aspect="auto")
+    axes[1].plot(31.5, 31.5, "+", color="white", markersize=9)
+    axes[1].set_title("what it sees", fontsize="medium")
+
+
+def _draw_bars(ax: Axes, probabilities: np.ndarray, truth: int) -> None:
+    bars = ax.barh(
+        range(len(COLOURS)), probabilities, color=list(COLOURS.values()), edgecolor="black"
+    )
+    if truth >= 0:
+        bars[truth].set_hatch("////")
+    ax.set(xlim=(0, 1), ylim=BARS_Y)
+    ax.set_title("hatched: the truth", fontsize="medium", loc="right")
+
+
+def _sentence(longitude: float, latitude: float, probabilities: np.ndarray, truth: int) -> str:
+    east = f"{abs(longitude):.1f}° {'east' if longitude >= 0 else 'west'}"
+    north = f"{abs(latitude):.1f}° {'north' if latitude >= 0 else 'south'}"
+    best, names = int(probabilities.argmax()), list(COLOURS)
+    said = f"{north}, {east}: the network says {names[best]}, {probabilities[best]:.0%}; the map "
+    return said + (f"says {names[truth]}." if truth >= 0 else "says sea, which it has never seen.")

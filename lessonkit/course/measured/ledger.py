@@ -1,0 +1,248 @@
+"""The ledger: every claim of the lesson with its effect, interval and verdict, from stored runs.
+
+The runs are in experiments/results/, one file a claim; `make claims` adds to them. Nothing here is
+written by hand: notebooks and tables ask this module, and it works everything out anew.
+"""
+
+import json
+import math
+import textwrap
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from lessonkit.course.measured.verdict import (
+    Interval,
+    bootstrap,
+    holm,
+    over_seeds,
+    over_splits,
+    p_value,
+    partial_rank_correlation,
+    prediction,
+    verdict,
+)
+
+__all__ = [
+    "Entry",
+    "chapter",
+    "claim",
+    "effect",
+    "entries",
+    "entry",
+    "half_width",
+    "prediction",
+    "runs",
+    "table",
+]
+
+ROOT = Path(__file__).resolve().parents[3]
+RESULTS = ROOT / "experiments" / "results"
+TABLE = ROOT / "experiments" / "LEDGER.md"
+
+
+class Entry(NamedTuple):
+    """One row of the ledger. Effects of "points" are from -1 to 1; those of "×" are logarithms."""
+
+    number: str  # of the claim
+    name: str  # of the row; with the number it names the row
+    title: str  # of the claim
+    text: str
+    chapters: list[str]  # the notebooks that teach it
+    kind: str
+    unit: str
+    delta: float  # in the unit of the effect
+    effects: list[float]  # one a run
+    interval: Interval
+    verdict: str
+    p: float
+    holm: float  # the p-value among all rows of the ledger
+
+    @property
+    def n(self) -> int:
+        """How many runs the entry stands on."""
+        return len(self.effects)
+
+    def shown(self, value: float) -> str:
+        """An effect as one reads it: points of a hundred, a factor, a weight or a correlation."""
+        if self.unit == "×":
+            return f"×{math.exp(value):.2f}"
+        if self.unit == "weight":
+            return f"{value:.0e}"
+        return f"{100 * value:+.1f}" if self.unit == "points" else f"{value:+.2f}"
+
+    @property
+    def failing(self) -> str:
+        """In how many runs something that should be no worse is worse by more than δ; or ""."""
+        if self.kind != "no_worse":
+            return ""
+        return f"{sum(effect < -self.delta for effect in self.effects)} of {self.n}"
+
+    @property
+    def source(self) -> str:
+        """The file of the experiment, from the top of the repository."""
+        [file] = (ROOT / "experiments").glob(f"claim_{self.number}_*.py")
+        return file.relative_to(ROOT).as_posix()
+
+
+@cache
+def claim(number: str) -> dict[str, Any]:
+    """What is stored of a claim, "07" or "pool": "claim" (what it states), "tuned" and "runs".
+
+    Raises FileNotFoundError, in a sentence, for one without runs.
+    """
+    path = RESULTS / f"{number}.json"
+    if not path.exists():
+        raise FileNotFoundError(
+            f"Nothing is stored of claim {number}: `make claims CLAIM={number}` runs it."
+        )
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def runs(number: str) -> list[dict[str, Any]]:
+    """The runs that a claim stands on: its own, or those of the experiment that it reads."""
+    stored = claim(number)
+    source = stored["claim"]["runs_from"]
+    return claim(source)["runs"] if source else stored["runs"]
+
+
+@cache
+def entries() -> list[Entry]:
+    """All rows of the ledger, in order of the claims; those without runs have none."""
+    numbers = sorted(path.stem for path in RESULTS.glob("[0-9]*.json"))
+    numbers = [number for number in numbers if runs(number)]
+    made = [_entry(claim(n)["claim"], row) for n in numbers for row in claim(n)["claim"]["rows"]]
+    adjusted = holm([entry.p for entry in made])
+    return [entry._replace(holm=p) for entry, p in zip(made, adjusted, strict=True)]
+
+
+def entry(number: str, name: str) -> Entry:
+    """The row `name` of claim `number`; KeyError with the names there are, if there is none."""
+    found = {e.name: e for e in entries() if e.number == number}
+    if name not in found:
+        raise KeyError(
+            f"Claim {number} has the rows {', '.join(found) or 'of no run'}, not {name}."
+        )
+    return found[name]
+
+
+def _entry(stated: dict[str, Any], row: dict[str, Any]) -> Entry:
+    ran = runs(stated["number"])
+    effects = _effects(row, ran)
+    interval = _interval(row, ran)
+    delta = _delta(row)
+    said = verdict(row["kind"], interval, delta)
+    p = p_value(row["kind"], interval, delta)
+    about = [stated["number"], row["name"], stated["title"], row["text"]]
+    about += [row["chapters"] or stated["chapters"], row["kind"], row["unit"]]
+    return Entry(*about, delta, effects, interval, said, p, p)
+
+
+def _delta(row: dict[str, Any]) -> float:
+    return math.log(row["delta"]) if row["unit"] == "×" else row["delta"]
+
+
+def _interval(row: dict[str, Any], ran: list[dict]) -> Interval:
+    if row["given"]:
+        networks = _networks(row, ran)
+        return bootstrap(lambda rows: partial_rank_correlation(*networks[:, rows]), len(networks.T))
+    effects = _effects(row, ran)
+    share = row["test_share"]
+    return over_splits(effects, share) if share else over_seeds(effects)
+
+
+def _effects(row: dict[str, Any], ran: list[dict]) -> list[float]:
+    """One effect a run, or a split; for a correlation, that over the networks of one run."""
+    if not row["given"]:
+        return [float(x) for run in ran for x in np.atleast_1d(effect(row, run["values"]))]
+    return [partial_rank_correlation(*_networks(row, [run])) for run in ran]
+
+
+def effect(row: dict[str, Any], values: dict[str, Any]) -> float | np.ndarray:
+    """What a row says of one run's values: `plus` less `minus`, or the logarithm of their ratio.
+
+    Values that are lists, of one number a split, give an array.
+    """
+    ratio = row["unit"] == "×"
+    plus = np.asarray(values[row["plus"]], float)
+    minus = np.asarray(values[row["minus"]], float) if row["minus"] else float(ratio)
+    return np.log(plus / minus) if ratio else plus - minus
+
+
+def _networks(row: dict[str, Any], ran: list[dict]) -> np.ndarray:
+    """Of every network of all runs the measures `plus`, `minus` and `given`: [3, networks].
+
+    The values of the network "cosine" are named "cosine: accuracy" and so on.
+    """
+    wanted, found = (row["plus"], row["minus"], row["given"]), []
+    for run in ran:
+        names = {key.partition(": ")[0] for key in run["values"] if ": " in key}
+        for name in sorted(names):
+            measures = [run["values"].get(f"{name}: {measure}") for measure in wanted]
+            if None not in measures and np.isfinite(measures).all():
+                found.append(measures)
+    return np.array(found, float).T
+
+
+def half_width(row: dict[str, Any], ran: Sequence[dict]) -> float:
+    """Half of a row's interval in units of its δ: above 1, more runs would say more."""
+    if not ran:
+        return math.inf
+    _, low, high, *_ = _interval(row, list(ran))
+    return (high - low) / 2 / _delta(row)
+
+
+def chapter(notebook: str) -> str:
+    """What the ledger says of the claims that `notebook`, such as "04", teaches; for printing.
+
+    A line a row: the effect with its 95 % interval, in points of a hundred, as a factor (×) or as a
+    correlation, and the verdict.
+    """
+    lines, title = [], ""
+    for e in entries():
+        if notebook not in e.chapters:
+            continue
+        if e.title != title:
+            title = e.title
+            lines.append(f"{e.number}  {title} ({len(runs(e.number))} runs)")
+        mean, low, high = (e.shown(value) for value in e.interval[:3])
+        lines += textwrap.wrap(e.text, 88, initial_indent="      ", subsequent_indent="      ")
+        worse = f" (worse by more than δ in {e.failing} runs)" if e.failing else ""
+        lines.append(f"          {mean} ({low} to {high}): {e.verdict}{worse}")
+    if not lines:
+        raise ValueError(f"The ledger has nothing on notebook {notebook}.")
+    return "\n".join(lines)
+
+
+def table() -> str:
+    """The ledger as a table in Markdown."""
+    lines = [
+        "| claim | row | effect | 95 % interval | δ | runs | worse by δ in | p | Holm | verdict |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for e in entries():
+        mean, low, high = (e.shown(value) for value in e.interval[:3])
+        cells = [f"[{e.number}]({Path(e.source).name}) {e.title}", e.text, mean, f"{low} to {high}"]
+        cells += [e.shown(e.delta).lstrip("+"), str(e.n), e.failing, _p(e.p), _p(e.holm)]
+        cells.append(e.verdict)
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _p(value: float) -> str:
+    return "<.001" if value < 0.001 else f"{value:.3f}".lstrip("0")
+
+
+def write_table() -> None:
+    """Make LEDGER.md from the stored runs."""
+    claim.cache_clear(), entries.cache_clear()
+    TABLE.write_text(
+        "# The ledger\n\nEvery claim of the lesson, measured. Made by `make claims` from the runs "
+        "in `experiments/results`; what each row means, and how to doubt it, is in "
+        "[notebook 09](../notebooks/09_the_lesson_measured.ipynb). Effects in points of accuracy "
+        "(of a hundred), as a factor (×), or as a rank correlation.\n\n" + table() + "\n",
+        encoding="utf-8",
+    )

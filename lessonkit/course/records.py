@@ -1,0 +1,59 @@
+"""What is kept of you, on your own disk: best scores and answers, as small JSON files.
+
+They lie in your user's data folder, or where LESSONKIT_CACHE says. Nothing leaves the machine, and
+each file may be deleted at any time.
+"""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+
+from lessonkit.files import safe_files
+
+__all__ = ["forget", "path", "read", "write"]
+
+
+def path(name: str) -> Path:
+    """Where the records called `name` are, whether there are any or not."""
+    folder = os.environ.get("LESSONKIT_CACHE") or platformdirs.user_data_path("lessonkit")
+    return Path(folder) / f"{name}.json"
+
+
+def read(name: str, valid: Callable[[Any], bool], empty: Any) -> Any:
+    """The records called `name`, or `empty` if there are none.
+
+    A file that isn't JSON, or isn't `valid`, is renamed, so that nothing is lost, and a sentence
+    says so.
+    """
+    file = path(name)
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+        whole = valid(found)
+    except FileNotFoundError:
+        return empty
+    except (ValueError, RecursionError):  # not JSON, or not even text
+        whole = False
+    if whole:
+        return found
+    aside = file.with_suffix(".damaged.json")
+    os.replace(file, aside)
+    print(f"{file.name} can't be read: it is kept as {aside}, and a new one begins.")
+    return empty
+
+
+def write(name: str, records: Any) -> None:
+    """Keep `records`, in place of those before; OSError, and no change, where that fails."""
+    file = path(name)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(records, indent=1)
+    with safe_files.atomic_path(file) as part:
+        part.write_text(text, encoding="utf-8")
+
+
+def forget(name: str) -> None:
+    """Delete the records called `name`."""
+    path(name).unlink(missing_ok=True)

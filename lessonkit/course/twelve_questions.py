@@ -1,0 +1,135 @@
+"""The test of the whole course, taken twice: before the first notebook and after the last one.
+
+The questions stand with notebook 00. Of each question your first choice is kept, on your disk only:
+what you choose after having read why the first was wrong says little.
+"""
+
+import html
+from typing import Any
+
+import ipywidgets
+
+from lessonkit.course import records
+from lessonkit.course.exercises import quiz
+
+__all__ = ["TOPICS", "Comparison", "again", "compare", "forget", "remember", "results"]
+
+TOPICS = [
+    "notation of learning rates",
+    "a learning rate too high",
+    "the LR finder",
+    "reading the finder's curve",
+    "after unfreezing",
+    "augmenting digits",
+    "augmenting satellite tiles",
+    "precompute",
+    "earlier layers",
+    "annealing",
+    "cycles",
+    "test-time augmentation",
+]
+NAME = "twelve_questions"
+TIMES = ("first", "again")  # in notebook 00, in notebook 10
+
+
+def remember(asked: quiz.Quiz, time: str = "first") -> quiz.Quiz:
+    """`asked` itself, with the first choice in each question to be kept as it is made.
+
+    `time` is "first" or "again". An answer that has been kept stays: `forget()` starts anew.
+    """
+    if time not in TIMES:
+        raise ValueError(f"time is one of {', '.join(TIMES)}, not {time!r}.")
+    for question, radio in zip(asked.questions, asked.radios, strict=True):
+
+        def keep(change: dict, question: quiz.Question = question) -> None:
+            if change["new"] is None:
+                return
+            kept = _read()
+            answers = kept.setdefault(time, {})
+            answers.setdefault(question.text, question.options[change["new"]].text)
+            try:
+                records.write(NAME, kept)
+            except OSError as error:
+                asked.score.value = f"<p>Your answers can't be kept: {html.escape(str(error))}</p>"
+
+        radio.observe(keep, names="index")
+    return asked
+
+
+def again() -> quiz.Quiz:
+    """The same questions once more, for notebook 10."""
+    return remember(quiz.multiple_choice("00"), "again")
+
+
+def results() -> list[dict[str, Any]]:
+    """For each question its "topic", and under "first" and "again" whether it was answered rightly.
+
+    True, False, or None where no answer was kept.
+    """
+    kept, table = _read(), []
+    for topic, question in zip(TOPICS, quiz.multiple_choice("00").questions, strict=True):
+        right = {option.text: option.right for option in question.options}
+        chosen = {time: kept.get(time, {}).get(question.text) for time in TIMES}
+        table.append({"topic": topic} | {time: right.get(chosen[time]) for time in TIMES})
+    return table
+
+
+def forget() -> None:
+    """Delete all that was kept."""
+    records.forget(NAME)
+
+
+class Comparison:
+    """Both times side by side, by topic. A button shows it anew; without a kernel it says how."""
+
+    def __init__(self) -> None:
+        self.table = ipywidgets.HTML()
+        button = ipywidgets.Button(
+            description="Compare", tooltip="Show what you have answered so far"
+        )
+        button.on_click(self.show)
+        self.widget = ipywidgets.VBox([button, self.table])
+        self.show()
+
+    def show(self, button: ipywidgets.Button | None = None) -> None:
+        """Read what has been kept, and show it."""
+        self.table.value = _page(results())
+
+    def __repr__(self) -> str:
+        return "the twelve questions, then and now"
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> dict:
+        # What is stored in a notebook must not depend on who has answered what.
+        return dict(self.widget._repr_mimebundle_(**kwargs)) | {"text/plain": repr(self)}
+
+
+def compare() -> Comparison:
+    """A widget with what you answered in notebook 00 and in notebook 10, by topic."""
+    return Comparison()
+
+
+def _read() -> dict[str, dict[str, str]]:
+    def valid(found: Any) -> bool:
+        return (
+            isinstance(found, dict)
+            and set(found) <= set(TIMES)
+            and all(isinstance(answers, dict) for answers in found.values())
+            and all(isinstance(a, str) for answers in found.values() for a in answers.values())
+        )
+
+    return records.read(NAME, valid, {})
+
+
+def _page(table: list[dict[str, Any]]) -> str:
+    words = {True: "✓ right", False: "✗ wrong", None: "no answer"}
+    lines = []
+    for row in table:
+        cells = "".join(f"<td>{words[row[time]]}</td>" for time in TIMES)
+        lines.append(f'<tr><th scope="row">{row["topic"]}</th>{cells}</tr>')
+    sums = [sum(row[time] is True for row in table) for time in TIMES]
+    last = "".join(f"<td><b>{n} of {len(table)}</b></td>" for n in sums)
+    head = "".join(f'<th scope="col">{name}</th>' for name in ("topic", "notebook 00", "now"))
+    return (
+        f'<table role="status"><thead><tr>{head}</tr></thead><tbody>{"".join(lines)}'
+        f'<tr><th scope="row">right</th>{last}</tr></tbody></table>'
+    )

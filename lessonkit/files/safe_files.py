@@ -1,0 +1,137 @@
+"""Files that are whole or not there: writes that are all or nothing, tensors without code."""
+
+import errno
+import glob
+import hashlib
+import json
+import os
+import secrets
+import shutil
+import tempfile
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+__all__ = [
+    "ModelFileError",
+    "atomic_path",
+    "check_can_write",
+    "fingerprint",
+    "read_tensors",
+    "remove_leftovers",
+    "write_tensors",
+]
+
+DAY = 24 * 3600.0  # seconds
+
+
+class ModelFileError(ValueError):
+    """A model file that can't be used; the message says why."""
+
+
+def fingerprint(*parts: object) -> str:
+    """A short name, 32 hexadecimal digits, that changes whenever one of `parts` does.
+
+    Parts are bytes, tensors, or anything that JSON can write.
+    """
+    digest = hashlib.sha256()
+    for part in parts:
+        if isinstance(part, torch.Tensor):
+            digest.update(f"{part.dtype} {list(part.shape)} ".encode())
+            part = part.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes()
+        digest.update(part if isinstance(part, bytes) else json.dumps(part).encode())
+        digest.update(b"\0")
+    return digest.hexdigest()[:32]
+
+
+def check_can_write(path: Path | str) -> None:
+    """ValueError or OSError, with a sentence, unless a file `path` can be written."""
+    path = Path(path)
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder: give the name of a file to write to.")
+    if path.exists() and not path.is_file():  # such as /dev/null, which a file would replace
+        raise ValueError(f"{path} is no ordinary file: give the name of one to write to.")
+    if not path.parent.is_dir():
+        raise ValueError(f"There is no folder {path.parent} to write {path.name} into.")
+    try:
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", suffix=".part"):
+            pass
+    except OSError as error:  # nothing may be written there, or the name is too long
+        raise OSError(error.errno, error.strerror, str(path)) from None
+
+
+@contextmanager
+def atomic_path(path: Path | str) -> Iterator[Path]:
+    """A path beside `path` to write to; it takes `path`'s place only when all went well.
+
+    OSError, with a sentence, when the disk is full: what stood at `path` is still there.
+    """
+    path = Path(path)
+    check_can_write(path)
+    remove_leftovers(path.parent.glob(f".{glob.escape(path.name)}.*.part"))
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        part.touch()
+        rights = part.stat().st_mode  # of any new file of this user; safetensors gives fewer
+        yield part
+        part.chmod(rights)
+        with part.open("r+b") as file:
+            os.fsync(file.fileno())  # else a power cut might leave the new name and no content
+        os.replace(part, path)
+    except OSError as error:
+        reason = (
+            f"{error.strerror or error}; nothing is half-written, what was there before still is. "
+            "Make room, or write to another place"
+        )
+        raise OSError(error.errno, reason, str(path)) from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def remove_leftovers(parts: Iterable[Path]) -> None:
+    """Remove what killed processes left half-written: unfinished, and unchanged for a day."""
+    for part in parts:
+        with suppress(OSError):  # another process may be removing it too
+            if max(path.stat().st_mtime for path in (part, *part.rglob("*"))) < time.time() - DAY:
+                shutil.rmtree(part) if part.is_dir() else part.unlink()
+
+
+def write_tensors(path: Path | str, tensors: dict[str, torch.Tensor], about: dict) -> None:
+    """Write named tensors and a JSON-able description, in the safetensors format: no code in it."""
+    tensors = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
+    text = json.dumps(about, sort_keys=True)
+    check = fingerprint(text, *[part for name in sorted(tensors) for part in (name, tensors[name])])
+    with atomic_path(path) as part:
+        try:
+            # One entry, as the order of several would differ from one process to the next.
+            save_file(tensors, part, metadata={"lessonkit": f"{check} {text}"})
+        except SafetensorError as error:  # what it says of the disk stands in its text only
+            raise OSError(errno.EIO, str(error)) from error
+
+
+def read_tensors(path: Path | str) -> tuple[dict[str, torch.Tensor], dict]:
+    """What `write_tensors` wrote; ModelFileError if it is anything else, or has been altered."""
+    path = Path(path)
+    if not os.path.isfile(path):  # which takes names that no file can have, too
+        raise ModelFileError(f"There is no model file {path}.")
+    try:
+        with safe_open(path, framework="pt") as file:
+            check, _, text = (file.metadata() or {}).get("lessonkit", "").partition(" ")
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise ModelFileError(
+            f"{path} is not a model saved by lessonkit, or is damaged ({error}). "
+            "Nothing in it was run."
+        ) from None
+    parts = [part for name in sorted(tensors) for part in (name, tensors[name])]
+    if check != fingerprint(text, *parts):
+        raise ModelFileError(
+            f"{path} has been altered since it was saved, or is of an older lessonkit: copy it "
+            "again, or train again."
+        )
+    return tensors, json.loads(text)

@@ -1,0 +1,1 @@
+"""From a folder of picture files to tensors to train on."""

@@ -1,0 +1,90 @@
+"""Pictures for training, as a network wants them: squares of one size, in two sets."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lessonkit.augment import Augment
+from lessonkit.files import safe_files
+from lessonkit.images import decode
+
+__all__ = ["DataError", "ImageData", "Split", "check_size", "read_pictures"]
+
+
+class DataError(ValueError):
+    """Pictures that can't be used for training; the message says why and what to do."""
+
+
+class Split(NamedTuple):
+    """Pictures uint8 [N, 3, S, S] and their classes int64 [N], as numbers into `classes`."""
+
+    images: Tensor
+    labels: Tensor
+
+
+@dataclass(frozen=True)
+class ImageData:
+    """A training and a validation set at one size, and how training may vary the pictures."""
+
+    train: Split
+    valid: Split
+    classes: list[str]
+    size: int
+    augment: Augment
+    key: str  # differs whenever the pictures do: their activations are cached under it
+    reload: Callable[[int], "ImageData"] = field(repr=False)
+    skipped: list[tuple[str, str]] = field(default_factory=list)  # (path, why)
+    train_files: list[str] = field(default_factory=list)  # empty unless it came from a folder
+    valid_files: list[str] = field(default_factory=list)
+    cleaned: str = ""  # what a cleaning file beside the folder changed, in one line
+
+    def resized(self, size: int) -> "ImageData":
+        """The same pictures and split at another size, made from the originals again."""
+        return replace(self.reload(size), augment=self.augment)
+
+    def with_augment(self, augment: Augment) -> "ImageData":
+        """The same pictures with another augmentation."""
+        return replace(self, augment=augment)
+
+    def with_training(self, rows: slice | Sequence[int]) -> "ImageData":
+        """Only these rows of the training set, such as slice(None, None, 2); all for validation."""
+        numbers = np.arange(len(self.train.labels))[rows]
+        return replace(
+            self,
+            train=Split(self.train.images[numbers], self.train.labels[numbers]),
+            key=safe_files.fingerprint(self.key, numbers.tolist()),
+            reload=lambda new_size: self.reload(new_size).with_training(rows),
+            train_files=[self.train_files[i] for i in numbers if self.train_files],
+        )
+
+    def __repr__(self) -> str:
+        first = (
+            f"ImageData: {len(self.train.labels)} training and {len(self.valid.labels)} validation "
+            f"pictures of {self.size} px, {len(self.classes)} classes, augment {self.augment.name}"
+        )
+        return f"{first}\n{self.cleaned}" if self.cleaned else first
+
+
+def check_size(size: int) -> int:
+    """`size`, in pixels; DataError unless networks and memory can do with it."""
+    if size not in range(16, 1025):
+        raise DataError(f"size is a square's side in pixels, from 16 to 1024, not {size}.")
+    return int(size)  # it may be a number of numpy's, which JSON can't write
+
+
+def read_pictures(paths: Sequence[str | Path], size: int) -> Tensor:
+    """Picture files as uint8 [N, 3, size, size]; DataError for one that gives no picture."""
+    if isinstance(paths, str | Path):  # else each letter would be taken for a path
+        paths = [paths]
+    squares = np.empty((len(paths), size, size, 3), np.uint8)
+    for square, path in zip(squares, paths, strict=True):
+        try:
+            square[:] = decode.decode(Path(path), size)
+        except decode.Unusable as error:
+            raise DataError(f"{path} {error}.") from None
+    return torch.from_numpy(squares).permute(0, 3, 1, 2)

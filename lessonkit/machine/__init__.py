@@ -1,0 +1,1 @@
+"""What training runs on, and what the reader sees of its progress."""

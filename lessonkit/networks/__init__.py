@@ -1,0 +1,1 @@
+"""timm's networks with ImageNet weights, taken apart into layers."""

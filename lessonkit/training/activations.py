@@ -1,0 +1,71 @@
+"""What a frozen body makes of pictures: computed once, without gradients, and kept in the cache.
+
+A frozen body gives the same activations for the same pictures in every epoch. So they are computed
+once, and the head trains on them in milliseconds: the lesson's `precompute=True`.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from lessonkit.files import cache, safe_files
+from lessonkit.machine import hardware, progress
+from lessonkit.training import distributed
+from lessonkit.training.memory import in_parts
+
+__all__ = ["bfloat16_agrees", "cached", "run"]
+
+BATCH = 64  # at most, whatever the learner's: in other company a picture may get other last digits
+TOLERANCE = 0.05  # of the activations' norm: bfloat16 keeps 8 bits, and a deep body adds up
+
+
+@torch.no_grad()
+def run(body: nn.Module, images: Tensor, bfloat16: bool) -> Tensor:
+    """Activations float32 [N, features] of uint8 pictures [N, 3, S, S], in eval mode."""
+    body.eval()
+    with torch.autocast(images.device.type, torch.bfloat16, enabled=bfloat16):
+        return body(images).float()
+
+
+def bfloat16_agrees(body: nn.Module, images: Tensor) -> bool:
+    """Whether bfloat16 is fast here and changes the activations of a few `images` by under 5 %."""
+    if not hardware.has_fast_bfloat16(images.device):
+        return False
+    exact, rounded = run(body, images, False), run(body, images, True)
+    return bool((rounded - exact).norm() < TOLERANCE * exact.norm())
+
+
+def cached(
+    body: nn.Module, images: dict[str, Tensor], key: str, bfloat16: bool
+) -> dict[str, Tensor]:
+    """Activations float32 [N, features] of each set in `images`, uint8 [N, 3, S, S].
+
+    `key` stands for the pictures. The entry in the cache is for these pictures and weights only,
+    and for this device and number of threads, which may change the last digits.
+    """
+    weights = list(body.state_dict().values())
+    how = weights[0].device.type, bfloat16, torch.get_num_threads()
+    name = f"activations-{safe_files.fingerprint(key, how, *weights)}"
+
+    def build(folder: Path) -> None:
+        with progress.bar("activations", sum(map(len, images.values())), cached=True) as bar:
+            for part, pictures in images.items():
+                _write(folder / f"{part}.npy", body, pictures, bfloat16, bar)
+
+    entry = distributed.in_turn(lambda: cache.cached(name, build))
+    return {part: cache.read_array(entry / f"{part}.npy") for part in images}
+
+
+def _write(path: Path, body: nn.Module, pictures: Tensor, bfloat16: bool, bar) -> None:
+    device, array, start = next(body.parameters()).device, None, 0
+    for part in in_parts(pictures, BATCH, device):
+        rows = run(body, part, bfloat16).cpu().numpy()
+        if array is None:  # a file, not memory: a large set's activations needn't fit into it
+            shape = (len(pictures), rows.shape[1])
+            array = cache.new_array(path, np.float32, shape)
+        array[start : start + len(rows)] = rows
+        start += len(rows)
+        bar.step(len(rows))
+    array.flush()

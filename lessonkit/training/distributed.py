@@ -1,0 +1,200 @@
+"""Training in several processes, each with a share of every mini-batch; `torchrun` starts them.
+
+Each process has the whole network and sees, of every mini-batch, its own rows only. PyTorch's
+DistributedDataParallel averages the gradients while they are computed, so all take the same step
+and the weights stay equal (Li et al. 2020, arXiv 2006.15704). In a single process, the usual case,
+everything here does nothing. SCALING.md says what several processes are worth.
+"""
+
+import os
+import signal
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, redirect_stdout
+from datetime import timedelta
+from typing import TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from lessonkit.files import safe_files
+from lessonkit.machine import progress
+
+__all__ = [
+    "Lost", "check_equal", "first", "in_turn", "joined", "mean", "own_draws", "parallel", "rank",
+    "same_buffers", "share", "size", "speaks", "weigh",
+]  # fmt: skip
+
+Result = TypeVar("Result")
+
+TIMEOUT = timedelta(minutes=10)  # for another process to arrive where this one is: a mini-batch
+PATIENCE = timedelta(days=2)  # where the others wait for what one computes for all
+
+_store: dist.Store | None = None
+_patient: dist.ProcessGroup | None = None
+
+
+class Lost(RuntimeError):
+    """Another process of this run has ended or can't be reached; this one can't go on alone."""
+
+
+def size() -> int:
+    """How many processes there are."""
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def rank() -> int:
+    """The number of this process, from 0; number 0 speaks and writes for all."""
+    return dist.get_rank() if size() > 1 else 0
+
+
+@contextmanager
+def joined() -> Iterator[None]:
+    """Within the block this process works together with those that torchrun started beside it.
+
+    All but the first are silent there. Raises Lost when another one has ended.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        yield
+        return
+    _join()
+    try:
+        with open(os.devnull, "w") as nowhere:
+            if rank() == 0:
+                yield
+            else:
+                with redirect_stdout(nowhere), progress.quiet():
+                    yield
+    except BaseException as error:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it is ending already
+        if isinstance(error, RuntimeError) and _is_about_the_others(error):
+            raise Lost from error
+        raise
+    dist.destroy_process_group()
+
+
+def speaks() -> bool:
+    """Whether this process should say why it ends: the first of all that asks, nobody else."""
+    try:
+        return _store is None or _store.add("said", 1) == 1
+    except RuntimeError:  # nobody can be reached any more
+        return True
+
+
+def _join() -> None:
+    global _store, _patient
+    cuda, local = torch.cuda.is_available(), int(os.environ.get("LOCAL_RANK", "0"))
+    if cuda and local >= torch.cuda.device_count():
+        raise ValueError(f"Give one process to each GPU: there are {torch.cuda.device_count()}.")
+    if cuda:
+        torch.cuda.set_device(local)  # from here on "cuda" means this one
+    _store, number, n = next(dist.rendezvous("env://", timeout=TIMEOUT))
+    dist.init_process_group(
+        "nccl" if cuda else "gloo", store=_store, rank=number, world_size=n, timeout=TIMEOUT
+    )
+    _patient = dist.new_group(timeout=PATIENCE, backend="gloo")
+    signal.signal(signal.SIGTERM, _terminated)
+
+
+def _terminated(*_: object) -> None:
+    """What torchrun does to the others when one has ended."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    raise Lost
+
+
+def _is_about_the_others(error: RuntimeError) -> bool:
+    words = ("gloo", "nccl", "connection", "timed out", "timeout", "socket", "peer")
+    said = str(error).lower()
+    return isinstance(error, Lost | dist.DistError) or any(word in said for word in words)
+
+
+# --- The learner's part ---------------------------------------------------------------------------
+
+
+def parallel(network: nn.Module) -> nn.Module:
+    """`network`, such that its backward pass leaves the mean of all processes' gradients."""
+    if size() == 1:
+        return network
+    return nn.parallel.DistributedDataParallel(network)
+
+
+def share(rows: Tensor) -> Tensor:
+    """Of a mini-batch's row numbers [n], those that this process is to do."""
+    if len(rows) < size():
+        raise ValueError(
+            f"A mini-batch of {len(rows)} pictures can't be shared by {size()} processes: "
+            "start fewer."
+        )
+    return rows[rank() :: size()]
+
+
+def own_draws(generator: torch.Generator) -> torch.Generator:
+    """A generator for this process's augmentation; `generator` stays the same in all of them."""
+    if size() == 1:
+        return generator
+    seed = int(torch.randint(2**48, (), generator=generator.clone_state()))
+    return torch.Generator().manual_seed(seed + rank())
+
+
+def weigh(loss: Tensor, n: int) -> Tensor:
+    """`loss`, the mean over this process's `n` rows, as a term of the mean over all rows.
+
+    Processes whose share is larger by a row must count for more in the mean of the gradients.
+    """
+    return loss if size() == 1 else loss * (n * size() / _sum([float(n)], loss.device)[0])
+
+
+def mean(loss: Tensor, n: int) -> float:
+    """The loss over the rows of all processes, from that over this one's `n`."""
+    if size() == 1:
+        return loss.item()
+    total, rows = _sum([loss.item() * n, float(n)], loss.device)
+    return total / rows
+
+
+def _sum(values: list[float], device: torch.device) -> list[float]:
+    """Each value, summed over all processes: the same bits in all of them."""
+    numbers = torch.tensor(values, dtype=torch.float64, device=device)
+    dist.all_reduce(numbers)
+    return numbers.tolist()
+
+
+def same_buffers(network: nn.Module) -> None:
+    """Give all processes the first one's buffers, such as BatchNorm's running statistics.
+
+    In training each normalises by its own rows; the first one's statistics are kept.
+    """
+    if size() > 1:
+        for buffer in network.buffers():
+            dist.broadcast(buffer, 0)
+
+
+def first(make: Callable[[], Result]) -> Result:
+    """What `make()` returns in the first process, in all of them; only that one calls it."""
+    if size() == 1:
+        return make()
+    box = [make() if rank() == 0 else None]
+    dist.broadcast_object_list(box, 0)
+    return box[0]
+
+
+def in_turn(make: Callable[[], Result]) -> Result:
+    """`make()`, on each machine in one process first, so that the others find it in the cache."""
+    if size() == 1:
+        return make()
+    goes_first = os.environ.get("LOCAL_RANK", "0") == "0"
+    result = make() if goes_first else None
+    dist.barrier(group=_patient)
+    return result if goes_first else make()
+
+
+def check_equal(parts: Iterable[object], otherwise: str) -> None:
+    """ValueError, saying `otherwise`, unless `parts` are the same in all processes, bit for bit.
+
+    Parts are tensors, or anything that JSON can write.
+    """
+    if size() > 1:
+        all_of_them: list[str] = [""] * size()
+        dist.all_gather_object(all_of_them, safe_files.fingerprint(*parts))
+        if len(set(all_of_them)) > 1:
+            raise ValueError(otherwise)
