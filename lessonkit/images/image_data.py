@@ -29,7 +29,11 @@ class Split(NamedTuple):
 
 @dataclass(frozen=True)
 class ImageData:
-    """A training and a validation set at one size, and how training may vary the pictures."""
+    """A training and a validation set at one size, and how training may vary the pictures.
+
+    `test`, where there is one, is for the result alone: what stops training or picks the best
+    network has looked at `valid`, so its accuracy there is a little too good.
+    """
 
     train: Split
     valid: Split
@@ -42,6 +46,8 @@ class ImageData:
     train_files: list[str] = field(default_factory=list)  # empty unless it came from a folder
     valid_files: list[str] = field(default_factory=list)
     cleaned: str = ""  # what a cleaning file beside the folder changed, in one line
+    test: Split | None = None  # pictures that choose nothing: looked at once, for the result
+    test_files: list[str] = field(default_factory=list)
 
     def resized(self, size: int) -> "ImageData":
         """The same pictures and split at another size, made from the originals again."""
