@@ -54,7 +54,7 @@ def worker(size: int) -> None:
         updates = [seconds(lambda: update(learn, optimizer)) for _ in range(20)]
         gradients = torch.zeros(sum(p.numel() for p in learn.model.parameters()))
         reduces = [0.0]
-        if distributed.size() > 1:
+        if distributed.world_size() > 1:
             reduces = [seconds(lambda: dist.all_reduce(gradients)) for _ in range(20)]
         made = {
             "epoch": epochs,
@@ -73,7 +73,7 @@ def update(learn, optimizer) -> None:
     """What follows the gradients in each step, and has to be done by every process in full."""
     from torch import nn
 
-    nn.utils.clip_grad_norm_(learn.model.parameters(), learn.clip)
+    nn.utils.clip_grad_norm_(learn.model.parameters(), learn.max_grad_norm)
     optimizer.step()
 
 

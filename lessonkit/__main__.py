@@ -12,8 +12,8 @@ from lessonkit import augment, data
 from lessonkit.files import safe_files
 from lessonkit.images import image_data as pictures
 from lessonkit.networks import weights
-from lessonkit.training import checkpoint as journal
 from lessonkit.training import distributed
+from lessonkit.training.checkpoint import Checkpoint
 from lessonkit.training.history import Diverged
 
 
@@ -39,7 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
     except distributed.Lost as stop:
         return _end(f"lessonkit: another process ended, or can't be reached. {stop}", 1)
     except RuntimeError as error:
-        if distributed.size() == 1:
+        if distributed.world_size() == 1:
             raise
         why = " ".join(str(error).split())[:300]
         return _end(f"lessonkit: process {distributed.rank()} failed: {why}", 1)
@@ -51,7 +51,7 @@ def train(options: argparse.Namespace) -> int:
     Also as one of several processes: torchrun --nproc-per-node 2 -m lessonkit train FOLDER.
     """
     about = {name: getattr(options, name) for name in ("size", "arch", "augment", "seed")}
-    kept = journal.Journal(f"{options.out}.resume", about)
+    kept = Checkpoint(f"{options.out}.resume", about)
     try:
         with distributed.joined():
             _train(options, kept)
@@ -62,7 +62,7 @@ def train(options: argparse.Namespace) -> int:
     return 0
 
 
-def _train(options: argparse.Namespace, kept: journal.Journal) -> None:
+def _train(options: argparse.Namespace, kept: Checkpoint) -> None:
     for path in filter(None, (options.out, options.report)):
         safe_files.check_can_write(path)  # before an hour of training, not after it
     if options.report and Path(options.report).resolve() == Path(options.out).resolve():
@@ -84,7 +84,7 @@ def _train(options: argparse.Namespace, kept: journal.Journal) -> None:
     kept.check()
     _list_skipped(images)
     print(images, flush=True)
-    report = eight_steps(images, options.arch, options.seed, journal=kept)
+    report = eight_steps(images, options.arch, options.seed, checkpoint=kept)
     distributed.check_equal(
         report.learner.model.state_dict().values(),
         "The processes have come to different weights, which must not happen: nothing is written.",
@@ -98,8 +98,8 @@ def _train(options: argparse.Namespace, kept: journal.Journal) -> None:
     print(f"The model is in {options.out}.")
 
 
-def _begin_or_resume(kept: journal.Journal, resume: bool) -> None:
-    """ValueError if there is a journal beside the model and nobody asked to go on from it."""
+def _begin_or_resume(kept: Checkpoint, resume: bool) -> None:
+    """ValueError if there is a checkpoint beside the model and nobody asked to go on from it."""
     if not kept.exists():
         kept.remove()  # what a process left that was killed while it wrote the first part
         if resume:

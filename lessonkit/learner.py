@@ -1,10 +1,14 @@
-"""The training loop, and the words that the lesson has for it: fit, freeze, precompute, TTA."""
+"""The training loop, and the words that the lesson has for it: fit, freeze, precompute, TTA.
+
+Read it from top to bottom: pictures, layer groups, a fit, one epoch, one step, looking at the
+result, files.
+"""
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -14,29 +18,40 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lessonkit import models
-from lessonkit.files import model_files
-from lessonkit.images.image_data import DataError, ImageData, read_pictures
+from lessonkit.images.as_pictures import as_pictures
+from lessonkit.images.image_data import DataError, ImageData
 from lessonkit.lr_finder import LRFinderResult, lr_find
 from lessonkit.machine import hardware, progress
-from lessonkit.schedule import constant, sgdr
-from lessonkit.training import activations, distributed, optimizers
-from lessonkit.training.checkpoint import Journal
+from lessonkit.schedule import as_schedule, constant, sgdr
+from lessonkit.training import distributed, optimizers
 from lessonkit.training.history import Diverged, History, Interrupted, check_loss
-from lessonkit.training.memory import as_one, in_parts, pictures_at_once
+from lessonkit.training.memory import all_on, as_one, in_parts, pictures_at_once
 from lessonkit.training.optimizers import adamw, sgd
 
 __all__ = ["Diverged", "History", "Interrupted", "Learner", "adamw", "sgd"]
+
+READ_EVERY = 16  # mini-batches: to read a loss, a graphics card must first have computed it
 
 
 class Learner:
     """A network, the pictures to train it on, and how to train it.
 
-    `model` maps uint8 pictures [N, 3, S, S] to logits [N, classes]. `optimizer` makes a torch
-    optimiser from a list of parameter groups (one of `training.optimizers`, or yours). `seed`
-    decides shuffling and augmentation. `device`: a GPU where there is one, else the CPU.
-    `batch_size`: 64, or 32 for fewer than 500 pictures. `clip` is the longest gradient, as a norm
-    over all weights, that a step may follow. With a `journal`, killed training can go on.
-    `label_smoothing` (0 at first) is the share of certainty that training doesn't ask for.
+    model: maps uint8 pictures [N, 3, S, S] to logits [N, classes].
+    images: the pictures to train on and to validate with; None for a learner that only predicts.
+    seed: decides the order of the pictures and how they are augmented (0).
+    optimizer: makes a torch optimiser from a list of parameter groups: `sgd` (the default), `adamw`
+        or `radam` of `training.optimizers`, or yours.
+    device: "cuda", "mps" or "cpu"; by default the fastest that is there.
+    batch_size: how many pictures a mini-batch has at most; by default 64, or 32 where there are
+        fewer than 500 for training.
+    max_grad_norm: the longest gradient, as a norm over all weights that train, that a step may
+        follow; a longer one is shortened to it. math.inf, the default, clips nothing.
+    checkpoint: a `training.checkpoint.Checkpoint`, so that killed training can go on; by default
+        nothing is written.
+
+    `label_smoothing`, an attribute from 0 (the default) to 1, is the share of each target
+    probability that is spread evenly over all classes.
+    Raises ValueError for a batch_size or max_grad_norm that makes no sense.
     """
 
     def __init__(
@@ -47,24 +62,35 @@ class Learner:
         optimizer: Callable[[list[dict]], torch.optim.Optimizer] = sgd,
         device: str | None = None,
         batch_size: int | None = None,
-        clip: float = math.inf,
-        journal: Journal | None = None,
+        max_grad_norm: float = math.inf,
+        checkpoint: Any = None,
     ):
+        if batch_size is not None and not (isinstance(batch_size, Integral) and batch_size >= 1):
+            raise ValueError(f"batch_size is a whole number of pictures from 1 on: {batch_size}?")
+        if not max_grad_norm > 0:  # nor a NaN
+            raise ValueError(
+                f"max_grad_norm is a length above 0, not {max_grad_norm}; math.inf clips nothing."
+            )
         self.device = torch.device(device or hardware.best_device())
         self.model = model.to(self.device)
         self.groups = models.layer_groups(model)
         self.optimizer = optimizer
-        self.clip = clip
+        self.max_grad_norm = max_grad_norm
         self.label_smoothing = 0.0
-        self.journal = journal or Journal()
+        self.checkpoint = checkpoint
         self.generator = torch.Generator().manual_seed(seed)
         self.history = History()
         self.frozen_to = 0  # groups before this one are frozen
+        self._images: ImageData | None = None
         self._batch_size = batch_size
         self._precompute = self._said_that_augmentation_waits = False
         self._half = hardware.half_type(self.device)
         self._bfloat16: bool | None = None  # may a frozen body use it? asked when first needed
-        self._activations: tuple[str, dict[str, Tensor]] = ("", {})
+        self._activations: tuple[Any, ...] = (
+            None,
+            None,
+            {},
+        )  # whose, as they were, and the numbers
         if images is not None:
             self.set_data(images)
 
@@ -77,12 +103,22 @@ class Learner:
         Only the head is unfrozen. With `precompute` it trains on cached activations of the body.
         """
         model = models.pretrained(arch, len(images.classes))
-        learn = cls(model, images, seed, **{"optimizer": adamw, "clip": 1.0, **kwargs})
+        learn = cls(model, images, seed, **{"optimizer": adamw, "max_grad_norm": 1.0, **kwargs})
         learn.freeze()
         learn.precompute = precompute
         return learn
 
-    # --- Data -----------------------------------------------------------------------------------
+    # --- Pictures -------------------------------------------------------------------------------
+
+    @property
+    def images(self) -> ImageData:
+        """The pictures; DataError for a learner that has none, such as one that was loaded."""
+        if self._images is None:
+            raise DataError(
+                "This learner has no pictures: give it some by learn.set_data(images), or by "
+                "Learner.load(path, images)."
+            )
+        return self._images
 
     def set_data(self, images: ImageData) -> None:
         """Go on with other pictures of the same classes, such as larger ones."""
@@ -92,10 +128,14 @@ class Learner:
                 f"This network knows the classes {', '.join(known)}; the pictures have "
                 f"{', '.join(images.classes)}."
             )
-        self.images, self.classes, self.size = images, images.classes, images.size
+        self._images, self.classes, self.size = images, images.classes, images.size
         self.augment = images.augment
         self.batch_size = self._batch_size or (64 if len(images.train.labels) >= 500 else 32)
-        self.n_batches = math.ceil(len(images.train.labels) / self.batch_size)
+
+    @property
+    def n_batches(self) -> int:
+        """How many mini-batches an epoch has."""
+        return math.ceil(len(self.images.train.labels) / self.batch_size)
 
     def batches(self) -> Iterator[tuple[Tensor, Tensor]]:
         """One epoch: (inputs, labels) in a new random order, batches of nearly equal sizes.
@@ -104,19 +144,22 @@ class Learner:
         (lessonkit.training.distributed) each gets its share.
         """
         images, labels = self.images.train
-        source = self.activations()["train"] if self.precompute else images
-        order = torch.randperm(len(labels), generator=self.generator)
+        source = all_on(self.device, self.activations()["train"] if self.precompute else images)
+        order = torch.randperm(len(labels), generator=self.generator).to(source.device)
+        labels = labels.to(source.device)
         draws = distributed.own_draws(self.generator)
         for rows in map(distributed.share, order.tensor_split(self.n_batches)):
-            inputs = source[rows].to(self.device)
-            if not self.precompute:
-                inputs = self.augment(inputs, draws)
-            yield inputs, labels[rows].to(self.device)
+            inputs, truth = source[rows].to(self.device), labels[rows].to(self.device)
+            yield inputs if self.precompute else self.augment(inputs, draws), truth
 
     # --- Layer groups ---------------------------------------------------------------------------
 
     def freeze_to(self, i: int) -> None:
         """Freeze the layer groups before group `i`: their weights stay, they run in eval mode."""
+        if not -len(self.groups) <= i < len(self.groups):
+            raise ValueError(
+                f"The last of the layer groups has number {len(self.groups) - 1}: {i}?"
+            )
         self.frozen_to = range(len(self.groups))[i]
         for n, group in enumerate(self.groups):
             group.requires_grad_(n >= self.frozen_to)
@@ -125,7 +168,12 @@ class Learner:
             print("precompute is off now: activations of layers that train can't be kept.")
 
     def freeze(self) -> None:
-        """Train the last group, the head, only."""
+        """Train the last group, the head, only. ValueError for a network that is one group."""
+        if len(self.groups) == 1:
+            raise ValueError(
+                "There is nothing to freeze: this network is a single layer group. Make it a "
+                "models.LayerGroups(body, head), and the body can be frozen."
+            )
         self.freeze_to(-1)
 
     def unfreeze(self) -> None:
@@ -148,29 +196,24 @@ class Learner:
 
         Computed once for these weights and pictures, then read from the cache.
         """
-        body, images = nn.Sequential(*self.groups[:-1]), self.images
-        # Weights that training changed have another version: look into the cache again.
-        key = f"{images.key} {[tensor._version for tensor in body.state_dict().values()]}"
-        if self._activations[0] != key:
-            sets = {"train": images.train.images, "valid": images.valid.images}
-            made = activations.cached(body, sets, images.key, self._use_bfloat16())
-            self._activations = key, made
-        return self._activations[1]
+        from lessonkit.training import activations  # from scratch nobody needs them
 
-    def _frozen_body(self, images: Tensor) -> Tensor:
-        return activations.run(nn.Sequential(*self.groups[:-1]), images, self._use_bfloat16())
+        return activations.of(self)
 
-    def _use_bfloat16(self) -> bool:
-        if self._bfloat16 is None:
-            sample = self.images.valid.images[:16].to(self.device)
-            body = nn.Sequential(*self.groups[:-1])
-            self._bfloat16 = distributed.first(lambda: activations.bfloat16_agrees(body, sample))
-        return self._bfloat16
+    def _body(self) -> nn.Module:
+        return nn.Sequential(*self.groups[:-1])
 
     def _only_head_trains(self) -> bool:
         return len(self.groups) > 1 and self.frozen_to == len(self.groups) - 1
 
-    # --- Training -------------------------------------------------------------------------------
+    def _trained_part(self) -> nn.Module:
+        return self.groups[-1] if self._only_head_trains() else self.model
+
+    def _train_mode(self) -> None:
+        for n, group in enumerate(self.groups):
+            group.train(n >= self.frozen_to)
+
+    # --- A fit ----------------------------------------------------------------------------------
 
     def fit(
         self,
@@ -186,22 +229,37 @@ class Learner:
         Raises ValueError for a bad LR, Diverged when the loss explodes, Interrupted after Ctrl-C.
         """
         lrs = optimizers.lr_per_group(lr, len(self.groups), self.frozen_to)
-        shape = self._shape(n_cycle, cycle_len, cycle_mult)
-        epochs = shape.reshape(-1, self.n_batches)
-        self._say_once_that_augmentation_waits()
-        before = {name: t.clone() for name, t in self._trained_part().state_dict().items()}
-        optimizer = self._new_optimizer(lrs)
-        with progress.bar(f"fit: {len(epochs)} epoch{'s'[: len(epochs) > 1]}", shape.size) as bar:
-            try:
-                for epoch in self.journal.epochs(self, optimizer, epochs):
-                    self._train_epoch(optimizer, lrs, epoch, bar)
-            except Diverged:
-                self._trained_part().load_state_dict(before)
-                raise
-            except KeyboardInterrupt:
-                raise Interrupted from None
-            finally:
-                self.model.eval()
+        if not (isinstance(n_cycle, Integral) and n_cycle >= 1):
+            raise ValueError(f"n_cycle must be a whole number of at least 1, not {n_cycle}.")
+        if cycle_len is None and cycle_mult != 1:
+            raise ValueError("cycle_mult needs a cycle_len: without one the LR stays constant.")
+        if cycle_len is None:
+            self._follow(constant(1.0, n_cycle * self.n_batches), lrs)
+        else:
+            self._follow(sgdr(1.0, n_cycle, cycle_len, cycle_mult, self.n_batches), lrs)
+
+    def fit_schedule(self, lrs: Sequence[float], ratios: Sequence[float] | None = None) -> None:
+        """Train along any schedule, such as `schedule.one_cycle(3e-3, 5 * learn.n_batches)`.
+
+        `lrs` [steps] are the last group's LRs, one for each mini-batch, of any number: the last
+        epoch may end early, and is validated then. `ratios`, one for each group, are the groups'
+        LRs as shares of it; without, all are the same. All else is as in `fit`.
+        """
+        shares = optimizers.lr_per_group(ratios or 1.0, len(self.groups), self.frozen_to)
+        self._follow(as_schedule(lrs), shares)
+
+    def steps(self, lrs: Sequence[float], ratios: Sequence[float] | None = None) -> Iterator[float]:
+        """Train along `lrs` as `fit_schedule` does, but step by step: yields each step's loss.
+
+        For experiments that look at the network between two steps, or stop when they like. Nothing
+        is validated, recorded or put back.
+        """
+        shares = optimizers.lr_per_group(ratios or 1.0, len(self.groups), self.frozen_to)
+        try:
+            for loss in self._steps(self._new_optimizer(shares), as_schedule(lrs), shares):
+                yield loss.item()
+        finally:
+            self.model.eval()
 
     def lr_find(self, lr: float | Sequence[float] = 1.0, steps: int = 100) -> LRFinderResult:
         """Run the LR finder on the unfrozen groups: 1e-5 to 10 over `steps` batches.
@@ -209,81 +267,43 @@ class Learner:
         Of `lr`, only the ratios between the groups count. Leaves everything as it was.
         """
         lrs = optimizers.lr_per_group(lr, len(self.groups), self.frozen_to)
+        batches = self._endless_batches()
         optimizer, state = self._new_optimizer(lrs), self.generator.get_state()
-        epochs = chain.from_iterable(iter(self.batches, None))  # one after the other, without end
         with progress.bar(f"lr_find: up to {steps} batches", steps) as bar:
 
             def step(inputs: Tensor, labels: Tensor) -> float:
-                loss = self._step(optimizer, inputs, labels)
+                loss = self._step(optimizer, inputs, labels).item()
                 bar.step(loss=loss, lr=optimizer.param_groups[-1]["lr"])
                 return loss
 
             try:
                 self._train_mode()
-                find = partial(lr_find, self.model, optimizer, epochs, F.cross_entropy)
-                return self.journal.found(self, optimizer, steps, partial(find, train_step=step))
+                return lr_find(
+                    self.model, optimizer, batches, F.cross_entropy, steps=steps, train_step=step
+                )
             finally:
                 self.generator.set_state(state)
                 self.model.eval()
 
-    def _train_epoch(self, optimizer, lrs: list[float], shape: np.ndarray, bar) -> None:
-        started, first, total = time.perf_counter(), len(self.history.loss), 0.0
-        self._train_mode()
-        sizes = map(len, self.images.train.labels.tensor_split(self.n_batches))
-        for factor, n, (inputs, labels) in zip(shape.tolist(), sizes, self.batches(), strict=True):
-            for group in optimizer.param_groups:
-                group["lr"] = lrs[group["layer_group"]] * factor
-            loss = self._step(optimizer, inputs, labels)
-            self.history.lr.append(lrs[-1] * factor)
-            self.history.loss.append(loss)
-            batch, epoch = len(self.history.loss) - first, len(self.history.epochs) + 1
-            check_loss(loss, lrs[-1] * factor, batch, epoch, len(self.classes))
-            total += loss * n
-            bar.step(loss=loss, lr=lrs[-1] * factor)
-        distributed.same_buffers(self.model)
-        valid_loss, accuracy = self.validate()
-        row = {
-            "epoch": len(self.history.epochs) + 1,
-            "lr": self.history.lr[-1],
-            "train_loss": total / len(self.images.train.labels),
-            "valid_loss": valid_loss,
-            "accuracy": accuracy,
-            "seconds": time.perf_counter() - started,
-        }
-        self.history.epochs.append(row)
-        bar.row(row)
-
-    def _step(self, optimizer: torch.optim.Optimizer, inputs: Tensor, labels: Tensor) -> float:
-        """Forward, backward and one step of the optimiser; returns the loss."""
-        optimizer.zero_grad()
-        loss, n = torch.zeros((), device=self.device), pictures_at_once(self.model, inputs)
-        for part, truth in zip(inputs.split(n), labels.split(n), strict=True):
-            share = len(truth) / len(labels)
-            with torch.autocast(self.device.type, self._half, enabled=self._half is not None):
-                logits = self._parallel(self._features(part))
-                goal = F.cross_entropy(logits, truth, label_smoothing=self.label_smoothing)
-            self._scaler.scale(distributed.weigh(goal * share, len(labels))).backward()
-            plain = F.cross_entropy(logits.float(), truth) if self.label_smoothing else goal
-            loss += plain.detach() * share  # without smoothing, as in validation
-        self._scaler.unscale_(optimizer)
-        if self.clip < math.inf:
-            training = nn.ModuleList(self.groups[self.frozen_to :])  # others keep old gradients
-            nn.utils.clip_grad_norm_(training.parameters(), self.clip)
-        self._scaler.step(optimizer)
-        self._scaler.update()
-        return distributed.mean(loss, len(labels))
-
-    def _features(self, inputs: Tensor) -> Tensor:
-        """Of a batch from `batches()`, what the part of the network that trains is to be given."""
-        needs_body = self._only_head_trains() and not self.precompute
-        return self._frozen_body(inputs) if needs_body else inputs
-
-    def _trained_part(self) -> nn.Module:
-        return self.groups[-1] if self._only_head_trains() else self.model
-
-    def _train_mode(self) -> None:
-        for n, group in enumerate(self.groups):
-            group.train(n >= self.frozen_to)
+    def _follow(self, shape: np.ndarray, lrs: list[float]) -> None:
+        """A fit: one step for each number of `shape`, at that number times `lrs`, one a group."""
+        epochs = np.split(shape, range(self.n_batches, len(shape), self.n_batches))
+        self._say_once_that_augmentation_waits()
+        before = {name: t.clone() for name, t in self._trained_part().state_dict().items()}
+        optimizer, start = self._new_optimizer(lrs), len(self.history.loss)
+        with progress.bar(f"fit: {len(epochs)} epoch{'s'[: len(epochs) > 1]}", len(shape)) as bar:
+            try:
+                if self.checkpoint:
+                    epochs = self.checkpoint.remaining(self, optimizer, epochs)
+                for epoch in epochs:
+                    self._train_epoch(optimizer, epoch, lrs, start, bar)
+            except Diverged:
+                self._trained_part().load_state_dict(before)
+                raise
+            except KeyboardInterrupt:
+                raise Interrupted from None
+            finally:
+                self.model.eval()
 
     def _say_once_that_augmentation_waits(self) -> None:
         waits = self.precompute and self.augment.name != "none"
@@ -297,18 +317,91 @@ class Learner:
     def _new_optimizer(self, lrs: list[float]) -> torch.optim.Optimizer:
         # float16 gradients would vanish: they are scaled up. With other types this does nothing.
         self._scaler = torch.amp.GradScaler(self.device.type, enabled=self._half is torch.float16)
-        self._parallel = distributed.parallel(self._trained_part())
         return self.optimizer(optimizers.parameter_groups(self.groups, lrs, self.frozen_to))
 
-    def _shape(self, n_cycle: int, cycle_len: int | None, cycle_mult: int) -> np.ndarray:
-        """The schedule as a factor from 0 to 1, for every mini-batch of all epochs."""
-        if n_cycle != int(n_cycle) or n_cycle < 1:
-            raise ValueError(f"n_cycle is a whole number of at least 1, not {n_cycle}.")
-        if cycle_len is not None:
-            return sgdr(1.0, n_cycle, cycle_len, cycle_mult, self.n_batches)
-        if cycle_mult != 1:
-            raise ValueError("cycle_mult needs a cycle_len: without one the LR stays constant.")
-        return constant(1.0, n_cycle * self.n_batches)
+    # --- One epoch ------------------------------------------------------------------------------
+
+    def _train_epoch(self, optimizer, shape: np.ndarray, lrs: list[float], start: int, bar) -> None:
+        """Train, then validate; the fit began when the history had `start` mini-batches."""
+        started, first = time.perf_counter(), len(self.history.loss)
+        read_every = 1 if self.device.type == "cpu" else READ_EVERY
+        unread: list[tuple[float, Tensor]] = []
+        try:
+            for factor, loss in zip(shape, self._steps(optimizer, shape, lrs), strict=True):
+                unread.append((float(lrs[-1] * factor), loss))
+                if len(unread) == read_every:
+                    self._read(unread, start, bar)
+        finally:
+            self._read(unread, start, bar)
+        distributed.same_buffers(self.model)
+        valid_loss, accuracy = self.validate()
+        sizes = [len(part) for part in self.images.train.labels.tensor_split(self.n_batches)]
+        row = {
+            "epoch": len(self.history.epochs) + 1,
+            "lr": self.history.lr[-1],
+            "train_loss": float(np.average(self.history.loss[first:], weights=sizes[: len(shape)])),
+            "valid_loss": valid_loss,
+            "accuracy": accuracy,
+            "seconds": time.perf_counter() - started,
+        }
+        self.history.epochs.append(row)
+        self.history.ends.append(len(self.history.loss))
+        bar.row(row)
+
+    def _read(self, unread: list[tuple[float, Tensor]], start: int, bar) -> None:
+        """Move LRs and losses into the history; Diverged if the loss has exploded."""
+        history, read = self.history, unread[:]
+        unread.clear()
+        for lr, loss in read:
+            history.lr.append(lr)
+            history.loss.append(loss.item())
+            bar.step(loss=history.loss[-1], lr=lr)
+            losses, lrs = history.loss[start:], history.lr[start:]
+            check_loss(losses, lrs, self.n_batches, len(self.classes))
+
+    # --- One step -------------------------------------------------------------------------------
+
+    def _steps(self, optimizer, shape: np.ndarray, lrs: list[float]) -> Iterator[Tensor]:
+        """Train on a mini-batch for each number of `shape`; yields losses, still on the device."""
+        self._train_mode()
+        batches = self._endless_batches()
+        for factor, (inputs, labels) in zip(shape.tolist(), batches, strict=False):
+            for group in optimizer.param_groups:
+                group["lr"] = lrs[group["layer_group"]] * factor
+            yield self._step(optimizer, inputs, labels)
+
+    def _endless_batches(self) -> Iterator[tuple[Tensor, Tensor]]:
+        return chain.from_iterable(iter(self.batches, None))  # one epoch after the other
+
+    def _step(self, optimizer: torch.optim.Optimizer, inputs: Tensor, labels: Tensor) -> Tensor:
+        """Forward, backward and one step of the optimiser; returns the loss, on the device."""
+        optimizer.zero_grad()
+        network, loss = self._trained_part(), torch.zeros((), device=self.device)
+        n = pictures_at_once(self.model, inputs)  # all of them, if they aren't large
+        for part, truth in zip(inputs.split(n), labels.split(n), strict=True):
+            share = len(truth) / len(labels)
+            with torch.autocast(self.device.type, self._half, enabled=self._half is not None):
+                logits = network(self._features(part))
+                goal = F.cross_entropy(logits, truth, label_smoothing=self.label_smoothing)
+            self._scaler.scale(goal * share).backward()
+            plain = F.cross_entropy(logits.float(), truth) if self.label_smoothing else goal
+            loss += plain.detach() * share  # without smoothing, as in validation
+        training = nn.ModuleList(self.groups[self.frozen_to :])  # others keep old gradients
+        loss = distributed.average(training, loss, len(labels))
+        self._scaler.unscale_(optimizer)
+        if self.max_grad_norm < math.inf:
+            nn.utils.clip_grad_norm_(training.parameters(), self.max_grad_norm)
+        self._scaler.step(optimizer)
+        self._scaler.update()
+        return loss
+
+    def _features(self, inputs: Tensor) -> Tensor:
+        """Of a batch from `batches()`, what the part of the network that trains is to be given."""
+        if self.precompute or not self._only_head_trains():
+            return inputs
+        from lessonkit.training import activations
+
+        return activations.run(self._body(), inputs, activations.use_bfloat16(self))
 
     # --- Looking at the result ------------------------------------------------------------------
 
@@ -324,13 +417,15 @@ class Learner:
         return self.predict(self.images.valid.images, tta=True)
 
     @torch.no_grad()
-    def predict(self, images: Tensor | Sequence[str | Path], tta: bool = False) -> Tensor:
+    def predict(
+        self, images: Tensor | str | Path | Iterable[str | Path], tta: bool = False
+    ) -> Tensor:
         """Probabilities [N, classes] for uint8 pictures [N, 3, S, S] or paths of picture files.
 
-        Raises DataError for a file that gives no picture.
+        A single picture [3, S, S] or path is N = 1. Raises DataError for anything else, and for a
+        file that gives no picture.
         """
-        if not isinstance(images, Tensor):
-            images = read_pictures(images, self.size)
+        images = as_pictures(images, self.size)
         self.model.eval()
 
         def mean_of_views(batch: Tensor) -> Tensor:
@@ -361,20 +456,25 @@ class Learner:
     # --- Files ----------------------------------------------------------------------------------
 
     def save(self, path: str | Path) -> None:
-        """Write weights, classes, size and augmentation to one file that holds no code."""
-        saved = model_files.SavedModel(self.model, self.classes, self.size, self.augment)
-        model_files.write(path, saved)
+        """Write network, classes, size and how it was trained to one file that holds no code."""
+        from lessonkit.files import model_files
+
+        model_files.write(path, self)
 
     @classmethod
     def load(cls, path: str | Path, images: ImageData | None = None, **kwargs: Any) -> "Learner":
         """A learner saved by `save`, for predicting, or with `images` for training on.
 
-        Raises safe_files.ModelFileError for any other, damaged or altered file, DataError when
-        `images` have other classes.
+        It trains as the saved one did, but for `kwargs`, arguments of Learner. Raises
+        safe_files.ModelFileError for any other, damaged or altered file, DataError when `images`
+        have other classes.
         """
-        saved = model_files.read(path)
-        learn = cls(saved.model, None, **kwargs)
-        learn.classes, learn.size, learn.augment = saved[1:]
+        from lessonkit.files import model_files
+
+        model, arguments, attributes = model_files.read(path)
+        learn = cls(model, None, **(arguments | kwargs))
+        learn.freeze_to(attributes.pop("frozen_to"))
+        vars(learn).update(attributes)
         if images is not None:
             learn.set_data(images)
         return learn

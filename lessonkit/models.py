@@ -7,8 +7,6 @@ scaling and normalising, so nobody can forget it. It is a chain of layer groups,
 import torch
 from torch import Tensor, nn
 
-from lessonkit.networks import backbone
-
 __all__ = ["LayerGroups", "Normalise", "layer_groups", "pretrained", "small_cnn"]
 
 
@@ -79,6 +77,8 @@ def pretrained(arch: str, n_classes: int, load_weights: bool = True) -> LayerGro
     `load_weights=False` leaves the body's weights random, for a saved model's to take their place.
     Raises ValueError for a name that timm doesn't know or a network that isn't a chain of layers.
     """
+    from lessonkit.networks import backbone  # and with it timm: not needed from scratch
+
     network = backbone.create(arch, load_weights)
     config = network.pretrained_cfg
     imagenet = network.get_classifier()

@@ -113,8 +113,7 @@ def loss_history(history: Any, ax: Axes | None = None) -> Axes:
     ax = _axes(ax)
     ax.plot(history.loss, color="0.8", linewidth=1, label="each mini-batch")
     if history.epochs:
-        n = len(history.loss) / len(history.epochs)
-        ends = [n * (i + 1) - 1 for i in range(len(history.epochs))]
+        ends = [end - 1 for end in history.ends]
         for name, dash, marker, colour in (
             ("train_loss", "--", "o", "blue"),
             ("valid_loss", "-", "s", "red"),

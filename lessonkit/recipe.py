@@ -187,8 +187,9 @@ class Report:
         self.seconds = self._clock() - self._started
 
     def _clock(self) -> float:
-        # What a journal answers in no time did take its time, in the run that it is from.
-        return time.perf_counter() + self.learner.journal.seconds
+        # Epochs that a checkpoint saves this process did take their time, in the one that wrote it.
+        checkpoint = self.learner.checkpoint
+        return time.perf_counter() + (checkpoint.seconds if checkpoint else 0.0)
 
     def table(self) -> str:
         """A line a step, for people."""

@@ -9,11 +9,21 @@ All raise ValueError for an LR that is not positive and finite, or a count below
 """
 
 import math
+from collections.abc import Sequence
 from numbers import Integral
 
 import numpy as np
 
-__all__ = ["constant", "step_decay", "linear", "cosine", "sgdr", "triangular", "one_cycle"]
+__all__ = [
+    "as_schedule",
+    "constant",
+    "step_decay",
+    "linear",
+    "cosine",
+    "sgdr",
+    "triangular",
+    "one_cycle",
+]
 
 
 def constant(lr: float, steps: int) -> np.ndarray:
@@ -103,6 +113,14 @@ def one_cycle(
     up = _half_cosine(start, lr, i / peak) if peak > 0 else np.full(steps, float(lr))
     down = _half_cosine(lr, end, (i - peak) / (last - peak))
     return np.where(i <= peak, up, down)
+
+
+def as_schedule(lrs: Sequence[float]) -> np.ndarray:
+    """Anybody's LRs, one for each mini-batch, as float64 [steps]; ValueError for what is none."""
+    schedule = np.asarray(lrs, float)
+    if schedule.ndim != 1 or not len(schedule) or not np.all((schedule >= 0) & (schedule < np.inf)):
+        raise ValueError("A schedule is a list of LRs from 0 on, one for each mini-batch.")
+    return schedule
 
 
 def _half_cosine(start: float, end: float, share: np.ndarray) -> np.ndarray:

@@ -75,7 +75,7 @@ def test_every_layer_group_learns_in_one_fit_and_comes_back_from_a_file(arch, tm
     counts = [sum(p.numel() for p in group.parameters()) for group in groups]
     assert len(groups) == 3 and 0 < counts[0] <= counts[1]
 
-    learn = Learner(model, images, clip=1.0, device="cpu", batch_size=15)
+    learn = Learner(model, images, max_grad_norm=1.0, device="cpu", batch_size=15)
     before = [[p.clone() for p in group.parameters()] for group in groups]
     learn.fit(1e-3, 1)
     assert all(math.isfinite(loss) for loss in learn.history.loss)

@@ -17,7 +17,6 @@ from PIL import Image
 
 from lessonkit.__main__ import main
 from lessonkit.recipe import Report
-from lessonkit.training.checkpoint import Journal
 from tests.test_recipe import NAMES
 from tests.tiny import coloured
 
@@ -190,7 +189,7 @@ def test_names_that_a_terminal_cannot_show_stop_nothing(tmp_path):
 
 def test_a_report_is_json_whatever_the_names_of_files(tmp_path):
     skipped = [("猫/\udcff\n😺.jpg", "is empty (0 bytes)")]
-    learn = SimpleNamespace(images=replace(coloured(), skipped=skipped), journal=Journal())
+    learn = SimpleNamespace(images=replace(coloured(), skipped=skipped), checkpoint=None)
     Report(learn, bar=None).write(tmp_path / "report.json")
     text = (tmp_path / "report.json").read_text(encoding="utf-8")
     assert "猫" in text

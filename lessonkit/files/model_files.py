@@ -1,49 +1,57 @@
 """Trained models as files that hold numbers and a description, and no code."""
 
+import math
 from dataclasses import asdict
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
+
+import torch
+from torch import nn
 
 from lessonkit import models
 from lessonkit.augment import Augment
 from lessonkit.files import safe_files
+from lessonkit.training import optimizers
 
-__all__ = ["SavedModel", "read", "write"]
+__all__ = ["read", "write"]
 
-VERSION = 1
-
-
-class SavedModel(NamedTuple):
-    """A network and what is needed to use it on new pictures."""
-
-    model: models.LayerGroups
-    classes: list[str]
-    size: int
-    augment: Augment
+VERSION = 2
+IMAGENET = "imagenet."  # before the names of the old classifier's weights
 
 
-def write(path: str | Path, saved: SavedModel) -> None:
-    """Write a model from `lessonkit.models`; an older file is replaced at the end only.
+def write(path: str | Path, learn: Any) -> None:
+    """Write a learner of a network from `lessonkit.models`; an older file is replaced at the end.
 
     Raises ValueError for any other network: a file without code can't say how to build it.
     """
-    if not isinstance(saved.model, models.LayerGroups):
+    model = learn.model
+    if not isinstance(model, models.LayerGroups) or not hasattr(model, "about"):
         raise ValueError(
             "Only networks from lessonkit.models can be saved here; for your own use "
             "safetensors.torch.save_model(learn.model, path)."
         )
+    optimizer = [name for name, known in optimizers.BY_NAME.items() if known is learn.optimizer]
     about = {
         "version": VERSION,
-        "model": saved.model.about,
-        "classes": saved.classes,
-        "size": saved.size,
-        "augment": asdict(saved.augment),
+        "model": model.about,
+        "classes": learn.classes,
+        "size": learn.size,
+        "augment": asdict(learn.augment),
+        "optimizer": "".join(optimizer),
+        "max_grad_norm": None if learn.max_grad_norm == math.inf else learn.max_grad_norm,
+        "batch_size": learn._batch_size,
+        "label_smoothing": learn.label_smoothing,
+        "frozen_to": learn.frozen_to,
     }
-    safe_files.write_tensors(path, saved.model.state_dict(), about)
+    old = nn.Sequential(*model.imagenet).state_dict(prefix=IMAGENET)
+    safe_files.write_tensors(path, model.state_dict() | old, about)
 
 
-def read(path: str | Path) -> SavedModel:
-    """The model in a file; safe_files.ModelFileError for any other, damaged or altered file."""
+def read(path: str | Path) -> tuple[models.LayerGroups, dict[str, Any], dict[str, Any]]:
+    """The network in a file, and arguments and attributes for a Learner that goes on with it.
+
+    Raises safe_files.ModelFileError for any other, damaged or altered file.
+    """
     tensors, about = safe_files.read_tensors(path)
     version = about.get("version") if isinstance(about, dict) else None
     if version != VERSION:
@@ -55,14 +63,30 @@ def read(path: str | Path) -> SavedModel:
         )
     try:
         model = _from_description(about["model"])
+        old = [name for name in tensors if name.startswith(IMAGENET)]
+        old = {name.removeprefix(IMAGENET): tensors.pop(name) for name in old}
+        nn.Sequential(*model.imagenet).load_state_dict(old)
         model.load_state_dict(tensors)
-        augment = Augment(**about["augment"])
-        return SavedModel(model.eval(), about["classes"], about["size"], augment)
+        arguments = {
+            "optimizer": optimizers.BY_NAME.get(about["optimizer"], _unknown_optimizer),
+            "max_grad_norm": about["max_grad_norm"] or math.inf,
+            "batch_size": about["batch_size"],
+        }
+        attributes = {name: about[name] for name in ("classes", "size", "label_smoothing")}
+        attributes |= {"augment": Augment(**about["augment"]), "frozen_to": about["frozen_to"]}
+        return model.eval(), arguments, attributes
     except (KeyError, TypeError, ValueError, RuntimeError) as error:  # RuntimeError: other shapes
         raise safe_files.ModelFileError(
             f"{path} can't be rebuilt by this version of lessonkit and timm: use those that saved "
             f"it, or train again ({' '.join(str(error).split())[:200]})."
         ) from error
+
+
+def _unknown_optimizer(groups: list[dict]) -> torch.optim.Optimizer:
+    raise ValueError(
+        "This network was trained with an optimiser of your own, which its file doesn't hold: set "
+        "learn.optimizer before you train on."
+    )
 
 
 def _from_description(about: dict) -> models.LayerGroups:

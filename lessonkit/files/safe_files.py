@@ -103,7 +103,11 @@ def remove_leftovers(parts: Iterable[Path]) -> None:
 
 def write_tensors(path: Path | str, tensors: dict[str, torch.Tensor], about: dict) -> None:
     """Write named tensors and a JSON-able description, in the safetensors format: no code in it."""
-    tensors = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
+    # Copies, as weights that are tied share their memory, which the format doesn't have.
+    tensors = {
+        name: t.detach().cpu().clone(memory_format=torch.contiguous_format)
+        for name, t in tensors.items()
+    }
     text = json.dumps(about, sort_keys=True)
     check = fingerprint(text, *[part for name in sorted(tensors) for part in (name, tensors[name])])
     with atomic_path(path) as part:

@@ -19,10 +19,14 @@ __all__ = [
 
 
 def best_device() -> str:
-    """The fastest of what is there: "cuda" (NVIDIA or AMD), "mps" (Apple) or "cpu"."""
+    """The fastest of what is there: "cuda" (NVIDIA or AMD), "mps" (Apple) or "cpu".
+
+    Not "mps" for one of several processes: Apple's has nothing by which they could exchange sums.
+    """
     if torch.cuda.is_available():
         return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
+    alone = os.environ.get("WORLD_SIZE", "1") == "1"  # which torchrun sets
+    return "mps" if alone and torch.backends.mps.is_available() else "cpu"
 
 
 def has_fast_bfloat16(device: torch.device) -> bool:

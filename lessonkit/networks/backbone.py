@@ -7,6 +7,7 @@ from functools import partial
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from lessonkit.networks import weights
 
@@ -117,7 +118,8 @@ def fold_batchnorm(layers: list[nn.Module]) -> list[nn.Module]:
     root = nn.Sequential(*layers)
     for name, conv in _convolution_before(root).items():
         norm = root.get_submodule(name)
-        _fold_into(conv, norm)
+        statistics = norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias
+        conv.weight, conv.bias = fuse_conv_bn_weights(conv.weight, conv.bias, *statistics)
         parent, _, child = name.rpartition(".")
         # timm's BatchNormAct2d also drops out and activates: keep that part.
         rest = [getattr(norm, part) for part in ("drop", "act") if hasattr(norm, part)]
@@ -153,11 +155,3 @@ def _convolution_before(root: nn.Module) -> dict[str, nn.Conv2d]:
     for hook in hooks:
         hook.remove()
     return found
-
-
-def _fold_into(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
-    with torch.no_grad():
-        scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
-        bias = torch.zeros_like(norm.bias) if conv.bias is None else conv.bias
-        conv.weight.mul_(scale.view(-1, 1, 1, 1))
-        conv.bias = nn.Parameter(norm.bias + (bias - norm.running_mean) * scale)

@@ -4,7 +4,9 @@ A frozen body gives the same activations for the same pictures in every epoch. S
 once, and the head trains on them in milliseconds: the lesson's `precompute=True`.
 """
 
+import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,10 +17,39 @@ from lessonkit.machine import hardware, progress
 from lessonkit.training import distributed
 from lessonkit.training.memory import in_parts
 
-__all__ = ["bfloat16_agrees", "cached", "run"]
+__all__ = ["bfloat16_agrees", "cached", "of", "run", "use_bfloat16"]
 
 BATCH = 64  # at most, whatever the learner's: in other company a picture may get other last digits
 TOLERANCE = 0.05  # of the activations' norm: bfloat16 keeps 8 bits, and a deep body adds up
+
+
+def of(learn: Any) -> dict[str, Tensor]:
+    """Activations of a learner's "train" and "valid" pictures, by its frozen body as it is now."""
+    body, images = learn._body(), learn.images
+    sets = {"train": images.train.images, "valid": images.valid.images}
+    now = _glance(body, sets)
+    if learn._activations[0] is not images or learn._activations[1] != now:
+        learn._activations = images, now, cached(body, sets, images.key, use_bfloat16(learn))
+    return learn._activations[2]
+
+
+@torch.no_grad()
+def _glance(body: nn.Module, images: dict[str, Tensor]) -> list:
+    """What differs as soon as weights or pictures do, in milliseconds.
+
+    Weights by their sums, as a change through `.data` leaves no other trace.
+    """
+    weights = [*body.state_dict().values()]
+    sums = torch.stack([tensor.float().sum() for tensor in weights]).tolist()
+    return [sums, [tensor._version for tensor in (*weights, *images.values())]]
+
+
+def use_bfloat16(learn: Any) -> bool:
+    """Whether a learner's frozen body may compute in bfloat16: asked once, in one process."""
+    if learn._bfloat16 is None:
+        sample = learn.images.valid.images[:16].to(learn.device)
+        learn._bfloat16 = distributed.first(lambda: bfloat16_agrees(learn._body(), sample))
+    return learn._bfloat16
 
 
 @torch.no_grad()
@@ -42,12 +73,14 @@ def cached(
 ) -> dict[str, Tensor]:
     """Activations float32 [N, features] of each set in `images`, uint8 [N, 3, S, S].
 
-    `key` stands for the pictures. The entry in the cache is for these pictures and weights only,
-    and for this device and number of threads, which may change the last digits.
+    `key` is the pictures' own, to which their content is added. The entry in the cache is for these
+    pictures and weights only, and for this device and number of threads, which may change the last
+    digits.
     """
     weights = list(body.state_dict().values())
+    contents = [_checksum(pictures) for pictures in images.values()]
     how = weights[0].device.type, bfloat16, torch.get_num_threads()
-    name = f"activations-{safe_files.fingerprint(key, how, *weights)}"
+    name = f"activations-{safe_files.fingerprint(key, contents, how, *weights)}"
 
     def build(folder: Path) -> None:
         with progress.bar("activations", sum(map(len, images.values())), cached=True) as bar:
@@ -56,6 +89,14 @@ def cached(
 
     entry = distributed.in_turn(lambda: cache.cached(name, build))
     return {part: cache.read_array(entry / f"{part}.npy") for part in images}
+
+
+def _checksum(pictures: Tensor) -> int:
+    """CRC-32 of pictures, a few at a time: all of them needn't fit into memory."""
+    checksum = 0
+    for part in pictures.split(BATCH):
+        checksum = zlib.crc32(part.cpu().contiguous().numpy(), checksum)
+    return checksum
 
 
 def _write(path: Path, body: nn.Module, pictures: Tensor, bfloat16: bool, bar) -> None:

@@ -1,175 +1,138 @@
-"""A journal of a training run, so that one that was killed goes on after its last whole epoch.
+"""Checkpoints of a training run, so that one that was killed goes on after its last whole epoch.
 
-A recipe is plain code between a few slow calls: `fit` and `lr_find`. The journal writes down, call
-by call, what each of them came to. When the run is started again, the same code runs from the top.
-A call that the journal knows is answered from it at once, one that was cut off goes on after its
-last whole epoch, and from there on all is real again. What comes out is bit for bit what a run in
-one go gives, on one machine with the same number of threads. Of several processes (see
-lessonkit.training.distributed) the first one writes and reads it for all.
+A recipe is plain code around a few calls of `fit`. Each of them has a file, written anew after each
+epoch. When the run is started again, the same code runs from the top: a fit whose file is there
+goes on after its last whole epoch, without any training if that was the last one. What comes out is
+bit for bit what a run in one go gives, on one machine with the same number of threads. Of several
+processes (see lessonkit.training.distributed) the first one writes and reads for all.
 
-The files hold numbers and no code. Each appears in one rename, and the last one is removed first:
-whenever a process is killed, what is there is a journal's beginning.
+A file appears in one rename, and reading it runs no code.
 """
 
+import hashlib
 import importlib.metadata
+import io
+import pickle
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from lessonkit.files import safe_files
-from lessonkit.lr_finder import LRFinderResult
 from lessonkit.training import distributed
+from lessonkit.training.history import History
 
-__all__ = ["Journal", "JournalError"]
+__all__ = ["Checkpoint", "CheckpointError"]
 
-VERSION = 1  # to be raised when these files change, or the training loop that they are about
-
-
-class JournalError(ValueError):
-    """A journal that this run can't go on from; the message says why and what to do."""
+VERSION = 2  # to be raised when these files change, or the training loop that they are about
+DIGEST = 32  # bytes at a file's start: SHA-256 of what follows
 
 
-class Journal:
-    """What the calls of one run have come to so far, in the files of `folder`; without, nowhere.
+class CheckpointError(ValueError):
+    """A checkpoint that this run can't go on from; the message says why and what to do."""
+
+
+class Checkpoint:
+    """What the fits of one run have come to so far, in the files of `folder`.
 
     `run` says what a run that goes on must have in common with the one that began: names and
-    values, JSON-able. `seconds` is what the answers from the journal took when they were computed.
+    values. `seconds` is what the epochs took that needn't be trained again.
     """
 
-    def __init__(self, folder: str | Path | None = None, run: dict | None = None):
-        self.folder = None if folder is None else Path(folder)
-        self.run = {"journal format": VERSION, "lessonkit": _version(), **(run or {})}
+    def __init__(self, folder: str | Path, run: dict | None = None):
+        self.folder = Path(folder)
+        installed = importlib.metadata.distributions(name="lessonkit")  # none, if run from a folder
+        version = next((one.version for one in installed), "unknown")
+        self.run = {"checkpoint format": VERSION, "lessonkit": version, **(run or {})}
         self.seconds = 0.0
-        self._calls = 0  # so far, in this process
+        self._fits = 0  # so far, in this process
         self._full = False
 
     def exists(self) -> bool:
         """Whether there is something to go on from."""
-        return self.folder is not None and self._path(0).is_file()
+        return self._path(0).is_file()
 
     def check(self) -> None:
-        """JournalError if the journal is damaged or belongs to another run.
+        """CheckpointError if a file is damaged or belongs to another run.
 
         A warning if this machine isn't like the one that began: the last digits may differ.
         """
-        paths = self._paths() if self.exists() else []
-        for about in [self._read(path)[1] for path in paths]:
-            for name, was, now in _differences(about["run"], self.run):
+        for state in [self._read(path) for path in self._paths()]:
+            for name, was, now in _differences(state["run"], self.run):
                 how = f"was {was} and is {now} now" if len(f"{was}{now}") < 60 else "differs"
-                raise JournalError(f"{self.folder} is of another run: {name} {how}. {self._way()}")
-        for name, was, now in _differences(about["machine"], _machine()) if paths else []:
-            warnings.warn(
-                f"{name}: was {was} and is {now} now. Training goes on, but its numbers may differ "
-                "in the last digits from those of a run in one go.",
-                stacklevel=1,
-            )
+                raise CheckpointError(f"{self.folder} is of another run: {name} {how}. {self._way}")
+            for name, was, now in _differences(state["machine"], _machine()):
+                warnings.warn(
+                    f"{name}: was {was} and is {now} now. Training goes on, but its numbers may "
+                    "differ in the last digits from those of a run in one go.",
+                    stacklevel=1,
+                )
 
     def remove(self) -> None:
-        """Remove the journal, its last file first."""
-        if self.folder is not None and self.folder.is_dir() and distributed.rank() == 0:
-            for path in reversed(self._paths()):
-                path.unlink()
-            for path in self.folder.glob(".*.part"):  # of a process that was killed in writing it
+        """Remove the files, the last one first: whenever that is stopped, a beginning is left."""
+        if self.folder.is_dir() and distributed.rank() == 0:
+            for path in [*reversed(self._paths()), *self.folder.glob(".*.part")]:
                 path.unlink()
             if not any(self.folder.iterdir()):
                 self.folder.rmdir()
 
-    # --- What the learner asks --------------------------------------------------------------------
-
-    def found(
-        self,
-        learn: Any,
-        optimizer: torch.optim.Optimizer,
-        steps: int,
-        find: Callable[..., LRFinderResult],
-    ) -> LRFinderResult:
-        """The result of an LR finder, `find(steps=steps)`, or what it was before."""
-        number, call = self._next_call(learn, optimizer, f"lr_find {steps}")
-        if known := distributed.first(lambda: self._answer(number, call)):
-            return LRFinderResult(np.array(known[1]["lrs"]), np.array(known[1]["losses"]))
-        started, result = time.perf_counter(), find(steps=steps)
-        about = {"lrs": result.lrs.tolist(), "losses": result.losses.tolist()}
-        self._write(number, {}, about | {"call": call, "seconds": time.perf_counter() - started})
-        return result
-
-    def epochs(
-        self, learn: Any, optimizer: torch.optim.Optimizer, epochs: np.ndarray
-    ) -> Iterator[np.ndarray]:
-        """Those of a fit's `epochs` [n, batches] that are still to be trained.
+    def remaining(self, learn: Any, optimizer: Any, epochs: list[np.ndarray]) -> Iterator:
+        """Those of a fit's `epochs` that are still to be trained, each an array of [batches].
 
         Everything is first brought to where the last whole epoch left it. An epoch is written down
         when the next one is asked for.
         """
-        history, done, before = learn.history, 0, 0.0
-        start, first_row = len(history.loss), len(history.epochs)
-        number, call = self._next_call(learn, optimizer, f"fit {epochs.tolist()}")
-        if known := distributed.first(lambda: self._answer(number, call)):
-            _restore(learn, optimizer, *known)
-            done, before = known[1]["epochs"], known[1]["seconds"]
+        path, self._fits = self._path(self._fits), self._fits + 1
+        fit, done, before = _what(learn, optimizer, epochs), 0, 0.0
+        if known := distributed.first(lambda: self._known(path, fit)):
+            _restore(learn, optimizer, known)
+            done, before = known["done"], known["seconds"]
+            self.seconds += before
         started = time.perf_counter()
         for epoch in epochs[done:]:
             yield epoch
             done += 1
-            about = {
-                "call": call,
-                "seconds": before + time.perf_counter() - started,
-                "epochs": done,
-                "lr": history.lr[start:],
-                "loss": history.loss[start:],
-                "rows": history.epochs[first_row:],
-                "scaler": learn._scaler.state_dict(),
-            }
-            tensors = _weights(learn) | {"generator": learn.generator.get_state()}
-            if done < len(epochs):  # a fit that has ended has no more use for it
-                tensors |= _optimizer_tensors(optimizer)
-            self._write(number, tensors, about)
+            state = {"fit": fit, "done": done, "seconds": before + time.perf_counter() - started}
+            self._write(path, state | _state(learn, optimizer))
 
     # --- Files ------------------------------------------------------------------------------------
 
-    def _next_call(self, learn: Any, optimizer, what: str) -> tuple[int, str]:
-        """The number of this call, and a short name that changes when it asks for anything else."""
-        number, self._calls = self._calls, self._calls + 1
-        settings = [{k: v for k, v in g.items() if k != "params"} for g in optimizer.param_groups]
-        asked = [what, type(optimizer).__name__, settings, learn.images.key, learn.n_batches]
-        asked += [learn.frozen_to, learn.precompute, learn.clip, learn.label_smoothing]
-        return number, safe_files.fingerprint(repr(asked), learn.generator.get_state())
-
-    def _answer(self, number: int, call: str) -> tuple[dict[str, Tensor], dict] | None:
-        if self.folder is None or not self._path(number).is_file():
+    def _known(self, path: Path, fit: str) -> dict | None:
+        if not path.is_file():
             return None
-        tensors, about = self._read(self._path(number))
-        if about["call"] != call or about["run"] != self.run:
-            raise JournalError(
-                f"{self.folder} doesn't fit: part {number + 1} of this run asks for something else "
-                f"than the run that began, so this is other code or another machine. {self._way()}"
+        state = self._read(path)
+        if state["fit"] != fit or state["run"] != self.run:
+            raise CheckpointError(
+                f"{self.folder} doesn't fit: part {int(path.stem) + 1} of this run asks for "
+                "something else than the run that began, so this is other code, other settings or "
+                f"another machine. {self._way}"
             )
-        self.seconds += about["seconds"]
-        return tensors, about
+        return state
 
-    def _read(self, path: Path) -> tuple[dict[str, Tensor], dict]:
-        try:
-            tensors, about = safe_files.read_tensors(path)
-        except safe_files.ModelFileError:
-            about = {}
-        if "run" not in about:
-            raise JournalError(f"{path} is damaged: delete {self.folder} to start anew.")
-        return tensors, about
+    def _read(self, path: Path) -> dict:
+        content = path.read_bytes()
+        with suppress(pickle.UnpicklingError):  # of objects, for which code would have to be run
+            if hashlib.sha256(content[DIGEST:]).digest() == content[:DIGEST]:
+                return torch.load(io.BytesIO(content[DIGEST:]), "cpu", weights_only=True)
+        raise CheckpointError(f"{path} is damaged: delete {self.folder} to start anew.")
 
-    def _write(self, number: int, tensors: dict[str, Tensor], about: dict) -> None:
-        if self.folder is None or self._full or distributed.rank() > 0:
+    def _write(self, path: Path, state: dict) -> None:
+        if self._full or distributed.rank() > 0:
             return
+        file = io.BytesIO()
+        torch.save(state | {"run": self.run, "machine": _machine()}, file)
         try:
             self.folder.mkdir(exist_ok=True)
-            about |= {"run": self.run, "machine": _machine()}
-            safe_files.write_tensors(self._path(number), tensors, about)
+            with safe_files.atomic_path(path) as part:
+                part.write_bytes(hashlib.sha256(file.getbuffer()).digest() + file.getbuffer())
         except OSError as error:
-            self._full = True  # a gap in the journal would be worse than its end
+            self._full = True  # a gap would be worse than an end
             warnings.warn(
                 f"{self.folder} can't be written ({error.strerror or error}): training goes on, "
                 "but if it is stopped, it could only be resumed from before this.",
@@ -177,28 +140,51 @@ class Journal:
             )
 
     def _paths(self) -> list[Path]:
-        return sorted(self.folder.glob("[0-9]*.safetensors"))
+        return sorted(self.folder.glob("[0-9]*.checkpoint"))
 
     def _path(self, number: int) -> Path:
-        return self.folder / f"{number:04}.safetensors"
+        return self.folder / f"{number:04}.checkpoint"
 
+    @property
     def _way(self) -> str:
         return f"Start as that run was started, or delete {self.folder} to start anew."
 
 
-def _version() -> str:
-    try:
-        return importlib.metadata.version("lessonkit")
-    except importlib.metadata.PackageNotFoundError:  # run from a folder, not installed
-        return "of unknown version"
+def _what(learn: Any, optimizer: Any, epochs: list[np.ndarray]) -> str:
+    """A short name for a fit, which changes with all that decides what it comes to but weights."""
+    settings = [{k: v for k, v in g.items() if k != "params"} for g in optimizer.param_groups]
+    asked = [type(optimizer).__name__, settings, [epoch.tolist() for epoch in epochs]]
+    asked += [learn.images.key, learn.augment, learn.n_batches, learn.frozen_to, learn.precompute]
+    asked += [learn.max_grad_norm, learn.label_smoothing]
+    return safe_files.fingerprint(repr(asked), learn.generator.get_state())
+
+
+def _state(learn: Any, optimizer: Any) -> dict:
+    """All that an epoch of training can have changed."""
+    return {
+        "weights": [group.state_dict() for group in learn.groups[learn.frozen_to :]],
+        "optimizer": optimizer.state_dict(),
+        "scaler": learn._scaler.state_dict(),
+        "generator": learn.generator.get_state(),
+        "history": asdict(learn.history),
+    }
+
+
+def _restore(learn: Any, optimizer: Any, state: dict) -> None:
+    for group, weights in zip(learn.groups[learn.frozen_to :], state["weights"], strict=True):
+        group.load_state_dict(weights)
+    optimizer.load_state_dict(state["optimizer"])
+    learn._scaler.load_state_dict(state["scaler"])
+    learn.generator.set_state(state["generator"])
+    learn.history = History(**state["history"])
 
 
 def _machine() -> dict[str, str | int]:
     """What the last digits of a result depend on."""
     return {
-        "PyTorch": torch.__version__,
+        "PyTorch": str(torch.__version__),
         "number of threads": torch.get_num_threads(),
-        "number of processes": distributed.size(),
+        "number of processes": distributed.world_size(),
         "graphics card": torch.cuda.is_available(),
     }
 
@@ -206,45 +192,3 @@ def _machine() -> dict[str, str | int]:
 def _differences(was: dict, now: dict) -> list[tuple]:
     """(name, value then, value now) of what isn't the same."""
     return [(name, was.get(name), now[name]) for name in now if was.get(name) != now[name]]
-
-
-def _weights(learn: Any) -> dict[str, Tensor]:
-    """What training can have changed: the tensors of the groups that aren't frozen."""
-    groups = enumerate(learn.groups[learn.frozen_to :], learn.frozen_to)
-    return {f"{i}.{name}": t for i, g in groups for name, t in g.state_dict().items()}
-
-
-def _optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """What the optimiser remembers of each parameter, such as momentum."""
-    parameters = enumerate(p for group in optimizer.param_groups for p in group["params"])
-    return {
-        f"optimizer.{i}.{name}": torch.as_tensor(value)
-        for i, parameter in parameters
-        for name, value in optimizer.state[parameter].items()
-        if value is not None
-    }
-
-
-@torch.no_grad()
-def _restore(learn: Any, optimizer, tensors: dict[str, Tensor], about: dict) -> None:
-    for name, tensor in _weights(learn).items():
-        tensor.copy_(tensors[name])
-    learn.generator.set_state(tensors["generator"])
-    parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    for name, tensor in tensors.items():
-        if name.startswith("optimizer."):
-            _, i, key = name.split(".", 2)
-            optimizer.state[parameters[int(i)]][key] = _like(parameters[int(i)], tensor)
-    learn._scaler.load_state_dict(about["scaler"])
-    learn.history.lr += about["lr"]
-    learn.history.loss += about["loss"]
-    learn.history.epochs += about["rows"]
-
-
-def _like(parameter: Tensor, tensor: Tensor) -> Tensor:
-    """`tensor`, laid out in memory as `parameter` is, if it has its shape: the bits of sums may
-    depend on the layout. Counts of steps are single numbers, and stay on the CPU.
-    """
-    if tensor.shape != parameter.shape:
-        return tensor
-    return torch.empty_like(parameter, dtype=tensor.dtype).copy_(tensor)

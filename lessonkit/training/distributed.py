@@ -1,9 +1,9 @@
 """Training in several processes, each with a share of every mini-batch; `torchrun` starts them.
 
-Each process has the whole network and sees, of every mini-batch, its own rows only. PyTorch's
-DistributedDataParallel averages the gradients while they are computed, so all take the same step
-and the weights stay equal (Li et al. 2020, arXiv 2006.15704). In a single process, the usual case,
-everything here does nothing. SCALING.md says what several processes are worth.
+Each process has the whole network and sees, of every mini-batch, its own rows only. Before each
+step the gradients are averaged over all rows, so all take the same step and the weights stay equal.
+In a single process, the usual case, everything here does nothing. SCALING.md says what several
+processes are worth.
 """
 
 import os
@@ -21,8 +21,8 @@ from lessonkit.files import safe_files
 from lessonkit.machine import progress
 
 __all__ = [
-    "Lost", "check_equal", "first", "in_turn", "joined", "mean", "own_draws", "parallel", "rank",
-    "same_buffers", "share", "size", "speaks", "weigh",
+    "Lost", "average", "check_equal", "first", "in_turn", "joined", "own_draws", "rank",
+    "same_buffers", "share", "speaks", "world_size",
 ]  # fmt: skip
 
 Result = TypeVar("Result")
@@ -38,14 +38,14 @@ class Lost(RuntimeError):
     """Another process of this run has ended or can't be reached; this one can't go on alone."""
 
 
-def size() -> int:
+def world_size() -> int:
     """How many processes there are."""
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
 def rank() -> int:
     """The number of this process, from 0; number 0 speaks and writes for all."""
-    return dist.get_rank() if size() > 1 else 0
+    return dist.get_rank() if world_size() > 1 else 0
 
 
 @contextmanager
@@ -111,52 +111,40 @@ def _is_about_the_others(error: RuntimeError) -> bool:
 # --- The learner's part ---------------------------------------------------------------------------
 
 
-def parallel(network: nn.Module) -> nn.Module:
-    """`network`, such that its backward pass leaves the mean of all processes' gradients."""
-    if size() == 1:
-        return network
-    return nn.parallel.DistributedDataParallel(network)
-
-
 def share(rows: Tensor) -> Tensor:
     """Of a mini-batch's row numbers [n], those that this process is to do."""
-    if len(rows) < size():
+    if len(rows) < world_size():
         raise ValueError(
-            f"A mini-batch of {len(rows)} pictures can't be shared by {size()} processes: "
+            f"A mini-batch of {len(rows)} pictures can't be shared by {world_size()} processes: "
             "start fewer."
         )
-    return rows[rank() :: size()]
+    return rows[rank() :: world_size()]
 
 
 def own_draws(generator: torch.Generator) -> torch.Generator:
     """A generator for this process's augmentation; `generator` stays the same in all of them."""
-    if size() == 1:
+    if world_size() == 1:
         return generator
     seed = int(torch.randint(2**48, (), generator=generator.clone_state()))
     return torch.Generator().manual_seed(seed + rank())
 
 
-def weigh(loss: Tensor, n: int) -> Tensor:
-    """`loss`, the mean over this process's `n` rows, as a term of the mean over all rows.
+def average(network: nn.Module, loss: Tensor, n: int) -> Tensor:
+    """The mean loss over the rows of all processes, of which this one's is over `n` of them.
 
-    Processes whose share is larger by a row must count for more in the mean of the gradients.
+    The gradients become means over all rows, too: one sum over all processes, of everything at
+    once. That gives the same bits in each of them.
     """
-    return loss if size() == 1 else loss * (n * size() / _sum([float(n)], loss.device)[0])
-
-
-def mean(loss: Tensor, n: int) -> float:
-    """The loss over the rows of all processes, from that over this one's `n`."""
-    if size() == 1:
-        return loss.item()
-    total, rows = _sum([loss.item() * n, float(n)], loss.device)
-    return total / rows
-
-
-def _sum(values: list[float], device: torch.device) -> list[float]:
-    """Each value, summed over all processes: the same bits in all of them."""
-    numbers = torch.tensor(values, dtype=torch.float64, device=device)
-    dist.all_reduce(numbers)
-    return numbers.tolist()
+    if world_size() == 1:
+        return loss
+    gradients = [p.grad for p in network.parameters() if p.grad is not None]
+    means = [*gradients, loss, torch.ones_like(loss)]  # of the last one only the rows' number stays
+    total = n * torch.cat([tensor.flatten() for tensor in means])
+    dist.all_reduce(total)
+    *parts, loss, _ = (total / total[-1]).split([tensor.numel() for tensor in means])
+    for gradient, part in zip(gradients, parts, strict=True):
+        gradient.copy_(part.view_as(gradient))
+    return loss.squeeze()
 
 
 def same_buffers(network: nn.Module) -> None:
@@ -164,14 +152,14 @@ def same_buffers(network: nn.Module) -> None:
 
     In training each normalises by its own rows; the first one's statistics are kept.
     """
-    if size() > 1:
+    if world_size() > 1:
         for buffer in network.buffers():
             dist.broadcast(buffer, 0)
 
 
 def first(make: Callable[[], Result]) -> Result:
     """What `make()` returns in the first process, in all of them; only that one calls it."""
-    if size() == 1:
+    if world_size() == 1:
         return make()
     box = [make() if rank() == 0 else None]
     dist.broadcast_object_list(box, 0)
@@ -180,7 +168,7 @@ def first(make: Callable[[], Result]) -> Result:
 
 def in_turn(make: Callable[[], Result]) -> Result:
     """`make()`, on each machine in one process first, so that the others find it in the cache."""
-    if size() == 1:
+    if world_size() == 1:
         return make()
     goes_first = os.environ.get("LOCAL_RANK", "0") == "0"
     result = make() if goes_first else None
@@ -193,8 +181,8 @@ def check_equal(parts: Iterable[object], otherwise: str) -> None:
 
     Parts are tensors, or anything that JSON can write.
     """
-    if size() > 1:
-        all_of_them: list[str] = [""] * size()
+    if world_size() > 1:
+        all_of_them: list[str] = [""] * world_size()
         dist.all_gather_object(all_of_them, safe_files.fingerprint(*parts))
         if len(set(all_of_them)) > 1:
             raise ValueError(otherwise)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 __all__ = ["Diverged", "History", "Interrupted", "check_loss"]
 
-EXPLODED = 20.0  # times the loss of guessing
+EXPLODED = 20.0  # times the loss that a fit began with, or that of guessing if that is more
 
 
 @dataclass
@@ -14,14 +14,15 @@ class History:
 
     lr: list[float] = field(default_factory=list)  # of the last group, every mini-batch
     loss: list[float] = field(default_factory=list)  # of every mini-batch
-    epochs: list[dict] = field(default_factory=list)
+    epochs: list[dict] = field(default_factory=list)  # the rows of the table
+    ends: list[int] = field(default_factory=list)  # how many mini-batches there were after each
 
 
 class Diverged(RuntimeError):
     """The loss exploded or is not a number; the weights are back as they were before this fit."""
 
     def _render_traceback_(self) -> list[str]:
-        return [f"Diverged: {self}"]  # IPython shows this sentence in place of a traceback
+        return [f"Diverged: {self}"]  # IPython shows this sentence instead of a traceback
 
 
 class Interrupted(KeyboardInterrupt):
@@ -37,13 +38,24 @@ class Interrupted(KeyboardInterrupt):
         return [str(self)]
 
 
-def check_loss(loss: float, lr: float, batch: int, epoch: int, n_classes: int) -> None:
-    """Raise Diverged when the loss is not a number or 20 times worse than guessing's, ln(n)."""
-    guessing = math.log(n_classes)
-    if loss <= EXPLODED * guessing:  # never true of a NaN
+def check_loss(losses: list[float], lrs: list[float], per_epoch: int, n_classes: int) -> None:
+    """Raise Diverged if the last of a fit's `losses` has exploded or isn't a finite number.
+
+    Exploded: 20 times the first one, which no step had changed yet, or 20 times the loss of
+    guessing, ln(n), if that is more. `lrs` are those of the same mini-batches.
+    """
+    loss, batch, epoch = losses[-1], (len(losses) - 1) % per_epoch + 1, -(-len(losses) // per_epoch)
+    if loss <= EXPLODED * max(losses[0], math.log(n_classes)) < math.inf:  # never true of a NaN
         return
+    if len(losses) == 1:
+        raise Diverged(
+            f"The loss is {loss} at the first mini-batch, before any step: the LR has no part in "
+            "it. Look for weights, or inputs, that are not finite numbers."
+        )
+    highest = max(lrs[:-1])  # when its loss is measured, the last one's step hasn't been taken
     raise Diverged(
-        f"The loss exploded at batch {batch} of epoch {epoch}, at LR {lr:.1e}: it is {loss:.3g}, "
-        f"where guessing would give {guessing:.2g}. The weights are back as they were before this "
-        f"fit. Try an LR ten times lower ({lr / 10:.1e}), or ask lr_find()."
+        f"The loss exploded at batch {batch} of epoch {epoch} of this fit, after a step at LR "
+        f"{lrs[-2]:.1e}: it is {loss:.3g}, and was {losses[0]:.3g} at first. The weights are back "
+        f"as they were before this fit. Try an LR ten times lower ({highest / 10:.1e}), or ask "
+        "lr_find()."
     )

@@ -6,12 +6,21 @@ from collections.abc import Iterable, Iterator
 import torch
 from torch import Tensor, nn
 
-from lessonkit.training import distributed
-
-__all__ = ["as_one", "in_parts", "pictures_at_once"]
+__all__ = ["all_on", "as_one", "in_parts", "pictures_at_once"]
 
 PIXELS = 2**20  # at once in training: 64 pictures of 128 px, or 20 of 224 px
 PREDICTED = 2**18  # at once on a processor where nothing is kept for a backward pass
+
+
+def all_on(device: torch.device, inputs: Tensor) -> Tensor:
+    """All `inputs` [N, ...] on `device`; where they are, if a graphics card has no room for them.
+
+    As uint8, pictures are small. Copied once an epoch, they are indexed and augmented on the card,
+    which never waits for the next mini-batch.
+    """
+    if device.type == "cuda" and inputs.nbytes > torch.cuda.mem_get_info(device)[0] / 4:
+        return inputs
+    return inputs.to(device)
 
 
 def pictures_at_once(network: nn.Module, inputs: Tensor) -> int:
@@ -19,11 +28,11 @@ def pictures_at_once(network: nn.Module, inputs: Tensor) -> int:
 
     What the layers put out is kept for the backward pass: 50 MB for a picture of 224 px in
     EfficientNet-Lite0. The gradients of parts add up to the gradient of the whole, so large
-    pictures go through in parts. Not so where BatchNorm normalises over the mini-batch, nor where
-    processes wait for one another's gradients: there it is always all N.
+    pictures go through in parts. Not so where BatchNorm normalises over the mini-batch: there it is
+    always all N.
     """
     parts = math.ceil(inputs[:, 0].numel() / PIXELS) if inputs.ndim == 4 else 1
-    if parts == 1 or distributed.size() > 1 or _normalises_over_the_batch(network):
+    if parts == 1 or _normalises_over_the_batch(network):
         return len(inputs)
     return math.ceil(len(inputs) / parts)
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-__all__ = ["adamw", "lr_per_group", "parameter_groups", "radam", "sgd"]
+__all__ = ["BY_NAME", "adamw", "lr_per_group", "parameter_groups", "radam", "sgd"]
 
 sgd = partial(torch.optim.SGD, momentum=0.9, weight_decay=5e-4)
 adamw = partial(torch.optim.AdamW, betas=(0.9, 0.99), weight_decay=0.01)
@@ -17,6 +17,7 @@ adamw = partial(torch.optim.AdamW, betas=(0.9, 0.99), weight_decay=0.01)
 radam = partial(
     torch.optim.RAdam, betas=(0.9, 0.99), weight_decay=0.01, decoupled_weight_decay=True
 )
+BY_NAME = {"sgd": sgd, "adamw": adamw, "radam": radam}  # what a model's file calls them
 
 
 def parameter_groups(

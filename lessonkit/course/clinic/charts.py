@@ -63,7 +63,7 @@ def _top(*runs: Run) -> float:
 def _loss(ax: Axes, run: Run) -> None:
     history = run.learn.history
     guessing = math.log(len(run.learn.classes))
-    ends = (np.arange(len(history.epochs)) + 1) * len(history.loss) / len(history.epochs)
+    ends = history.ends
     ax.plot(np.arange(len(history.loss)) + 1, history.loss, color="0.8", linewidth=1)
     for name, dash, colour in (("train_loss", "--o", BLUE), ("valid_loss", "-s", RED)):
         values = [epoch[name] for epoch in history.epochs]

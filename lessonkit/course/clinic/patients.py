@@ -168,7 +168,7 @@ def precompute_keeps_augmentation_out(ill: bool, seed: int) -> Learner:
 def batch_statistics(ill: bool, seed: int) -> Learner:
     """Weights were frozen by hand, but BatchNorm still measures, and stores, each batch."""
     photos = data.creatures(64, seed).with_augment(augment.none())
-    learn = Learner(_unfolded(2), photos, seed, adamw, DEVICE, clip=1.0)
+    learn = Learner(_unfolded(2), photos, seed, adamw, DEVICE, max_grad_norm=1.0)
     if ill:
         for group in learn.groups[:-1]:
             group.requires_grad_(False)  # its weights stay as they are; its mode is another matter
@@ -252,7 +252,7 @@ def _head(train: np.ndarray, valid: np.ndarray, seed: int) -> Learner:
     nn.init.zeros_(head.weight)
     nn.init.zeros_(head.bias)
     images = replace(tiles, train=sets[0], valid=sets[1])
-    return Learner(head, images, seed, adamw, DEVICE, clip=1.0)
+    return Learner(head, images, seed, adamw, DEVICE, max_grad_norm=1.0)
 
 
 def _unfolded(n_classes: int) -> LayerGroups:

@@ -1,0 +1,41 @@
+"""What `predict` may be given, as a batch of pictures; what would give wrong answers is refused."""
+
+import os
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lessonkit.images.image_data import DataError, read_pictures
+
+__all__ = ["as_pictures"]
+
+
+def as_pictures(given: Any, size: int) -> Tensor:
+    """uint8 pictures [N, 3, S, S], from such ones, or from paths of picture files at `size` px.
+
+    A single picture [3, S, S] or path gives N = 1. Activations [N, features] pass, for a network
+    that is a head and nothing else. Raises DataError, which says what to do, for all else.
+    """
+    if isinstance(given, Tensor):
+        return _checked(given[None] if given.ndim == 3 else given)
+    paths = [given] if isinstance(given, str | bytes) or not isinstance(given, Iterable) else given
+    paths = list(paths)
+    for path in paths:
+        if not isinstance(path, str | os.PathLike):
+            raise DataError(
+                "Give uint8 pictures [N, 3, S, S] or paths of picture files, not something of type "
+                f"{type(path).__name__}: save it as a picture file and give its path."
+            )
+    return read_pictures(paths, size)
+
+
+def _checked(pictures: Tensor) -> Tensor:
+    if pictures.ndim == 4 and (pictures.dtype != torch.uint8 or pictures.shape[1] != 3):
+        kind = str(pictures.dtype).removeprefix("torch.")
+        raise DataError(
+            f"Pictures are uint8, 0 to 255, [N, 3, S, S], not {kind} {list(pictures.shape)}; "
+            "floats from 0 to 1 become so by (255 * pictures).round().to(torch.uint8)."
+        )
+    return pictures
