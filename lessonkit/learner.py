@@ -84,6 +84,7 @@ class Learner:
         self._images: ImageData | None = None
         self._batch_size = batch_size
         self._precompute = self._said_that_augmentation_waits = False
+        self._read_every = 1 if self.device.type == "cpu" else READ_EVERY
         self._half = hardware.half_type(self.device)
         self._bfloat16: bool | None = None  # may a frozen body use it? asked when first needed
         self._activations: tuple[Any, ...] = (
@@ -324,12 +325,11 @@ class Learner:
     def _train_epoch(self, optimizer, shape: np.ndarray, lrs: list[float], start: int, bar) -> None:
         """Train, then validate; the fit began when the history had `start` mini-batches."""
         started, first = time.perf_counter(), len(self.history.loss)
-        read_every = 1 if self.device.type == "cpu" else READ_EVERY
         unread: list[tuple[float, Tensor]] = []
         try:
             for factor, loss in zip(shape, self._steps(optimizer, shape, lrs), strict=True):
                 unread.append((float(lrs[-1] * factor), loss))
-                if len(unread) == read_every:
+                if len(unread) == self._read_every:
                     self._read(unread, start, bar)
         finally:
             self._read(unread, start, bar)

@@ -1,17 +1,23 @@
 """The training loop: what the lesson's words promise, tested on tiny pictures."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from PIL import Image
 from torch import nn
 
 from lessonkit import Learner, augment, models, schedule
 from lessonkit.data import DataError
-from lessonkit.training.history import Diverged, Interrupted
-from lessonkit.training.optimizers import adamw, sgd
+from lessonkit.images.image_data import Split
+from lessonkit.machine import hardware
+from lessonkit.recipe import familiarity
+from lessonkit.training import activations, memory
+from lessonkit.training.history import Diverged, Interrupted, check_loss
+from lessonkit.training.optimizers import adamw, radam, sgd
 from tests.tiny import coloured
 
 PRETRAINED = "tf_efficientnet_lite0"
@@ -23,6 +29,11 @@ def small(seed=0, **kwargs):
     return Learner(model, images, seed=seed, **{"batch_size": 10, **kwargs})
 
 
+def plain_sgd(groups):
+    """Without momentum and weight decay, a step is the gradient times the LR."""
+    return torch.optim.SGD([{**group, "weight_decay": 0.0} for group in groups], lr=0.1)
+
+
 def weights(learn):
     return {name: tensor.clone() for name, tensor in learn.model.state_dict().items()}
 
@@ -31,23 +42,13 @@ def same(one, other):
     return one.keys() == other.keys() and all(torch.equal(one[k], other[k]) for k in one)
 
 
-@pytest.fixture(scope="module")
-def pretrained():
-    learn = Learner.pretrained(PRETRAINED, coloured(30, 32), seed=0)
-    return learn, weights(learn)
-
-
 @pytest.fixture
-def fresh(pretrained):
-    """The pretrained learner as it was made; making one takes seconds."""
-    learn, before = pretrained
-    learn.model.load_state_dict(before)
+def fresh():
+    """A learner of which only the head trains, on stored activations."""
+    learn = small()
     learn.freeze()
     learn.precompute = True
-    learn.generator.manual_seed(0)
-    learn.set_data(coloured(30, 32))
-    learn.history.lr, learn.history.loss, learn.history.epochs = [], [], []
-    learn._said_that_augmentation_waits = False
+    learn._bfloat16 = False  # whatever the processor has
     return learn
 
 
@@ -94,6 +95,9 @@ def test_a_bad_lr_gets_a_sentence_and_nothing_trains(lr):
     [
         ({"n_cycle": 0}, "n_cycle"),
         ({"n_cycle": 1.5}, "n_cycle"),
+        ({"n_cycle": 2.0}, "n_cycle"),
+        ({"n_cycle": math.inf}, "n_cycle"),
+        ({"n_cycle": math.inf, "cycle_len": 1}, "n_cycle"),
         ({"n_cycle": 1, "cycle_len": 0}, "cycle_len"),
         ({"n_cycle": 2, "cycle_len": 1, "cycle_mult": 0}, "cycle_mult"),
         ({"n_cycle": 2, "cycle_mult": 2}, "cycle_len"),
@@ -102,6 +106,71 @@ def test_a_bad_lr_gets_a_sentence_and_nothing_trains(lr):
 def test_bad_counts_get_a_sentence(counts, word):
     with pytest.raises(ValueError, match=word):
         small().fit(0.01, **counts)
+
+
+SCHEDULES = {
+    "one_cycle": lambda n: schedule.one_cycle(0.03, 3 * n),
+    "step_decay": lambda n: schedule.step_decay(0.03, 2 * n, every=3),
+    "triangular": lambda n: schedule.triangular(0.03, n),
+    "a started epoch": lambda n: schedule.linear(0.03, 2 * n + 1),
+    "less than one": lambda n: [0.01, 0.0],
+}
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_fit_follows_any_schedule_of_any_length(name):
+    learn = small()
+    lrs = SCHEDULES[name](learn.n_batches)
+    learn.fit_schedule(lrs)
+    np.testing.assert_allclose(learn.history.lr, lrs, rtol=1e-12)
+    n_epochs = math.ceil(len(lrs) / learn.n_batches)
+    ends = [min(learn.n_batches * (i + 1), len(lrs)) for i in range(n_epochs)]
+    assert learn.history.ends == ends
+    losses, last = learn.history.loss, ([0, *ends])[-2]
+    row = learn.history.epochs[-1]
+    assert row["train_loss"] == pytest.approx(np.mean(losses[last:]), rel=0.1)
+    assert row["valid_loss"] == pytest.approx(learn.validate()[0])
+    assert [row["epoch"] for row in learn.history.epochs] == list(range(1, n_epochs + 1))
+
+
+def test_fit_is_fit_schedule_along_its_own_lrs_bit_for_bit():
+    one, other = small(), small()
+    one.fit([5e-3, 1e-2, 2e-2], 2, cycle_len=1)
+    factors = schedule.sgdr(1.0, 2, 1, 1, other.n_batches)
+    other.fit_schedule(factors, ratios=[5e-3, 1e-2, 2e-2])
+    assert same(weights(one), weights(other))
+    assert one.history.loss == other.history.loss and one.history.lr == other.history.lr
+
+
+def test_step_by_step_is_the_same_training_and_may_stop_anywhere():
+    one, other = small(), small()
+    lrs = schedule.cosine(0.02, 2 * one.n_batches)
+    one.fit_schedule(lrs, [0.1, 0.3, 1])
+    assert list(other.steps(lrs, [0.1, 0.3, 1])) == one.history.loss
+    assert same(weights(one), weights(other)) and not other.history.loss
+    steps = other.steps(lrs)
+    next(steps)
+    assert other.groups[0].training
+    steps.close()
+    assert not other.groups[0].training
+
+
+@pytest.mark.parametrize("lrs", [[], [math.nan], [-0.1, 0.1], [math.inf], 0.1, [[0.1]]])
+def test_a_bad_schedule_gets_a_sentence(lrs):
+    with pytest.raises(ValueError, match="A schedule is a list of LRs"):
+        small().fit_schedule(lrs)
+
+
+@pytest.mark.parametrize("name", ["batch_size", "max_grad_norm"])
+@pytest.mark.parametrize("value", [0, -4, math.nan])
+def test_bad_arguments_get_a_sentence(name, value):
+    with pytest.raises(ValueError, match=name):
+        small(**{name: value})
+
+
+def test_half_a_picture_a_batch_gets_a_sentence():
+    with pytest.raises(ValueError, match="batch_size"):
+        small(batch_size=2.5)
 
 
 # --- freezing -------------------------------------------------------------------------------------
@@ -136,6 +205,99 @@ def test_unfreeze_trains_all_and_freeze_the_head():
     assert all(p.requires_grad for p in learn.model.parameters())
 
 
+def test_a_network_of_one_group_has_nothing_to_freeze():
+    learn = Learner(nn.Sequential(nn.Flatten(), nn.Linear(768, 3)), coloured())
+    with pytest.raises(ValueError, match=r"nothing to freeze.*LayerGroups"):
+        learn.freeze()
+    with pytest.raises(ValueError, match="number 0"):
+        learn.freeze_to(1)
+    assert all(p.requires_grad for p in learn.model.parameters())
+
+
+# --- one step -------------------------------------------------------------------------------------
+
+
+def one_step(learn, lr=0.1):
+    """How far one step on all pictures moves each weight, [n]; BatchNorm as in eval mode."""
+    learn.optimizer = plain_sgd
+    learn._train_mode = learn.model.eval
+    inputs, labels = learn.images.train
+    before = flat(learn.model.parameters())
+    loss = learn._step(learn._new_optimizer([lr] * len(learn.groups)), inputs, labels)
+    return flat(learn.model.parameters()) - before, loss.item()
+
+
+def flat(tensors):
+    return torch.cat([tensor.detach().flatten() for tensor in tensors])
+
+
+@pytest.mark.parametrize("longest", [0.01, 0.1])
+def test_a_gradient_that_is_too_long_is_shortened_to_max_grad_norm(longest):
+    free, _ = one_step(small())
+    clipped, _ = one_step(small(max_grad_norm=longest))
+    assert free.norm() > 0.1 * 0.1  # else this would test nothing
+    assert clipped.norm().item() == pytest.approx(0.1 * longest, rel=1e-3)
+    assert torch.cosine_similarity(free, clipped, dim=0) > 0.9999
+    assert torch.equal(one_step(small(max_grad_norm=1e3))[0], free)
+
+
+def test_a_step_is_the_gradient_of_the_smoothed_loss_and_tells_the_plain_one():
+    learn, by_hand = small(), small()
+    learn.label_smoothing = 0.4
+    inputs, labels = by_hand.images.train
+    logits = by_hand.model.eval()(inputs)
+    target = 0.6 * F.one_hot(labels, 3) + 0.4 / 3
+    (-(target * logits.log_softmax(1)).sum(1)).mean().backward()
+    gradient = flat(p.grad for p in by_hand.model.parameters())
+    learn.model.eval()
+    moved, loss = one_step(learn)
+    torch.testing.assert_close(moved, -0.1 * gradient, rtol=1e-3, atol=1e-6)
+    assert loss == pytest.approx(F.cross_entropy(logits, labels).item(), rel=1e-5)
+
+
+def forwards(learn):
+    """The sizes of the batches that the network is given from here on."""
+    sizes = []
+    learn.model.register_forward_pre_hook(lambda _, inputs: sizes.append(len(inputs[0])))
+    return sizes
+
+
+def test_large_pictures_go_through_in_parts_that_add_up_to_the_whole(monkeypatch):
+    whole, parts = small(), small()
+    for learn in (whole, parts):
+        learn.model.eval()
+    expected, loss = one_step(whole)
+    monkeypatch.setattr(memory, "PIXELS", 11 * 16 * 16)
+    sizes = forwards(parts)
+    found, parts_loss = one_step(parts)
+    assert sizes == [10, 10, 10, 9]  # of 39, at most 11 at once
+    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-6)
+    assert parts_loss == pytest.approx(loss, rel=1e-5)
+
+
+def test_where_batchnorm_measures_the_mini_batch_it_goes_through_whole(monkeypatch):
+    monkeypatch.setattr(memory, "PIXELS", 11 * 16 * 16)
+    learn = small(batch_size=40)
+    sizes = forwards(learn)
+    next(learn.steps([0.01]))
+    assert sizes == [39]
+
+
+@pytest.mark.parametrize("every", [3, 16])
+def test_losses_that_are_read_later_are_the_same(every):
+    at_once, later = small(), small()
+    at_once.fit(0.02, 2)
+    later._read_every = every  # as on a graphics card
+    later.fit(0.02, 2)
+    assert later.history.loss == at_once.history.loss and later.history.lr == at_once.history.lr
+    said = []
+    for learn in (at_once, later):
+        with pytest.raises(Diverged) as stopped:
+            learn.fit(1e6, 1)
+        said.append(str(stopped.value))
+    assert said[0] == said[1] and same(weights(at_once), weights(later))
+
+
 # --- reproducible ---------------------------------------------------------------------------------
 
 
@@ -167,16 +329,14 @@ def test_it_learns():
 def test_precompute_on_and_off_give_the_same_history(fresh):
     fresh.fit(1e-2, 2)
     on = fresh.history.loss[:]
-    for parameter in fresh.groups[-1].parameters():
-        nn.init.zeros_(parameter)
-    fresh.generator.manual_seed(0)
-    fresh.precompute = False
-    fresh.fit(1e-2, 2)
-    np.testing.assert_allclose(fresh.history.loss[len(on) :], on, atol=1e-4)
+    off = small()
+    off.freeze()
+    off.fit(1e-2, 2)
+    np.testing.assert_allclose(off.history.loss, on, atol=1e-4)
 
 
 def test_augmentation_waits_and_fit_says_so_once(fresh, capsys):
-    fresh.set_data(coloured(30, 32, how=augment.side_on()))
+    fresh.set_data(coloured(how=augment.side_on()))
     fresh.fit(1e-3, 1)
     fresh.fit(1e-3, 1)
     assert capsys.readouterr().out.count("augmentation does nothing") == 1
@@ -189,13 +349,78 @@ def test_unfreezing_turns_precompute_off_and_says_so(fresh, capsys):
         fresh.precompute = True
 
 
-def test_activations_follow_weights_size_and_pictures(fresh):
-    first = fresh.activations()["train"].clone()
+def scale_in_place(learn):
     with torch.no_grad():
-        next(fresh.groups[0].parameters()).mul_(1.1)
-    assert not torch.allclose(fresh.activations()["train"], first)
-    fresh.set_data(coloured(30, 48))
-    assert fresh.activations()["train"].shape == (18, 1280)
+        next(learn.groups[0].parameters()).mul_(1.1)
+
+
+def scale_behind_autograds_back(learn):
+    next(learn.groups[0].parameters()).data.mul_(1.1)
+
+
+def load_others(learn):
+    others = models.small_cnn(3, width=4, seed=5).state_dict()
+    learn.model.load_state_dict(others, assign=True)
+
+
+def other_pictures_under_the_same_key(learn):
+    train, valid = learn.images.train, learn.images.valid
+    darker = Split(train.images // 2, train.labels)
+    learn.set_data(
+        replace(learn.images, train=darker, valid=Split(valid.images // 2, valid.labels))
+    )
+
+
+def change_pictures_in_place(learn):
+    for split in (learn.images.train, learn.images.valid):
+        split.images.floor_divide_(2)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [scale_in_place, scale_behind_autograds_back, load_others, other_pictures_under_the_same_key,
+     change_pictures_in_place],
+)  # fmt: skip
+def test_activations_follow_weights_and_pictures(fresh, change, cache):
+    fresh.activations()
+    change(fresh)
+    for part in ("train", "valid"):
+        pictures = getattr(fresh.images, part).images
+        with torch.no_grad():
+            expected = fresh.model[:-1].eval()(pictures)
+        torch.testing.assert_close(fresh.activations()[part], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_activations_are_computed_once_for_what_stays_the_same(fresh, cache, monkeypatch):
+    fresh.activations()
+    monkeypatch.setattr(activations, "run", lambda *_: pytest.fail("computed again"))
+    fresh.fit(1e-3, 2)
+    fresh.validate()
+    again = small()
+    again.freeze()
+    again._bfloat16 = False
+    again.activations()
+
+
+def test_activations_follow_the_size(fresh):
+    fresh.set_data(coloured(30, 24))
+    assert fresh.activations()["train"].shape == (18, 32)
+
+
+@pytest.mark.parametrize("error, agrees", [(0.0, True), (0.03, True), (0.08, False)])
+def test_bfloat16_is_used_where_it_changes_activations_by_less_than_a_twentieth(
+    monkeypatch, error, agrees
+):
+    class Body(nn.Module):
+        def forward(self, images):
+            rounded = torch.is_autocast_enabled("cpu")
+            return images.float().mean((2, 3)) * (1 + error * rounded)
+
+    pictures = coloured().train.images
+    monkeypatch.setattr(hardware, "has_fast_bfloat16", lambda device: True)
+    assert activations.bfloat16_agrees(Body(), pictures) == agrees
+    monkeypatch.setattr(hardware, "has_fast_bfloat16", lambda device: False)
+    assert not activations.bfloat16_agrees(Body(), pictures)
 
 
 # --- the finder -----------------------------------------------------------------------------------
@@ -211,7 +436,7 @@ def test_lr_find_changes_nothing_before_or_after_fit(fresh, state):
         fresh.fit(1e-3, 1)
     before, draws = weights(fresh), fresh.generator.get_state()
     epochs = len(fresh.history.epochs)
-    found = fresh.lr_find()
+    found = fresh.lr_find(steps=12)
     assert len(found.lrs) == len(found.losses) > 5
     assert same(weights(fresh), before) and torch.equal(fresh.generator.get_state(), draws)
     assert len(fresh.history.epochs) == epochs and not fresh.model.training
@@ -221,7 +446,7 @@ def test_after_the_finder_training_goes_on_as_if_it_had_not_been():
     def losses(look):
         learn = small()
         if look:
-            learn.lr_find()
+            learn.lr_find(steps=12)
         learn.fit(0.02, 1)
         return learn.history.loss
 
@@ -241,12 +466,60 @@ def test_divergence_says_where_and_what_to_try_and_puts_the_weights_back():
     learn.fit(0.01, 1)  # and it can be used
 
 
-def test_a_loss_that_is_no_number_is_divergence_too():
+def test_a_first_loss_that_is_no_number_isnt_the_lrs_fault():
     learn = small()
     with torch.no_grad():
         learn.groups[-1].weight.fill_(math.nan)
-    with pytest.raises(Diverged, match="nan"):
+    with pytest.raises(Diverged, match=r"nan at the first mini-batch.*the LR has no part in it"):
         learn.fit(0.01, 1)
+
+
+@pytest.mark.parametrize(
+    "losses, exploded",
+    [
+        ([1.0, 20 * math.log(3) - 0.1], False),  # of guessing, which is more than the first
+        ([1.0, 20 * math.log(3) + 0.1], True),
+        ([40.0, 790.0], False),
+        ([40.0, 810.0], True),
+        ([40.0], False),  # before any step
+        ([1e-9, 1.0], False),
+        ([1.0, math.nan], True),
+        ([1.0, math.inf], True),
+        ([math.inf], True),
+    ],
+)
+def test_a_loss_has_exploded_when_it_is_twenty_times_the_first_or_that_of_guessing(
+    losses, exploded
+):
+    lrs = [0.1] * len(losses)
+    if exploded:
+        with pytest.raises(Diverged):
+            check_loss(losses, lrs, 10, 3)
+    else:
+        check_loss(losses, lrs, 10, 3)
+
+
+def test_the_batch_and_epoch_of_an_explosion_are_counted_from_the_fits_start():
+    with pytest.raises(Diverged, match="batch 4 of epoch 1"):
+        check_loss([1.0] * 3 + [1e9], [0.1] * 4, 4, 3)
+    with pytest.raises(Diverged, match=r"batch 1 of epoch 2 .* LR 2.0e-01.*\(4.0e-02\)"):
+        check_loss([1.0] * 4 + [1e9], [0.1, 0.4, 0.3, 0.2, 0.1], 4, 3)
+
+
+def test_a_network_of_ones_own_may_begin_with_a_large_loss(monkeypatch):
+    """It is fed bytes and first guesses wildly, but it learns."""
+    torch.manual_seed(0)
+    network = nn.Sequential(AsFloats(), nn.Flatten(), nn.Linear(768, 3))
+    network[2].weight.data.mul_(10)
+    learn = Learner(network, coloured(), optimizer=adamw, batch_size=10)
+    learn.fit(0.01, 8)
+    assert learn.history.loss[0] > 20 * math.log(3)  # which used to count as an explosion
+    assert learn.validate()[1] > 0.9
+
+
+class AsFloats(nn.Module):
+    def forward(self, images):
+        return images.float()
 
 
 def test_the_stop_button_keeps_history_and_leaves_a_usable_model():
@@ -267,7 +540,10 @@ def test_the_stop_button_keeps_history_and_leaves_a_usable_model():
     assert len(learn.history.loss) == 5 and len(learn.history.epochs) == 1
     assert not learn.model.training
     learn.fit(0.01, 1)
-    assert learn.validate()[1] >= 0
+    assert learn.history.ends == [4, 5 + 4]
+    lines = {line.get_label(): line for line in learn.plot_loss().get_lines()}
+    marks = [line.get_xdata().tolist() for name, line in lines.items() if "mini" not in name]
+    assert marks and all(x == [3, 8] for x in marks)  # where the epochs ended, counted from 0
 
 
 # --- looking at the result ------------------------------------------------------------------------
@@ -326,25 +602,110 @@ def test_weight_decay_spares_biases_and_norms():
     assert sgd.keywords["weight_decay"] > 0
 
 
-@pytest.mark.parametrize("made", ["small", "pretrained"])
-def test_what_is_saved_predicts_the_same(made, fresh, tmp_path):
-    learn = small() if made == "small" else fresh
-    learn.fit(1e-2, 1)
+@pytest.mark.parametrize("make", [lambda pixels: pixels[0], lambda pixels: pixels[:1]])
+@pytest.mark.parametrize("tta", [False, True])
+def test_one_picture_is_a_batch_of_one(make, tta):
+    learn = small(images=coloured(how=augment.side_on()))
+    pixels = learn.images.valid.images
+    one = learn.predict(make(pixels), tta=tta)
+    assert one.shape == (1, 3)
+    torch.testing.assert_close(one, learn.predict(pixels, tta=tta)[:1])
+
+
+@pytest.fixture
+def photo(tmp_path):
+    path = tmp_path / "photo.png"
+    Image.fromarray(np.full((40, 30, 3), 90, np.uint8)).save(path)
+    return path
+
+
+def test_paths_may_come_in_any_way(photo):
+    learn = small()
+    expected = learn.predict([photo])
+    for given in (photo, str(photo), (photo for _ in range(1)), photo.parent.glob("*.png")):
+        assert torch.equal(learn.predict(given), expected)
+
+
+NO_PICTURES = {
+    "floats": lambda path: torch.rand(2, 3, 16, 16),
+    "one of floats": lambda path: torch.rand(3, 16, 16),
+    "16 bits": lambda path: torch.ones(2, 3, 16, 16, dtype=torch.int16),
+    "channels last": lambda path: torch.ones(2, 16, 16, 3, dtype=torch.uint8),
+    "PIL": Image.open,
+    "a list of PIL": lambda path: [Image.open(path)],
+    "array": lambda path: np.asarray(Image.open(path)),
+    "bytes": lambda path: path.read_bytes(),
+    "a number": lambda path: 3,
+    "none": lambda path: None,
+    "a folder": lambda path: path.parent,
+}
+
+
+@pytest.mark.parametrize("kind", NO_PICTURES)
+def test_what_predict_cannot_take_gets_a_sentence(kind, photo):
+    with pytest.raises(DataError) as refused:
+        small().predict(NO_PICTURES[kind](photo))
+    assert "\n" not in str(refused.value) and str(refused.value).endswith(".")
+
+
+def loaded(learn, tmp_path, images=None, **kwargs):
     learn.save(tmp_path / "model.pt")
-    again = Learner.load(tmp_path / "model.pt")
+    return Learner.load(tmp_path / "model.pt", images, **kwargs)
+
+
+def test_a_learner_without_pictures_says_what_to_do(tmp_path):
+    learn = loaded(small(), tmp_path)
+    asks = [learn.validate, learn.tta, learn.lr_find, learn.activations, lambda: learn.fit(1e-3, 1)]
+    asks += [lambda: learn.fit_schedule([1e-3]), lambda: next(learn.batches())]
+    for ask in asks:
+        with pytest.raises(DataError, match=r"no pictures.*set_data.*Learner.load"):
+            ask()
+    learn.set_data(coloured())
+    learn.fit(1e-3, 1)
+
+
+@pytest.mark.parametrize("made", ["small", "pretrained"])
+def test_what_is_saved_predicts_the_same(made, tmp_path):
+    images = coloured(30, 32)
+    learn = small() if made == "small" else Learner.pretrained(PRETRAINED, images)
+    learn.fit(1e-2, 1)
+    again = loaded(learn, tmp_path)
     pictures = learn.images.valid.images
     assert torch.equal(again.predict(pictures), learn.predict(pictures))
     assert (again.classes, again.size, again.augment) == (learn.classes, learn.size, learn.augment)
+    if made == "pretrained":
+        assert familiarity(again.model, pictures) == familiarity(learn.model, pictures) > 0.005
+        assert again.optimizer is adamw and again.frozen_to == 2 and again.max_grad_norm == 1
     with pytest.raises(DataError, match="knows the classes"):
         Learner.load(tmp_path / "model.pt", coloured(classes=2))
-    Learner.load(tmp_path / "model.pt", learn.images).fit(1e-3, 1)
+
+
+@pytest.mark.parametrize("optimizer", [sgd, adamw, radam])
+def test_a_loaded_learner_trains_as_the_saved_one_would_have(optimizer, tmp_path):
+    learn = small(optimizer=optimizer, max_grad_norm=0.5)
+    learn.label_smoothing = 0.2
+    learn.freeze_to(1)
+    again = loaded(learn, tmp_path, learn.images)
+    for trained in (learn, again):
+        trained.fit(1e-2, 1)
+    assert again.history.loss == learn.history.loss and same(weights(again), weights(learn))
+    assert loaded(learn, tmp_path, batch_size=3, max_grad_norm=7).max_grad_norm == 7
+
+
+def test_an_optimiser_of_ones_own_has_to_be_given_again(tmp_path):
+    learn = small(optimizer=plain_sgd)
+    again = loaded(learn, tmp_path, learn.images)
+    again.validate()
+    with pytest.raises(ValueError, match=r"optimiser of your own.*learn\.optimizer"):
+        again.fit(1e-2, 1)
+    loaded(learn, tmp_path, learn.images, optimizer=plain_sgd).fit(1e-2, 1)
 
 
 @pytest.mark.parametrize("frozen_to", [1, 2])
 def test_gradients_from_before_freezing_dont_count_in_clipping(frozen_to):
     after = []
     for left_over in (None, 100.0):
-        learn = small(clip=0.1)
+        learn = small(max_grad_norm=0.1)
         for parameter in learn.groups[0].parameters() if left_over else []:
             parameter.grad = torch.full_like(parameter, left_over)
         learn.freeze_to(frozen_to)
