@@ -18,8 +18,8 @@ import torch.nn.functional as F
 
 from lessonkit import Learner, augment, models
 from lessonkit.__main__ import _end
-from lessonkit.training import checkpoint as journal
 from lessonkit.training import distributed
+from lessonkit.training.checkpoint import Checkpoint
 from lessonkit.training.optimizers import adamw, sgd
 from tests.tiny import coloured
 
@@ -58,7 +58,7 @@ def gradients():
             before = weights(learn)
             optimizer = learn._new_optimizer([0.1] * 3)
             mine = distributed.share(order)
-            loss = learn._step(optimizer, source[mine], labels[mine])
+            loss = learn._step(optimizer, source[mine], labels[mine]).item()
             together = [p.grad for p in learn.model.parameters() if p.grad is not None]
             errors = [(a - b).norm() / a.norm() for a, b in zip(alone, together, strict=True)]
             found[f"{trains} {rows}"] = {
@@ -105,11 +105,13 @@ def like_one_process():
 
 
 def resumed():
-    """The first process has a journal, the second none: both go on from it."""
-    folder = Path("journal") if distributed.rank() == 0 else Path(f"elsewhere{distributed.rank()}")
+    """The first process has a checkpoint, the second none: both go on from it."""
+    folder = (
+        Path("checkpoint") if distributed.rank() == 0 else Path(f"elsewhere{distributed.rank()}")
+    )
     learns = []
     for _ in range(2):
-        learn = learner("side_on", journal=journal.Journal(folder))
+        learn = learner("side_on", checkpoint=Checkpoint(folder))
         learn.lr_find(steps=6)
         learn.fit(0.01, 3)
         learn.history.epochs = [{**row, "seconds": 0} for row in learn.history.epochs]

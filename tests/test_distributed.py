@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from lessonkit.learner import Learner
 from lessonkit.training import distributed
@@ -91,10 +92,10 @@ def test_without_chance_two_processes_train_as_one_does(ended, monkeypatch):
             np.testing.assert_allclose(result[what], alone, rtol=1e-4, err_msg=what)
 
 
-def test_the_first_one_writes_the_journal_and_both_go_on_from_it(ended):
+def test_the_first_one_writes_checkpoints_and_both_go_on_from_it(ended):
     one, other = ended["resumed"][0]
     assert one["same"] and other["same"]
-    assert len(one["written"]) == 2 and not other["written"]
+    assert one["written"] == ["0000.checkpoint"] and not other["written"]
 
 
 def test_what_is_computed_once_serves_all(ended):
@@ -115,8 +116,9 @@ def test_when_one_fails_or_dies_all_end_within_seconds_with_one_sentence(ended, 
 
 def test_a_single_process_does_what_it_always_did():
     learn = ranks.learner("side_on")
-    assert (distributed.size(), distributed.rank()) == (1, 0)
-    assert distributed.parallel(learn.model) is learn.model
+    assert (distributed.world_size(), distributed.rank()) == (1, 0)
+    loss = torch.ones(())
+    assert distributed.average(learn.model, loss, 3) is loss
     assert distributed.own_draws(learn.generator) is learn.generator
     with distributed.joined():
         assert distributed.first(lambda: 3) == distributed.in_turn(lambda: 3) == 3
@@ -176,7 +178,7 @@ def photos(tmp_path_factory):
 
 
 def test_torchrun_says_once_that_one_died_and_resumes(tmp_path, photos):
-    first, second = killed_then_resumed(tmp_path, photos, 1, "0001.safetensors")
+    first, second = killed_then_resumed(tmp_path, photos, 1, "0001.checkpoint")
     assert first.count("another process ended") == 1
     assert "model.pt.resume: the same command with --resume goes on" in first
     ours = first.partition("another process ended")[0]
@@ -192,7 +194,7 @@ def test_torchrun_says_once_that_one_died_and_resumes(tmp_path, photos):
 
 @pytest.mark.soak
 @pytest.mark.parametrize("victim", [0, 1])
-@pytest.mark.parametrize("record", ["0000.safetensors", "0002.safetensors", "0004.safetensors"])
+@pytest.mark.parametrize("record", ["0000.checkpoint", "0001.checkpoint", "0002.checkpoint"])
 def test_torchrun_resumed_writes_what_it_would_have_written(tmp_path, photos, victim, record):
     (tmp_path / "killed").mkdir()
     (tmp_path / "whole").mkdir()

@@ -22,11 +22,10 @@ from lessonkit import augment, models
 from lessonkit.__main__ import main
 from lessonkit.course.datasets import embedded
 from lessonkit.export import to_onnx
-from lessonkit.files import model_files
 from lessonkit.images import decode
 from lessonkit.images import image_data as pictures
 from lessonkit.learner import Learner
-from tests.tiny import coloured
+from tests.tiny import coloured, save_model
 
 ROOT = Path(__file__).resolve().parent.parent
 SIZE = 48
@@ -57,8 +56,8 @@ def session_of(path):
 def exported(request, tmp_path_factory):
     """A model file, what `export` wrote from it, and what it printed."""
     folder = tmp_path_factory.mktemp("models")
-    saved = model_files.SavedModel(network(request.param), CLASSES, SIZE, augment.side_on())
-    model_files.write(folder / "model.pt", saved)
+    model = network(request.param)
+    save_model(folder / "model.pt", model, CLASSES, SIZE, augment.side_on())
     done = subprocess.run(
         [sys.executable, "-m", "lessonkit", "export", "model.pt", "model.onnx"],
         cwd=folder,

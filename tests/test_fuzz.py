@@ -28,6 +28,7 @@ from lessonkit.files.safe_files import ModelFileError
 from lessonkit.images import decode, folder
 from lessonkit.recipe import Report
 from tests.test_schedule import by_torch
+from tests.tiny import save_model
 
 
 def is_a_sentence(error):
@@ -435,20 +436,20 @@ def model_file(tmp_path_factory):
     """A model file, and the weights in it."""
     path = tmp_path_factory.mktemp("model") / "model.pt"
     model = models.small_cnn(3, 2)
-    saved = model_files.SavedModel(model, ["a", "b", "ü"], 16, augment.side_on())
-    model_files.write(path, saved)
+    save_model(path, model, ["a", "b", "ü"], 16, augment.side_on())
     return path, model.state_dict()
 
 
 def assert_refused_or_the_same(path, content, weights):
     path.write_bytes(content)
     try:
-        saved = model_files.read(path)
+        model, _, about = model_files.read(path)
     except ModelFileError as error:
         assert is_a_sentence(error) and "\n" not in str(error)
         return
-    assert saved[1:] == (["a", "b", "ü"], 16, augment.side_on())
-    for name, tensor in saved.model.state_dict().items():
+    found = about["classes"], about["size"], about["augment"]
+    assert found == (["a", "b", "ü"], 16, augment.side_on())
+    for name, tensor in model.state_dict().items():
         assert torch.equal(tensor, weights[name]), f"{name} is not what was saved"
 
 
@@ -493,13 +494,11 @@ def test_any_other_file_is_no_model(model_file, content):
         model_files.read(path)
 
 
-@pytest.mark.parametrize(("version", "way"), [(0, "use the lessonkit that saved"), (2, "update")])
+@pytest.mark.parametrize(("version", "way"), [(1, "use the lessonkit that saved"), (3, "update")])
 def test_a_model_of_another_format_says_which_lessonkit_reads_it(tmp_path, version, way):
     with mock.patch.object(model_files, "VERSION", version):
-        model = models.small_cnn(2, 2)
-        saved = model_files.SavedModel(model, ["a", "b"], 16, augment.none())
-        model_files.write(tmp_path / "m.pt", saved)
-    with pytest.raises(ModelFileError, match=f"format {version}.*format 1: {way}"):
+        save_model(tmp_path / "m.pt", models.small_cnn(2, 2), ["a", "b"], 16, augment.none())
+    with pytest.raises(ModelFileError, match=f"format {version}.*format 2: {way}"):
         model_files.read(tmp_path / "m.pt")
 
 
@@ -511,10 +510,8 @@ def workplace(tmp_path_factory):
     """A folder with pictures, a broken one among them, and a model."""
     root = tmp_path_factory.mktemp("work")
     grow(root / "photos", [""], [(["one"], "broken", ".jpg", "empty")])
-    model_files.write(
-        root / "model.pt",
-        model_files.SavedModel(models.small_cnn(2, 2), ["one", "two"], 16, augment.side_on()),
-    )
+    model = models.small_cnn(2, 2)
+    save_model(root / "model.pt", model, ["one", "two"], 16, augment.side_on())
     return root
 
 

@@ -1,5 +1,6 @@
 """Training that is stopped or killed, at whatever moment, and goes on as if it had not been."""
 
+import hashlib
 import json
 import os
 import random
@@ -16,7 +17,7 @@ from torch import nn
 from lessonkit import Learner, augment, data, eight_steps, models
 from lessonkit.__main__ import main
 from lessonkit.files import safe_files
-from lessonkit.training.checkpoint import Journal, JournalError
+from lessonkit.training.checkpoint import Checkpoint, CheckpointError
 from lessonkit.training.history import Diverged, Interrupted
 from lessonkit.training.optimizers import adamw, radam, sgd
 from tests.tiny import coloured, creatures_folder
@@ -29,10 +30,10 @@ class Killed(BaseException):
     """As sudden as SIGKILL, for tests in one process: no handler in the code under test sees it."""
 
 
-def learner(journal=None, seed=0):
+def learner(checkpoint=None, seed=0):
     images = coloured(36, 16, how=augment.side_on())
     model = models.small_cnn(3, width=4)
-    return Learner(model, images, seed, batch_size=10, journal=journal)
+    return Learner(model, images, seed, batch_size=10, checkpoint=checkpoint)
 
 
 def recipe(learn):
@@ -91,35 +92,35 @@ def run_killed(folder, call, method="_step"):
     with pytest.MonkeyPatch.context() as patch:
         killed_at(call, method, patch)
         try:
-            recipe(learner(Journal(folder)))
+            recipe(learner(Checkpoint(folder)))
         except Killed:
             return False
     return True
 
 
-@pytest.mark.parametrize("batch", range(1, 38, 3))
+@pytest.mark.parametrize("batch", [1, 8, 9, 10, 13, 16, 20, 28, 31, 36])  # of 38
 def test_killed_at_any_batch_a_run_ends_as_if_it_had_not_been(tmp_path, uninterrupted, batch):
-    folder = tmp_path / "journal"
+    folder = tmp_path / "checkpoint"
     assert not run_killed(folder, batch)
-    assert outcome(recipe(learner(Journal(folder)))) == uninterrupted
+    assert outcome(recipe(learner(Checkpoint(folder)))) == uninterrupted
 
 
-@pytest.mark.parametrize("every", [9, 11, 14])
+@pytest.mark.parametrize("every", [18, 21])  # the finders' 12 batches run each time anew
 def test_killed_again_and_again_a_run_ends_as_if_it_had_not_been(tmp_path, uninterrupted, every):
-    folder, starts = tmp_path / "journal", 1
+    folder, starts = tmp_path / "checkpoint", 1
     while not run_killed(folder, every):
         starts += 1
         assert starts < 20
-    assert starts > 3
-    assert outcome(recipe(learner(Journal(folder)))) == uninterrupted  # answered, all of it
+    assert starts > 2
+    assert outcome(recipe(learner(Checkpoint(folder)))) == uninterrupted  # answered, all of it
 
 
-@pytest.mark.parametrize("write", [1, 2, 3, 6, 9])
+@pytest.mark.parametrize("write", [1, 2, 3, 7])
 @pytest.mark.parametrize("moment", ["half-written", "before it has its name", "after"])
 def test_killed_while_writing_a_run_ends_as_if_it_had_not_been(
     tmp_path, uninterrupted, monkeypatch, moment, write
 ):
-    folder, replace, writes = tmp_path / "journal", os.replace, []
+    folder, replace, writes = tmp_path / "checkpoint", os.replace, []
 
     def killed(source, target):
         writes.append(target)
@@ -135,30 +136,28 @@ def test_killed_while_writing_a_run_ends_as_if_it_had_not_been(
 
     monkeypatch.setattr(os, "replace", killed)
     with pytest.raises(Killed):
-        recipe(learner(Journal(folder)))
+        recipe(learner(Checkpoint(folder)))
     monkeypatch.undo()
-    journal = Journal(folder)
-    journal.check()
-    assert outcome(recipe(learner(journal))) == uninterrupted
-    journal.remove()
+    checkpoint = Checkpoint(folder)
+    checkpoint.check()
+    assert outcome(recipe(learner(checkpoint))) == uninterrupted
+    checkpoint.remove()
     assert not folder.exists()
 
 
-def test_a_run_that_has_ended_is_answered_from_the_journal_without_training(
-    tmp_path, uninterrupted, monkeypatch
-):
-    folder = tmp_path / "journal"
-    recipe(learner(Journal(folder)))
+def test_a_run_that_has_ended_is_not_trained_again(tmp_path, uninterrupted, monkeypatch):
+    folder = tmp_path / "checkpoint"
+    recipe(learner(Checkpoint(folder)))
     steps = []
     step = Learner._step
     monkeypatch.setattr(Learner, "_step", lambda *args: steps.append(1) or step(*args))
-    journal = Journal(folder)
-    assert outcome(recipe(learner(journal))) == uninterrupted
-    assert len(steps) <= 5  # of the fit that diverges
-    assert journal.seconds > 0
+    checkpoint = Checkpoint(folder)
+    assert outcome(recipe(learner(checkpoint))) == uninterrupted
+    assert len(steps) <= 12 + 3  # the finders', and those of the fit that diverges
+    assert checkpoint.seconds > 0
 
 
-def test_without_a_journal_nothing_is_written(tmp_path, monkeypatch):
+def test_without_a_checkpoint_nothing_is_written(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     learner().fit(1e-3, 1)
     assert not list(tmp_path.iterdir())
@@ -175,8 +174,8 @@ def test_a_network_of_ones_own_with_single_numbers_as_weights_goes_on_too(tmp_pa
             self.seen += 1
             return images.float().mean((2, 3)) * self.scale + self.shift
 
-    def run(journal, until=99):
-        learn = Learner(Scaled(), coloured(), optimizer=adamw, journal=journal)
+    def run(checkpoint, until=99):
+        learn = Learner(Scaled(), coloured(), optimizer=adamw, checkpoint=checkpoint)
         original, calls = learn._train_epoch, []
 
         def epoch(*args):
@@ -190,17 +189,48 @@ def test_a_network_of_ones_own_with_single_numbers_as_weights_goes_on_too(tmp_pa
         return outcome(learn)
 
     with pytest.raises(Killed):
-        run(Journal(tmp_path / "journal"), 2)
-    assert run(Journal(tmp_path / "journal")) == run(None)
+        run(Checkpoint(tmp_path / "checkpoint"), 2)
+    assert run(Checkpoint(tmp_path / "checkpoint")) == run(None)
+
+
+def test_weights_that_are_tied_go_on_tied(tmp_path):
+    class Tied(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.second = nn.Linear(3, 3), nn.Linear(3, 3)
+            self.second.weight = self.first.weight
+
+        def forward(self, images):
+            return self.second(self.first(images.float().mean((2, 3)) / 255).relu())
+
+    def run(checkpoint, until=99):
+        torch.manual_seed(0)
+        learn = Learner(Tied(), coloured(), optimizer=adamw, checkpoint=checkpoint)
+        epoch, calls = learn._train_epoch, []
+
+        def killed(*args):
+            calls.append(1)
+            if len(calls) > until:
+                raise Killed
+            epoch(*args)
+
+        learn._train_epoch = killed
+        learn.fit(0.01, 3)
+        assert learn.model.second.weight is learn.model.first.weight
+        return outcome(learn)
+
+    with pytest.raises(Killed):
+        run(Checkpoint(tmp_path / "checkpoint"), 2)
+    assert run(Checkpoint(tmp_path / "checkpoint")) == run(None)
 
 
 # --- stopped by hand ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("batch", range(1, 10))
-@pytest.mark.parametrize("journal", [False, True])
-def test_stopped_at_any_batch_the_learner_can_be_used_and_trained_on(tmp_path, batch, journal):
-    learn = learner(Journal(tmp_path / "journal") if journal else None)
+@pytest.mark.parametrize("checkpoint", [False, True])
+def test_stopped_at_any_batch_the_learner_can_be_used_and_trained_on(tmp_path, batch, checkpoint):
+    learn = learner(Checkpoint(tmp_path / "checkpoint") if checkpoint else None)
     with pytest.MonkeyPatch.context() as patch:
         original, calls = Learner._step, []
 
@@ -225,46 +255,47 @@ def test_stopped_at_any_batch_the_learner_can_be_used_and_trained_on(tmp_path, b
     assert len(learn.history.loss) == batch - 1 + learn.n_batches
 
 
-# --- journals that don't fit ----------------------------------------------------------------------
+# --- checkpoints that don't fit ----------------------------------------------------------------------
 
 
-def refused(journal, words):
-    with pytest.raises(JournalError, match=words) as error:
-        journal.check()
+def refused(checkpoint, words):
+    with pytest.raises(CheckpointError, match=words) as error:
+        checkpoint.check()
     text = str(error.value)
-    assert str(journal.folder) in text and "delete" in text and "\n" not in text
+    assert str(checkpoint.folder) in text and "delete" in text and "\n" not in text
 
 
-def test_a_journal_of_another_run_is_refused_with_what_differs(tmp_path):
+def test_a_checkpoint_of_another_run_is_refused_with_what_differs(tmp_path):
     run = {"seed": 0, "pictures": "a" * 32}
-    journal = Journal(tmp_path / "journal", run)
-    learner(journal).lr_find(steps=6)
-    Journal(journal.folder, run).check()
-    refused(Journal(journal.folder, run | {"seed": 1}), "seed was 0 and is 1 now")
-    refused(Journal(journal.folder, run | {"pictures": "b" * 32}), "pictures differs")
+    checkpoint = Checkpoint(tmp_path / "checkpoint", run)
+    learner(checkpoint).fit(1e-3, 1)
+    Checkpoint(checkpoint.folder, run).check()
+    refused(Checkpoint(checkpoint.folder, run | {"seed": 1}), "seed was 0 and is 1 now")
+    refused(Checkpoint(checkpoint.folder, run | {"pictures": "b" * 32}), "pictures differs")
 
 
-def test_a_journal_of_other_code_is_refused(tmp_path):
-    learner(Journal(tmp_path / "journal")).fit(1e-3, 1)
-    with pytest.raises(JournalError, match="other code"):
-        learner(Journal(tmp_path / "journal")).fit(2e-3, 1)
-    with pytest.raises(JournalError, match="other code"):
-        learner(Journal(tmp_path / "journal"), seed=1).fit(1e-3, 1)
-    learn = learner(Journal(tmp_path / "journal"))
+def test_a_checkpoint_of_other_code_is_refused(tmp_path):
+    learner(Checkpoint(tmp_path / "checkpoint")).fit(1e-3, 1)
+    with pytest.raises(CheckpointError, match="other code"):
+        learner(Checkpoint(tmp_path / "checkpoint")).fit(2e-3, 1)
+    with pytest.raises(CheckpointError, match="other code"):
+        learner(Checkpoint(tmp_path / "checkpoint"), seed=1).fit(1e-3, 1)
+    learn = learner(Checkpoint(tmp_path / "checkpoint"))
     learn.label_smoothing = 0.1
-    with pytest.raises(JournalError, match="other code"):
+    with pytest.raises(CheckpointError, match="other code"):
         learn.fit(1e-3, 1)
-    learn = learner(Journal(tmp_path / "journal"))
-    with pytest.raises(JournalError, match="other code"):
-        learn.lr_find(steps=6)
+    learn = learner(Checkpoint(tmp_path / "checkpoint"))
+    learn.augment = augment.top_down()
+    with pytest.raises(CheckpointError, match="other code, other settings"):
+        learn.fit(1e-3, 1)
     assert not learn.history.loss and not learn.model.training
 
 
-@pytest.mark.parametrize("part", [0, 3, 8])
-@pytest.mark.parametrize("harm", ["a bit", "the end", "everything", "another format"])
-def test_a_damaged_journal_is_refused_before_anything_is_trained(tmp_path, harm, part):
-    folder = tmp_path / "journal"
-    recipe(learner(Journal(folder)))
+@pytest.mark.parametrize("part", [0, 3])
+@pytest.mark.parametrize("harm", ["a bit", "the end", "everything", "another format", "objects"])
+def test_a_damaged_checkpoint_is_refused_before_anything_is_trained(tmp_path, harm, part):
+    folder = tmp_path / "checkpoint"
+    recipe(learner(Checkpoint(folder)))
     path = sorted(folder.iterdir())[min(part, len(list(folder.iterdir())) - 1)]
     content = bytearray(path.read_bytes())
     if harm == "a bit":
@@ -276,31 +307,34 @@ def test_a_damaged_journal_is_refused_before_anything_is_trained(tmp_path, harm,
     path.write_bytes(content)
     if harm == "another format":
         safe_files.write_tensors(path, {}, {})
-    refused(Journal(folder), "damaged|another run")
+    if harm == "objects":  # which would run code, well signed
+        torch.save({"run": Path()}, path)
+        path.write_bytes(hashlib.sha256(path.read_bytes()).digest() + path.read_bytes())
+    refused(Checkpoint(folder), "damaged|another run")
 
 
-def test_a_journal_that_cannot_be_written_stops_nothing(tmp_path, monkeypatch, uninterrupted):
-    folder, write, calls = tmp_path / "journal", safe_files.write_tensors, []
+def test_a_checkpoint_that_cannot_be_written_stops_nothing(tmp_path, monkeypatch, uninterrupted):
+    folder, replace, calls = tmp_path / "checkpoint", os.replace, []
 
-    def full(path, tensors, about):
-        calls.append(path)
+    def full(source, target):
+        calls.append(target)
         if len(calls) > 3:
             raise OSError(28, "No space left on device")
-        write(path, tensors, about)
+        replace(source, target)
 
-    monkeypatch.setattr(safe_files, "write_tensors", full)
+    monkeypatch.setattr(os, "replace", full)
     with pytest.warns(UserWarning, match="No space left.*training goes on"):
-        assert outcome(recipe(learner(Journal(folder)))) == uninterrupted
+        assert outcome(recipe(learner(Checkpoint(folder)))) == uninterrupted
     assert len(calls) == 4  # and no gap
     monkeypatch.undo()
-    assert outcome(recipe(learner(Journal(folder)))) == uninterrupted
+    assert outcome(recipe(learner(Checkpoint(folder)))) == uninterrupted
 
 
 def test_another_number_of_threads_is_told(tmp_path, monkeypatch):
-    learner(Journal(tmp_path / "journal")).lr_find(steps=6)
+    learner(Checkpoint(tmp_path / "checkpoint")).fit(1e-3, 1)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 48)
     with pytest.warns(UserWarning, match="number of threads: was .* and is 48 now"):
-        Journal(tmp_path / "journal").check()
+        Checkpoint(tmp_path / "checkpoint").check()
 
 
 # --- the command line -----------------------------------------------------------------------------
@@ -308,7 +342,7 @@ def test_another_number_of_threads_is_told(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory):
-    return creatures_folder(tmp_path_factory.mktemp("photos"), 24)
+    return creatures_folder(tmp_path_factory.mktemp("photos"), 10)
 
 
 @pytest.fixture
@@ -316,8 +350,8 @@ def begun(photos, tmp_path, monkeypatch):
     """Arguments of a `train` that Ctrl-C has stopped in its first step."""
     monkeypatch.chdir(tmp_path)
 
-    def stopped(images, arch, seed, journal):
-        learner(journal).lr_find(steps=6)
+    def stopped(images, arch, seed, checkpoint):
+        learner(checkpoint).fit(1e-3, 1)
         raise KeyboardInterrupt
 
     monkeypatch.setattr("lessonkit.recipe.eight_steps", stopped)
@@ -333,7 +367,7 @@ def test_ctrl_c_says_how_to_go_on(begun, capsys):
     assert [path.name for path in Path().iterdir()] == ["model.pt.resume"]
 
 
-def test_without_resume_a_journal_is_neither_used_nor_lost(begun, capsys):
+def test_without_resume_a_checkpoint_is_neither_used_nor_lost(begun, capsys):
     before = {path: path.read_bytes() for path in Path("model.pt.resume").iterdir()}
     capsys.readouterr()
     assert main(begun) == 2
@@ -366,7 +400,7 @@ def test_resuming_another_run_costs_one_line_and_status_2(begun, photos, capsys,
 def test_resume_with_nothing_to_resume_says_so_and_begins(photos, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     Path("model.pt.resume").mkdir()
-    Path("model.pt.resume", ".0000.safetensors.99.part").write_bytes(b"x")  # killed at once
+    Path("model.pt.resume", ".0000.checkpoint.99.part").write_bytes(b"x")  # killed at once
 
     def stopped(*_, **__):
         raise KeyboardInterrupt
@@ -381,7 +415,7 @@ def test_resume_with_nothing_to_resume_says_so_and_begins(photos, tmp_path, monk
 # --- real processes, really killed ----------------------------------------------------------------
 
 # Starts `train` in a fork of its own, so that torch is imported once, and kills it: after so many
-# seconds, or as soon as the journal has a file of this name: one that is half-written.
+# seconds, or as soon as the checkpoint has a file of this name: one that is half-written.
 KILLER = """
     import json, os, pathlib, signal, sys, time
     import timm, torch, torch._dynamo
@@ -389,7 +423,7 @@ KILLER = """
     import lessonkit.recipe
 
     arguments, kills = sys.argv[1:-1], json.loads(sys.argv[-1])
-    journal = pathlib.Path("model.pt.resume")
+    checkpoint = pathlib.Path("model.pt.resume")
     for kill in kills:
         if (pid := os.fork()) == 0:
             os._exit(main([*arguments, "--resume"]))
@@ -397,7 +431,7 @@ KILLER = """
         while not due:
             time.sleep(0.001)
             waited = time.monotonic() - started
-            due = any(journal.glob(kill)) if isinstance(kill, str) else waited > kill
+            due = any(checkpoint.glob(kill)) if isinstance(kill, str) else waited > kill
             if os.waitpid(pid, os.WNOHANG)[0]:
                 sys.exit(0 if pathlib.Path("model.pt").exists() else 1)
         os.kill(pid, signal.SIGKILL)
@@ -453,8 +487,7 @@ def killed_and_resumed(folder, photos, kills):
 @posix
 @pytest.mark.slow
 def test_a_killed_process_is_resumed_bit_for_bit(tmp_path, photos, in_one_go):
-    first, second = moments(random.Random(0), in_one_go, 2)
-    kills = [".0001.*.part", first, ".0004.*.part", second, ".0005.*.part"]
+    kills = [".0000.*.part", *moments(random.Random(0), in_one_go, 1), ".0002.*.part"]
     model, report, (seconds, steps) = killed_and_resumed(tmp_path, photos, kills)
     assert report == in_one_go[1]
     assert model == in_one_go[0]
@@ -466,7 +499,7 @@ def test_a_killed_process_is_resumed_bit_for_bit(tmp_path, photos, in_one_go):
 @pytest.mark.parametrize("seed", range(1, 9))
 def test_a_process_killed_ten_times_is_resumed_bit_for_bit(tmp_path, photos, in_one_go, seed):
     draw = random.Random(seed)
-    names = [f".000{draw.randrange(6)}.*.part" for _ in range(5)]
+    names = [f".000{draw.randrange(4)}.*.part" for _ in range(5)]
     kills = draw.sample([*names, *moments(draw, in_one_go, 5)], 10)
     model, report, _ = killed_and_resumed(tmp_path, photos, kills)
     assert report == in_one_go[1] and model == in_one_go[0]

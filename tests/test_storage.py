@@ -205,10 +205,10 @@ def test_a_model_of_other_classes_is_not_trained_on(tmp_path):
 WELL_SIGNED = {
     "no description": {},
     "a list": [1],
-    "unknown maker": {"version": 1, "model": {"made_by": "os.system"}},
-    "unknown network": {"version": 1, "model": {"made_by": "pretrained", "arch": "x"}},
-    "other shapes": {"version": 1, "model": {"made_by": "small_cnn", "n_classes": 7}},
-    "other options": {"version": 1, "model": {"made_by": "small_cnn", "n_classes": 3, "depth": 9}},
+    "unknown maker": {"version": 2, "model": {"made_by": "os.system"}},
+    "unknown network": {"version": 2, "model": {"made_by": "pretrained", "arch": "x"}},
+    "other shapes": {"version": 2, "model": {"made_by": "small_cnn", "n_classes": 7}},
+    "other options": {"version": 2, "model": {"made_by": "small_cnn", "n_classes": 3, "depth": 9}},
 }  # fmt: skip
 
 

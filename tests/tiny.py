@@ -5,9 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from lessonkit import augment, data
+from lessonkit import Learner, augment, data
 from lessonkit.course.datasets import embedded
 from lessonkit.data import ImageData
+from lessonkit.models import LayerGroups
 
 
 def coloured(
@@ -24,6 +25,15 @@ def coloured(
         f"coloured {seed}", pixels.astype(np.uint8), labels, valid, names, size,
         how or augment.none(), lambda new_size: coloured(n, new_size, classes, how, seed),
     )  # fmt: skip
+
+
+def save_model(
+    path: Path, model: LayerGroups, classes: list[str], size: int, how: augment.Augment
+) -> None:
+    """A model's file, of a network that no pictures were needed for."""
+    learn = Learner(model, None, device="cpu")
+    learn.classes, learn.size, learn.augment = classes, size, how
+    learn.save(path)
 
 
 def creatures_folder(root: Path, n: int) -> Path:

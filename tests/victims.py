@@ -27,6 +27,7 @@ from lessonkit.files import model_files
 from lessonkit.images import decode
 from lessonkit.recipe import Report
 from lessonkit.training import activations
+from tests import tiny
 from tests.tiny import coloured
 
 # Every child is a copy of one process that has all this imported: a fiftieth of a second each.
@@ -72,13 +73,12 @@ def compute_activations(place: Path) -> str:
 
 def save_model(place: Path, seed: int = 1) -> str:
     model = models.small_cnn(2, 8, seed)
-    saved = model_files.SavedModel(model, ["one", "two"], 16, augment.none())
-    model_files.write(place / "model.pt", saved)
+    tiny.save_model(place / "model.pt", model, ["one", "two"], 16, augment.none())
     return read_model(place)
 
 
 def read_model(place: Path) -> str:
-    return _digest(*model_files.read(place / "model.pt").model.state_dict().values())
+    return _digest(*model_files.read(place / "model.pt")[0].state_dict().values())
 
 
 def write_report(place: Path, n: int = 500) -> str:
