@@ -60,7 +60,7 @@ class Learner:
         images: ImageData | None,
         seed: int = 0,
         optimizer: Callable[[list[dict]], torch.optim.Optimizer] = sgd,
-        device: str | None = None,
+        device: str | torch.device | None = None,
         batch_size: int | None = None,
         max_grad_norm: float = math.inf,
         checkpoint: Any = None,

@@ -255,7 +255,7 @@ def test_stopped_at_any_batch_the_learner_can_be_used_and_trained_on(tmp_path, b
     assert len(learn.history.loss) == batch - 1 + learn.n_batches
 
 
-# --- checkpoints that don't fit ----------------------------------------------------------------------
+# --- checkpoints that do not fit ------------------------------------------------------------------
 
 
 def refused(checkpoint, words):

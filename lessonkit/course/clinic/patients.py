@@ -9,12 +9,11 @@ import io
 from collections.abc import Callable
 from contextlib import redirect_stdout
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from typing import NamedTuple
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lessonkit import augment, data, models
@@ -322,15 +321,12 @@ def loss_on_one_batch(learn: Learner, lr: float = 0.1, steps: int = 40) -> float
     The cheapest of all tests: any network that can learn knows 32 pictures by heart by then. A
     copy is trained, so the learner stays as it is.
     """
-    model = copy.deepcopy(learn.model).train()
-    images, labels = (part[:: len(part) // 32][:32] for part in learn.images.train)
-    optimizer = torch.optim.SGD(model.parameters(), lr, momentum=0.9)
-    for _ in range(steps):
-        loss = F.cross_entropy(model(images), labels)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-    return loss.item()
+    rows = range(0, len(learn.images.train.labels), len(learn.images.train.labels) // 32)[:32]
+    few = learn.images.with_training(rows).with_augment(augment.none())
+    momentum = partial(torch.optim.SGD, momentum=0.9)
+    trained = Learner(copy.deepcopy(learn.model), few, 0, momentum, learn.device, 32)
+    *_, loss = trained.steps([lr] * steps)
+    return loss
 
 
 def _run(number: int, ill: bool, seed: int) -> Run:
