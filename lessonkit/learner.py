@@ -21,7 +21,7 @@ from lessonkit import models
 from lessonkit.images.as_pictures import as_pictures
 from lessonkit.images.image_data import DataError, ImageData
 from lessonkit.lr_finder import LRFinderResult, lr_find
-from lessonkit.machine import hardware, progress
+from lessonkit.machine import devices, progress
 from lessonkit.schedule import as_schedule, constant, sgdr
 from lessonkit.training import distributed, optimizers
 from lessonkit.training.history import Diverged, History, Interrupted, check_loss
@@ -71,7 +71,7 @@ class Learner:
             raise ValueError(
                 f"max_grad_norm is a length above 0, not {max_grad_norm}; math.inf clips nothing."
             )
-        self.device = torch.device(device or hardware.best_device())
+        self.device = torch.device(device or devices.best_device())
         self.model = model.to(self.device)
         self.groups = models.layer_groups(model)
         self.optimizer = optimizer
@@ -85,13 +85,9 @@ class Learner:
         self._batch_size = batch_size
         self._precompute = self._said_that_augmentation_waits = False
         self._read_every = 1 if self.device.type == "cpu" else READ_EVERY
-        self._half = hardware.half_type(self.device)
+        self._half = devices.half_type(self.device)
         self._bfloat16: bool | None = None  # may a frozen body use it? asked when first needed
-        self._activations: tuple[Any, ...] = (
-            None,
-            None,
-            {},
-        )  # whose, as they were, and the numbers
+        self._activations: tuple = (None, None, {})  # of which pictures, at a glance, and they
         if images is not None:
             self.set_data(images)
 
@@ -158,9 +154,7 @@ class Learner:
     def freeze_to(self, i: int) -> None:
         """Freeze the layer groups before group `i`: their weights stay, they run in eval mode."""
         if not -len(self.groups) <= i < len(self.groups):
-            raise ValueError(
-                f"The last of the layer groups has number {len(self.groups) - 1}: {i}?"
-            )
+            raise ValueError(f"The layer groups have numbers to {len(self.groups) - 1}, not {i}.")
         self.frozen_to = range(len(self.groups))[i]
         for n, group in enumerate(self.groups):
             group.requires_grad_(n >= self.frozen_to)
@@ -246,7 +240,8 @@ class Learner:
         epoch may end early, and is validated then. `ratios`, one for each group, are the groups'
         LRs as shares of it; without, all are the same. All else is as in `fit`.
         """
-        shares = optimizers.lr_per_group(ratios or 1.0, len(self.groups), self.frozen_to)
+        ratios = 1.0 if ratios is None else ratios
+        shares = optimizers.lr_per_group(ratios, len(self.groups), self.frozen_to)
         self._follow(as_schedule(lrs), shares)
 
     def steps(self, lrs: Sequence[float], ratios: Sequence[float] | None = None) -> Iterator[float]:
@@ -255,7 +250,8 @@ class Learner:
         For experiments that look at the network between two steps, or stop when they like. Nothing
         is validated, recorded or put back.
         """
-        shares = optimizers.lr_per_group(ratios or 1.0, len(self.groups), self.frozen_to)
+        ratios = 1.0 if ratios is None else ratios
+        shares = optimizers.lr_per_group(ratios, len(self.groups), self.frozen_to)
         try:
             for loss in self._steps(self._new_optimizer(shares), as_schedule(lrs), shares):
                 yield loss.item()

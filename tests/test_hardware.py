@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from lessonkit.machine import hardware
+from lessonkit.machine import devices, hardware
 
 
 def test_the_best_device_is_one_that_computes():
@@ -14,9 +14,17 @@ def test_the_best_device_is_one_that_computes():
     assert (torch.ones(2, device=device) * 2).sum().item() == 4
 
 
+def test_one_of_several_processes_on_a_mac_takes_the_processor(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert devices.best_device() == "mps"
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert devices.best_device() == "cpu"
+
+
 def test_training_in_half_precision_is_for_cuda_only():
-    assert hardware.half_type(torch.device("cpu")) is None
-    assert hardware.half_type(torch.device("mps")) is None
+    assert devices.half_type(torch.device("cpu")) is None
+    assert devices.half_type(torch.device("mps")) is None
 
 
 def test_a_machine_is_described_in_words():

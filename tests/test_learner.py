@@ -13,7 +13,7 @@ from torch import nn
 from lessonkit import Learner, augment, models, schedule
 from lessonkit.data import DataError
 from lessonkit.images.image_data import Split
-from lessonkit.machine import hardware
+from lessonkit.machine import devices
 from lessonkit.recipe import familiarity
 from lessonkit.training import activations, memory
 from lessonkit.training.history import Diverged, Interrupted, check_loss
@@ -209,7 +209,7 @@ def test_a_network_of_one_group_has_nothing_to_freeze():
     learn = Learner(nn.Sequential(nn.Flatten(), nn.Linear(768, 3)), coloured())
     with pytest.raises(ValueError, match=r"nothing to freeze.*LayerGroups"):
         learn.freeze()
-    with pytest.raises(ValueError, match="number 0"):
+    with pytest.raises(ValueError, match="numbers to 0, not 1"):
         learn.freeze_to(1)
     assert all(p.requires_grad for p in learn.model.parameters())
 
@@ -417,9 +417,9 @@ def test_bfloat16_is_used_where_it_changes_activations_by_less_than_a_twentieth(
             return images.float().mean((2, 3)) * (1 + error * rounded)
 
     pictures = coloured().train.images
-    monkeypatch.setattr(hardware, "has_fast_bfloat16", lambda device: True)
+    monkeypatch.setattr(devices, "has_fast_bfloat16", lambda device: True)
     assert activations.bfloat16_agrees(Body(), pictures) == agrees
-    monkeypatch.setattr(hardware, "has_fast_bfloat16", lambda device: False)
+    monkeypatch.setattr(devices, "has_fast_bfloat16", lambda device: False)
     assert not activations.bfloat16_agrees(Body(), pictures)
 
 

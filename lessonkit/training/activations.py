@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from lessonkit.files import cache, safe_files
-from lessonkit.machine import hardware, progress
+from lessonkit.machine import devices, progress
 from lessonkit.training import distributed
 from lessonkit.training.memory import in_parts
 
@@ -62,7 +62,7 @@ def run(body: nn.Module, images: Tensor, bfloat16: bool) -> Tensor:
 
 def bfloat16_agrees(body: nn.Module, images: Tensor) -> bool:
     """Whether bfloat16 is fast here and changes the activations of a few `images` by under 5 %."""
-    if not hardware.has_fast_bfloat16(images.device):
+    if not devices.has_fast_bfloat16(images.device):
         return False
     exact, rounded = run(body, images, False), run(body, images, True)
     return bool((rounded - exact).norm() < TOLERANCE * exact.norm())
