@@ -11,7 +11,6 @@ from torch import Tensor
 
 from lessonkit.augment import Augment
 from lessonkit.files import safe_files
-from lessonkit.images import decode
 
 __all__ = ["DataError", "ImageData", "Split", "check_size", "read_pictures"]
 
@@ -85,6 +84,8 @@ def check_size(size: int) -> int:
 
 def read_pictures(paths: Sequence[str | Path], size: int) -> Tensor:
     """Picture files as uint8 [N, 3, size, size]; DataError for one that gives no picture."""
+    from lessonkit.images import decode  # and with it Pillow: tensors don't need it
+
     if isinstance(paths, str | Path):  # else each letter would be taken for a path
         paths = [paths]
     squares = np.empty((len(paths), size, size, 3), np.uint8)
