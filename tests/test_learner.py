@@ -1,6 +1,8 @@
 """The training loop: what the lesson's words promise, tested on tiny pictures."""
 
 import math
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -712,3 +714,13 @@ def test_gradients_from_before_freezing_dont_count_in_clipping(frozen_to):
         learn.fit(0.05, 1)
         after.append(weights(learn))
     assert same(*after)
+
+
+def test_what_the_learner_is_made_of_can_be_read_in_an_afternoon():
+    code = (
+        "import sys, lessonkit.learner\n"
+        "files = {m.__file__ for n, m in sys.modules.items() if n.split('.')[0] == 'lessonkit'}\n"
+        "print(sum(len(open(file, encoding='utf-8').readlines()) for file in files))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(done.stdout) <= 2200
