@@ -404,6 +404,15 @@ def test_activations_are_computed_once_for_what_stays_the_same(fresh, cache, mon
     again.activations()
 
 
+def test_a_body_without_weights_has_activations_too(cache):
+    model = models.LayerGroups(nn.Sequential(AsFloats(), nn.Flatten()), nn.Linear(768, 3))
+    learn = Learner(model, coloured())
+    learn.freeze()
+    learn.precompute = True
+    learn.fit(1e-5, 1)
+    assert torch.equal(learn.activations()["train"], learn.images.train.images.flatten(1).float())
+
+
 def test_activations_follow_the_size(fresh):
     fresh.set_data(coloured(30, 24))
     assert fresh.activations()["train"].shape == (18, 32)

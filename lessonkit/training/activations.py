@@ -40,7 +40,8 @@ def _glance(body: nn.Module, images: dict[str, Tensor]) -> list:
     Weights by their sums, as a change through `.data` leaves no other trace.
     """
     weights = [*body.state_dict().values()]
-    sums = torch.stack([tensor.float().sum() for tensor in weights]).tolist()
+    sums = [tensor.float().sum() for tensor in weights]
+    sums = torch.stack(sums).tolist() if sums else []
     return [sums, [tensor._version for tensor in (*weights, *images.values())]]
 
 
@@ -79,7 +80,7 @@ def cached(
     """
     weights = list(body.state_dict().values())
     contents = [_checksum(pictures) for pictures in images.values()]
-    how = weights[0].device.type, bfloat16, torch.get_num_threads()
+    how = _device(body).type, bfloat16, torch.get_num_threads()
     name = f"activations-{safe_files.fingerprint(key, contents, how, *weights)}"
 
     def build(folder: Path) -> None:
@@ -91,6 +92,10 @@ def cached(
     return {part: cache.read_array(entry / f"{part}.npy") for part in images}
 
 
+def _device(body: nn.Module) -> torch.device:
+    return next((t.device for t in body.state_dict().values()), torch.device("cpu"))
+
+
 def _checksum(pictures: Tensor) -> int:
     """CRC-32 of pictures, a few at a time: all of them needn't fit into memory."""
     checksum = 0
@@ -100,7 +105,7 @@ def _checksum(pictures: Tensor) -> int:
 
 
 def _write(path: Path, body: nn.Module, pictures: Tensor, bfloat16: bool, bar) -> None:
-    device, array, start = next(body.parameters()).device, None, 0
+    device, array, start = _device(body), None, 0
     for part in in_parts(pictures, BATCH, device):
         rows = run(body, part, bfloat16).cpu().numpy()
         if array is None:  # a file, not memory: a large set's activations needn't fit into it
