@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -69,6 +70,14 @@ def outcome(learn):
 @pytest.fixture(scope="module")
 def uninterrupted():
     return outcome(recipe(learner()))
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The checkpoint of a run that has come to its end."""
+    folder = tmp_path_factory.mktemp("whole") / "checkpoint"
+    recipe(learner(Checkpoint(folder)))
+    return folder
 
 
 # --- killed, in one process -----------------------------------------------------------------------
@@ -145,9 +154,8 @@ def test_killed_while_writing_a_run_ends_as_if_it_had_not_been(
     assert not folder.exists()
 
 
-def test_a_run_that_has_ended_is_not_trained_again(tmp_path, uninterrupted, monkeypatch):
-    folder = tmp_path / "checkpoint"
-    recipe(learner(Checkpoint(folder)))
+def test_a_run_that_has_ended_is_not_trained_again(tmp_path, whole, uninterrupted, monkeypatch):
+    folder = shutil.copytree(whole, tmp_path / "checkpoint")
     steps = []
     step = Learner._step
     monkeypatch.setattr(Learner, "_step", lambda *args: steps.append(1) or step(*args))
@@ -293,9 +301,8 @@ def test_a_checkpoint_of_other_code_is_refused(tmp_path):
 
 @pytest.mark.parametrize("part", [0, 3])
 @pytest.mark.parametrize("harm", ["a bit", "the end", "everything", "another format", "objects"])
-def test_a_damaged_checkpoint_is_refused_before_anything_is_trained(tmp_path, harm, part):
-    folder = tmp_path / "checkpoint"
-    recipe(learner(Checkpoint(folder)))
+def test_a_damaged_checkpoint_is_refused_before_anything_is_trained(tmp_path, whole, harm, part):
+    folder = shutil.copytree(whole, tmp_path / "checkpoint")
     path = sorted(folder.iterdir())[min(part, len(list(folder.iterdir())) - 1)]
     content = bytearray(path.read_bytes())
     if harm == "a bit":
