@@ -251,7 +251,7 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-@pytest.mark.parametrize("name", ["images.npy", "rejected.json"])
+@pytest.mark.parametrize("name", ["images.npy", "index.json"])
 def test_a_damaged_cache_is_noticed_and_made_anew(root, cache, tmp_path, name, damage, recwarn):
     whole = victims.read_pictures(tmp_path)
     (entry,) = cache.iterdir()
