@@ -125,8 +125,8 @@ def test_zoom_enlarges():
 
 @pytest.mark.parametrize(
     "first",
-    [{}, {"mirror": True}, {"quarter_turns": 1}, {"quarter_turns": 3, "mirror": True}, {"zoom": 1.5},
-     {"degrees": 30.0, "zoom": 1.2, "mirror": True}],
+    [{}, {"mirror": True}, {"quarter_turns": 1}, {"quarter_turns": 3, "mirror": True},
+     {"zoom": 1.5}, {"degrees": 30.0, "zoom": 1.2, "mirror": True}],
 )  # fmt: skip
 def test_shift_moves_right_and_down_by_shares_of_the_side_whatever_came_before(first):
     spot = torch.zeros(1, 3, 41, 41)

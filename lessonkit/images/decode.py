@@ -47,6 +47,7 @@ TURNS = {
     4: Image.Transpose.FLIP_TOP_BOTTOM, 5: Image.Transpose.TRANSPOSE,
     6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE, 8: Image.Transpose.ROTATE_90,
 }  # fmt: skip
+UNKNOWN = ("support", "cannot handle", "not available", "decoder error")  # said by Pillow
 PNG = b"\x89PNG\r\n\x1a\n"
 NEEDED = {b"IHDR", b"PLTE", b"tRNS", b"eXIf", b"IDAT", b"IEND"}  # chunks that a PNG is shown by
 MAGIC = {
@@ -147,20 +148,26 @@ def _black_and_white(image: Image.Image, numbers: Image.Image) -> tuple[float, f
     said = tags.get(BITS, (16,))[0]
     depths = [said] if said < 16 else [8, 10, 12, 14, 16, *range(17, 32)]
     white = 2.0 ** next(depth for depth in depths if high < 2**depth) - 1
+    if high < white / 16:
+        raise Unusable(f"is nearly black: its numbers end at {high:.0f} of {white:.0f}")
     return (white, 0.0) if tags.get(PHOTOMETRIC) == 0 else (0.0, white)
 
 
 def _is_transparency(image: Image.Image) -> bool:
     """Whether the alpha band says what is transparent: not where it is zero everywhere.
 
-    In a TIFF, a fourth band may be anything, such as infrared, even where it is called alpha.
+    In a TIFF, a fourth band may be anything, such as infrared, even where it is called alpha:
+    there, most of it must be quite clear or quite opaque, unless the colours are divided by it.
     """
     counts = image.getchannel(len(image.getbands()) - 1).histogram()
-    in_tiff, pixels = image.format == "TIFF", sum(counts)
-    is_alpha = counts[0] < pixels and not (in_tiff and 2 * (counts[0] + counts[255]) < pixels)
-    if in_tiff and not is_alpha and image.tag_v2.get(EXTRA) == (1,):  # colours are divided by it
-        raise Unusable("has a fourth band that is not the transparency it is said to be")
-    return is_alpha
+    is_clear = counts[0] == sum(counts)
+    if image.format != "TIFF":
+        return not is_clear
+    if image.tag_v2.get(EXTRA) == (1,):
+        if is_clear:  # the colours are gone
+            raise Unusable("is transparent everywhere")
+        return True
+    return not is_clear and 2 * (counts[0] + counts[255]) >= sum(counts)
 
 
 def orientation(image: Image.Image) -> int:
@@ -231,7 +238,9 @@ def _reason(error: Exception, path: Path) -> str:
         return f"can't be read ({error.strerror})"
     if isinstance(error, Image.UnidentifiedImageError):
         return _reason_of_its_kind(path)
-    return f"is damaged ({str(error) or type(error).__name__})"
+    said = str(error) or type(error).__name__
+    is_unknown = any(word in said.lower() for word in UNKNOWN)
+    return f"{'is of a kind that is not read' if is_unknown else 'is damaged'} ({said})"
 
 
 def _reason_of_its_kind(path: Path) -> str:

@@ -89,7 +89,7 @@ class ImageData:
         for number, kind in enumerate(("sets", "classes")):
             across = [g for g in groups if len({place[file][number] for file in g}) > 1]
             if across:
-                both = " and ".join(place[file][number] for file in across[0])
+                both = " and ".join(dict.fromkeys(place[file][number] for file in across[0]))
                 named = f"{' = '.join(across[0])} ({both})"
                 said.append(f"{len(across)} picture(s) are in two {kind} at once, such as {named}.")
         if n_more := sum(len(group) - 1 for group in groups if group):
