@@ -293,13 +293,13 @@ def decode_all(
     looked = time.monotonic()
     try:
         while len(failed) < len(rows):
-            stood_still, looked = time.monotonic() - looked, time.monotonic()
+            before, looked = looked, time.monotonic()
             # A thread can't be stopped from outside: leave a late one behind and start another.
             for i, worker in enumerate(workers):
                 row = worker.row  # before asking, as meanwhile it may go on to another row
-                if stood_still > STANDSTILL:
-                    worker.since += stood_still
-                if worker.is_late():
+                if looked - before > STANDSTILL:
+                    worker.since += looked - before
+                if looked - worker.since > MAX_SECONDS:
                     late = Unusable(f"took more than {MAX_SECONDS:g} s to decode", passing=True)
                     finished.put((row, late))
                     worker.left_behind = True
@@ -341,6 +341,3 @@ class _Worker(threading.Thread):
                 result = error.with_traceback(None)  # which would hold on to what was decoded
             self.since = float("inf")
             self.finished.put((self.row, result))
-
-    def is_late(self) -> bool:
-        return time.monotonic() - self.since > MAX_SECONDS
