@@ -7,7 +7,7 @@ import os
 import unicodedata
 import warnings
 from collections import Counter, defaultdict
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from numbers import Integral
 from pathlib import Path
 from typing import NamedTuple
@@ -197,13 +197,14 @@ def _layout(files: list[Parts], folders: list[Parts], skipped: list[tuple[str, s
         if parts[: len(base)] == base and (below := parts[len(base) :]):
             inside[below[0]].update(below[1:2])
     holding = {parts[len(base)] for parts in files if len(parts) == len(base) + 2}
-    roles, why_unused = _roles(inside, holding)
+    roles, why_unused, unsplit = _roles(inside, holding)
 
     unused = {(*base, name) for name in inside.keys() - {folder[0] for folder in roles}}
     found = _Found([], defaultdict(list), [("/".join(f), why_unused(f[-1])) for f in unused])
     for folder, (part, label) in roles.items():
         if part == TRAIN:
             found.folders[label].append("/".join((*base, *folder)))
+    found.folders.update((label, ["/".join((*base, label))]) for label in unsplit)
     for parts in files:
         below, path = parts[len(base) :], "/".join(parts)
         role = roles.get(below[:2] if len(below) > 2 else ()) or roles.get(below[:1])
@@ -229,33 +230,36 @@ def _base(files: list[Parts], folders: list[Parts]) -> Parts:
 Roles = dict[Parts, tuple[str, str]]  # a folder, seen from the base -> its set and its class
 
 
-def _roles(inside: dict[str, set[str]], holding: set[str]) -> tuple[Roles, Callable[[str], str]]:
+def _roles(
+    inside: dict[str, set[str]], holding: set[str]
+) -> tuple[Roles, Callable[[str], str], list[str]]:
     """What the folders at the base, and those `inside` them, are for; why others aren't used.
 
-    `holding` are those at the base with pictures directly in them.
+    `holding` are those at the base with pictures directly in them. Last, classes without sets
+    among others that have them.
     """
 
-    def classes_in(name: str) -> set[str]:
-        return {_one_form(label) for label in inside.get(name, ())}
+    def forms(names: Iterable[str]) -> set[str]:
+        return {_one_form(name) for name in names}
 
     def of_sets(sets: dict[str, str]) -> Roles:
         return {(name, label): (part, label) for name, part in sets.items()
                 for label in inside.get(name, ())}  # fmt: skip
 
-    valid = next((name for name in VALID_NAMES if inside.get(name)), "")
+    with_classes = {name: labels for name, labels in inside.items() if labels}
+    valid = next((name for name in VALID_NAMES if name in with_classes), "")
     # A class may be called train, too: then it stands beside others.
     is_set = inside.keys() & set(VALID_NAMES) or len(holding - SET_NAMES) < 2
-    if inside.get("train") and is_set:
+    if "train" in with_classes and is_set:
         sets = {"train": TRAIN, valid: VALID}
-        if classes_in("test") <= classes_in("train"):
+        if forms(inside.get("test", ())) <= forms(inside["train"]):
             sets["test"] = TEST
+        used = f"is not used: pictures come from train and {valid}".removesuffix(" and ")
+        flat = "has no class folders: what is in it is left alone"
         return (
             of_sets(sets),
-            lambda name: (
-                "has no class folders: what is in it is left alone"
-                if name in SET_NAMES and not inside[name]
-                else "is not used: pictures come from " + " and ".join(filter(None, sets))
-            ),
+            lambda name: flat if name in SET_NAMES - with_classes.keys() else used,
+            [],
         )
     if any("train" in sets and sets.intersection(VALID_NAMES) for sets in inside.values()):
         roles = {}
@@ -264,16 +268,15 @@ def _roles(inside: dict[str, set[str]], holding: set[str]) -> tuple[Roles, Calla
             for name, part in (("train", TRAIN), (valid, VALID), ("test", TEST)):
                 if name in sets:
                     roles[label, name] = part, label
-        return roles, lambda name: "is not used: it holds no train and valid, as others do"
-    labels = {_one_form(name) for name in inside} - SET_NAMES
-    beside = {valid: VALID, "test": TEST}
+        unsplit = [label for label in inside if (label, "train") not in roles]
+        return roles, lambda _: "is not used: it holds no train and valid, as others do", unsplit
+    labels, beside = forms(inside) - SET_NAMES, {valid: VALID, "test": TEST}
     beside = {
-        name: part
-        for name, part in beside.items()
-        if classes_in(name) and classes_in(name) <= labels
-    }
-    roles = {(label,): (TRAIN, label) for label in inside if label not in beside}
-    return roles | of_sets(beside), str
+        name: part for name, part in beside.items()
+        if name in with_classes and forms(inside[name]) <= labels
+    }  # fmt: skip
+    classes = {(label,): (TRAIN, label) for label in inside if label not in beside}
+    return classes | of_sets(beside), str, []
 
 
 def _one_form(name: str) -> str:

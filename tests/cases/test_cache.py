@@ -188,11 +188,13 @@ def entry(name, n_bytes, age=0.0):
 
 
 def test_beyond_the_limit_what_was_used_longest_ago_goes(cache, monkeypatch):
-    monkeypatch.setattr(storage, "MOST_BYTES", 3000)
-    old, used, new = (entry(name, 1200, age) for name, age in (("a", 9e5), ("b", 8e5), ("c", 9e3)))
+    old, unused, new = (
+        entry(name, 1200, age) for name, age in (("a", 9e5), ("b", 8e5), ("c", 9e3))
+    )
     storage.cached("a", lambda _: pytest.fail("made again"))  # so it is used after b
+    monkeypatch.setattr(storage, "MOST_BYTES", 3000)
     last = entry("d", 100)
-    assert [e.folder for e in storage.entries()] == [new, old, last] and not used.exists()
+    assert [e.folder for e in storage.entries()] == [new, old, last] and not unused.exists()
     assert len(list(cache.iterdir())) == 3
 
 

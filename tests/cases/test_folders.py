@@ -102,7 +102,7 @@ def test_one_folder_around_the_classes_is_looked_into(root):
 def test_a_single_class_is_not_taken_for_such_a_folder(root):
     fill(root, "cats", n=10)
     fill(root / "cats", "one", "two")
-    with pytest.raises(DataError, match="two classes or more.*only cats"):
+    with pytest.raises(DataError, match=r"two classes or more.*only cats"):
         read(root)
 
 
@@ -116,7 +116,7 @@ def test_a_class_may_be_called_train(root, inside):
 
 def test_sets_without_classes_get_a_sentence_of_their_own(root):
     fill(root, "train", "test")
-    with pytest.raises(DataError, match="test and train hold no class folders.*train/cats/"):
+    with pytest.raises(DataError, match=r"test and train hold no class folders.*train/cats/"):
         read(root)
 
 
@@ -175,7 +175,7 @@ def test_two_folders_that_look_like_one_class_are_told(root, pair, n):
     _, classes, _, said = read(root)
     assert len(classes) == n + 1
     (sentence,) = said
-    assert f"{ascii(pair[0])} and" in " and ".join(sorted([sentence])) or ascii(pair[1]) in sentence
+    assert all(ascii(name) in sentence for name in pair)
     assert f"they count as {n} class" in sentence
 
 
