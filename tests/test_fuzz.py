@@ -443,8 +443,8 @@ def test_every_file_of_a_folder_is_used_exactly_once_or_named(sets, tree, seed):
             return
     assert not set(images.train_files) & set(images.valid_files + images.test_files)
     assert (again.train_files, again.valid_files) == (images.train_files, images.valid_files)
-    for split, files in ((images.train, images.train_files), (images.valid, images.valid_files)):
-        assert len(split.images) == len(split.labels) == len(files)
+    for split, names in ((images.train, images.train_files), (images.valid, images.valid_files)):
+        assert len(split.images) == len(split.labels) == len(names)
     used = images.train_files + images.valid_files + images.test_files
     named = [path for path, _ in images.skipped]
     found = [p.path for p in pictures] + [path for path, _ in skipped]
