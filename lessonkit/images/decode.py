@@ -288,9 +288,9 @@ def decode_all(
         worker.start()
         return worker
 
+    looked = time.monotonic()
     workers = [start() for _ in range(min(os.cpu_count() or 1, MAX_WORKERS, len(rows)))]
     failed: dict[int, Unusable | None] = {}
-    looked = time.monotonic()
     try:
         while len(failed) < len(rows):
             before, looked = looked, time.monotonic()
