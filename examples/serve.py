@@ -18,6 +18,8 @@ from PIL import Image, ImageOps
 
 MAX_BYTES, MAX_PIXELS = 20_000_000, 100_000_000
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+ORIENTATION = 274  # the EXIF tag
+TURNS = {2: 0, 3: 3, 4: 1, 5: 5, 6: 4, 7: 6, 8: 2}  # its values as Image.Transpose
 NO_PICTURE = f"Send a picture ({', '.join(FORMATS)}) of up to 20 MB and 8 px a side or more."
 
 if len(sys.argv) != 3 or not Path(sys.argv[1]).is_file() or not sys.argv[2].isdecimal():
@@ -32,14 +34,24 @@ classes, size = json.loads(about["classes"]), int(about["size"])
 def square(data: bytes) -> np.ndarray:
     """The picture's middle as uint8 [1, 3, size, size], pixel for pixel as lessonkit decodes it.
 
-    Greys of 16 bits, which lessonkit takes too, are refused here.
+    Greys of 16 bits, TIFFs with a fourth band and PNGs with a damaged description, which lessonkit
+    takes too, are refused here.
     """
     image = Image.open(io.BytesIO(data), formats=FORMATS)
     if min(image.size) < 8 or image.width * image.height > MAX_PIXELS or image.mode[0] in "IF":
         raise ValueError("a picture that isn't taken")
+    if image.format == "TIFF" and len(image.getbands()) > 3:
+        raise ValueError("a fourth band that may be anything")
     image.draft("RGB", (size, size))  # a JPEG decodes faster straight to a smaller size
+    image.load()  # some formats tell only at their end how they are to be turned
+    try:
+        turn = TURNS.get(image.getexif().get(ORIENTATION))  # upright, as the camera was held
+    except Exception:  # in the pixels there is nothing wrong
+        turn = None
+    if image.getbands()[-1] == "A" and image.getchannel("A").getextrema() == (0, 0):
+        image = image.convert("RGB")  # some programs write so what is opaque
     image = ImageOps.fit(image.convert("RGBA"), (size, size), Image.Resampling.BICUBIC)
-    image = ImageOps.exif_transpose(image)  # upright, as the camera was held
+    image = image if turn is None else image.transpose(turn)
     image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     return np.asarray(image.convert("RGB")).transpose(2, 0, 1)[None]
 

@@ -42,8 +42,11 @@ class Augment:
     lighting: float = 0.0  # brightness up to this share of the range, contrast by 1 ± this
 
     def __call__(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """A varied copy of uint8 pictures [N, 3, S, S]; `generator` draws the changes."""
-        n = len(images)
+        """A varied copy of uint8 pictures [N, 3, S, S]; `generator` draws the changes.
+
+        Raises ValueError for tensors of another type or shape.
+        """
+        n = len(_checked(images))
         draws = [self._draw_matrices(n, generator)] if self._moves_pixels() else []
         draws += [torch.rand(2, n, generator=generator).T] if self.lighting else []
         return in_blocks(self._change, images, *draws) if draws else images
@@ -58,6 +61,7 @@ class Augment:
         The first is the pictures themselves. fast.ai averaged the original and four *random*
         variants; fixed ones give the same answer every time.
         """
+        _checked(images)
         # Quarter turns give enough views; elsewhere a slightly enlarged look is worth having.
         zooms = (1.0,) if self.turns or self.max_zoom == 1.0 else (1.0, self.max_zoom)
         for zoom, turn in product(zooms, range(4) if self.turns else (0,)):
@@ -94,6 +98,15 @@ class Augment:
         # Contrast stretches around the picture's own mean, so it doesn't also change brightness.
         mean = pixels.mean((1, 2, 3), keepdim=True)
         return pixels.mul_(contrast).add_(mean * (1 - contrast) + brightness)
+
+
+def _checked(images: Tensor) -> Tensor:
+    what = type(images).__name__
+    if isinstance(images, Tensor):
+        what = f"{images.dtype} {list(images.shape)}"
+        if images.dtype == torch.uint8 and images.shape[1:] == (3, *images.shape[-1:] * 2):
+            return images
+    raise ValueError(f"Augmentation takes tensors of uint8 pictures [N, 3, S, S], not {what}.")
 
 
 def side_on(max_zoom: float = 1.1) -> Augment:
@@ -140,7 +153,9 @@ def affine(
 ) -> Tensor:
     """Matrices [N, 2, 3] from output to input coordinates, which run from -1 to 1 on both axes.
 
-    Each argument is a number or a tensor [N]. `right` and `down` are shares of the side.
+    Each argument is a number or a tensor [N]. A picture is mirrored, then turned (`degrees` and
+    quarter turns run counter-clockwise), then enlarged, then moved: `right` and `down` are shares
+    of the side, whatever came before.
     """
     # `atleast_1d` and broadcasting let one function serve a single view and a random batch.
     values = [mirror, quarter_turns, degrees, zoom, right, down]
@@ -149,8 +164,10 @@ def affine(
     angle = torch.deg2rad(degrees) + quarter_turns * (math.pi / 2)
     side = 1 - 2 * mirror  # -1 mirrors the x axis
     cos, sin = torch.cos(angle) / zoom, torch.sin(angle) / zoom
-    rows = [torch.stack([side * cos, -side * sin, -2 * right], 1)]
-    rows += [torch.stack([sin, cos, -2 * down], 1)]
+    # From output back to input, the shift comes off first: it is turned and mirrored with the rest.
+    x, y = 2 * right, 2 * down
+    rows = [torch.stack([side * cos, -side * sin, side * (y * sin - x * cos)], 1)]
+    rows += [torch.stack([sin, cos, -x * sin - y * cos], 1)]
     return torch.stack(rows, 1)
 
 

@@ -101,15 +101,20 @@ def test_lighting_stays_within_its_bounds():
 def test_rotation_and_zoom_are_torchvisions(degrees, zoom):
     smooth = torch.nn.functional.interpolate(pictures(1, 6).float(), 48, mode="bicubic")
     ours = move(smooth, affine(degrees=float(degrees), zoom=zoom))
-    theirs = reference.affine(
+    theirs = reference.affine(  # whose angle is clockwise
         smooth, -degrees, [0, 0], zoom, [0.0], reference.InterpolationMode.BILINEAR
     )
-    other = reference.affine(
-        smooth, degrees, [0, 0], zoom, [0.0], reference.InterpolationMode.BILINEAR
-    )
     middle = (..., slice(12, 36), slice(12, 36))  # the corners are filled in differently
-    distance = min((ours - t)[middle].abs().max() for t in (theirs, other))
-    assert distance < 1.0
+    assert (ours - theirs)[middle].abs().max() < 1.0
+
+
+@pytest.mark.parametrize("turns", range(4))
+@pytest.mark.parametrize("mirror", [False, True])
+def test_quarter_turns_are_counter_clockwise_and_come_after_the_mirror(turns, mirror):
+    images = pictures(1)
+    expected = torch.rot90(images.flip(3) if mirror else images, turns, (2, 3))
+    moved = move(images.float(), affine(mirror=mirror, quarter_turns=turns))
+    assert torch.equal(moved.round().to(torch.uint8), expected)
 
 
 def test_zoom_enlarges():
@@ -118,12 +123,47 @@ def test_zoom_enlarges():
     assert move(spot, affine(zoom=2.0)).sum() > 3 * spot.sum()
 
 
-def test_shift_moves_right_and_down():
-    spot = torch.zeros(1, 3, 40, 40)
-    spot[..., 20, 20] = 255
-    moved = move(spot, affine(right=0.25, down=0.1))[0, 0]
+@pytest.mark.parametrize(
+    "first",
+    [{}, {"mirror": True}, {"quarter_turns": 1}, {"quarter_turns": 3, "mirror": True},
+     {"zoom": 1.5}, {"degrees": 30.0, "zoom": 1.2, "mirror": True}],
+)  # fmt: skip
+def test_shift_moves_right_and_down_by_shares_of_the_side_whatever_came_before(first):
+    spot = torch.zeros(1, 3, 41, 41)
+    spot[..., 20, 20] = 255  # the middle, which nothing but the shift moves
+    moved = move(spot, affine(right=10 / 41, down=-4 / 41, **first))[0, 0]
     row, column = np.unravel_index(int(moved.argmax()), moved.shape)
-    assert (row, column) == (24, 30)
+    assert (row, column) == (16, 30)
+
+
+def test_contrast_stretches_around_each_pictures_own_mean():
+    # 100 pixels of 40 and 100 of 60: mean 50, so contrast moves both by the same amount.
+    images = torch.full((64, 3, 20, 20), 40, dtype=torch.uint8)
+    images[:, :, 10:] = 60
+    lit = draw(augment.Augment("light", lighting=0.3), images).float()
+    low, high = lit[:, 0, 0, 0], lit[:, 0, 19, 0]
+    brightness, contrast = (low + high) / 2 - 50, (high - low) / 20
+    inside = (low > 0) & (high < 255)
+    assert inside.sum() > 20
+    draws = torch.rand(2, 64, generator=torch.Generator().manual_seed(0)).T * 2 - 1
+    assert (brightness - 255 * 0.3 * draws[:, 0])[inside].abs().max() <= 1
+    assert (contrast - (1 + 0.3 * draws[:, 1]))[inside].abs().max() <= 0.06
+
+
+@pytest.mark.parametrize("preset", augment.PRESETS)
+@pytest.mark.parametrize(
+    "images",
+    [
+        torch.zeros(4, 3, 32, 48, dtype=torch.uint8), torch.rand(4, 3, 32, 32),
+        torch.zeros(3, 32, 32, dtype=torch.uint8), torch.zeros(4, 1, 32, 32, dtype=torch.uint8),
+        torch.zeros(4, 32, 32, 3, dtype=torch.uint8), np.zeros((4, 3, 32, 32), np.uint8), [1, 2],
+    ],
+    ids=["wide", "floats", "one", "grey", "channels last", "numpy", "list"],
+)  # fmt: skip
+def test_other_shapes_and_types_are_refused_by_a_sentence(preset, images):
+    for change in (augment.PRESETS[preset](), lambda x: list(augment.PRESETS[preset]().views(x))):
+        with pytest.raises(ValueError, match=r"uint8 pictures \[N, 3, S, S\], not "):
+            change(images)
 
 
 @pytest.mark.parametrize(("preset", "n"), [("side_on", 4), ("top_down", 8), ("symbols", 2)])

@@ -3,6 +3,7 @@
 import json
 import os
 import runpy
+import struct
 import subprocess
 import sys
 import urllib.error
@@ -25,6 +26,7 @@ from lessonkit.export import to_onnx
 from lessonkit.images import decode
 from lessonkit.images import image_data as pictures
 from lessonkit.learner import Learner
+from tests.cases import files
 from tests.tiny import coloured, save_model
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -261,3 +263,20 @@ def test_the_server_sees_the_same_pixels(square, tmp_path, mode, suffix, turned)
     noise(mode).save(path, exif=exif)
     found = square(path.read_bytes())[0].transpose(1, 2, 0)
     assert np.array_equal(found, decode.decode(path, SIZE))
+
+
+@pytest.mark.parametrize("exported", ["small_cnn"], indirect=True)
+def test_the_server_turns_photos_whatever_other_tags_hold(square, tmp_path):
+    path, unwritable = tmp_path / "x.jpg", struct.pack("<ii", -1, 0)  # a resolution of -1/0
+    noise("RGB").save(path, exif=files.exif((274, 3, 1, 6), (282, 10, 1, 38)) + unwritable)
+    found = square(path.read_bytes())[0].transpose(1, 2, 0)
+    assert np.array_equal(found, decode.decode(path, SIZE))
+
+
+@pytest.mark.parametrize("exported", ["small_cnn"], indirect=True)
+def test_the_server_takes_an_alpha_of_zero_for_none(square, tmp_path):
+    image = noise("RGBA")
+    image.putalpha(0)
+    image.save(tmp_path / "x.png")
+    found = square((tmp_path / "x.png").read_bytes())[0].transpose(1, 2, 0)
+    assert np.array_equal(found, decode.decode(tmp_path / "x.png", SIZE)) and found.std() > 1

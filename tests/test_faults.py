@@ -26,8 +26,7 @@ from lessonkit.course.datasets import pets
 from lessonkit.data import DataError
 from lessonkit.files import cache as storage
 from lessonkit.files import safe_files
-from lessonkit.images import decode
-from lessonkit.images import folder as folder_module
+from lessonkit.images import decode, store
 from tests import victims
 from tests.tiny import coloured
 from tests.victims import outcome, start
@@ -251,7 +250,7 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-@pytest.mark.parametrize("name", ["images.npy", "rejected.json"])
+@pytest.mark.parametrize("name", ["images.npy", "index.json"])
 def test_a_damaged_cache_is_noticed_and_made_anew(root, cache, tmp_path, name, damage, recwarn):
     whole = victims.read_pictures(tmp_path)
     (entry,) = cache.iterdir()
@@ -310,7 +309,7 @@ def test_a_very_large_entry_is_known_by_its_size_alone(root, cache, tmp_path, mo
 
 def test_another_format_of_the_cache_is_another_entry(root, cache, tmp_path, monkeypatch):
     whole = victims.read_pictures(tmp_path)
-    monkeypatch.setattr(folder_module, "CACHE_VERSION", folder_module.CACHE_VERSION + 1)
+    monkeypatch.setattr(store, "CACHE_VERSION", store.CACHE_VERSION + 1)
     assert victims.read_pictures(tmp_path) == whole
     assert len(list(cache.iterdir())) == 2
 

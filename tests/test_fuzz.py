@@ -25,8 +25,9 @@ from lessonkit.augment import affine, move
 from lessonkit.data import DataError
 from lessonkit.files import model_files
 from lessonkit.files.safe_files import ModelFileError
-from lessonkit.images import decode, folder
+from lessonkit.images import decode, folder, look
 from lessonkit.recipe import Report
+from tests.cases import files
 from tests.test_schedule import by_torch
 from tests.tiny import save_model
 
@@ -296,6 +297,55 @@ def test_a_picture_altered_anywhere_is_shown_or_refused_by_a_reason(content, alt
             assert len(str(error).split()) >= 2
 
 
+TAG = st.tuples(
+    st.integers(0, 0xFFFF).filter(lambda number: number != 274),
+    st.integers(0, 14) | st.integers(0, 0xFFFF),
+    st.integers(0, 3) | st.integers(0, 2**32 - 1),
+    st.binary(min_size=4, max_size=4),
+)
+UPRIGHT = np.array([[[200, 30, 30], [30, 200, 30]], [[30, 30, 200], [250, 250, 250]]], np.uint8)
+UPRIGHT = UPRIGHT.repeat(16, 0).repeat(16, 1)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@given(
+    st.lists(TAG, max_size=6), st.lists(TAG, max_size=6), st.sampled_from("<>"),
+    st.sampled_from(["JPEG", "PNG", "WEBP"]), st.binary(max_size=40),
+)  # fmt: skip
+def test_a_photo_is_upright_whatever_its_other_tags_are(before, after, order, kind, rest):
+    block = files.exif(*before, (274, 3, 1, 6), *after, order=order) + rest
+    file = io.BytesIO()
+    Image.fromarray(np.rot90(UPRIGHT).copy()).save(file, kind, exif=block, quality=95)
+    with tempfile.TemporaryDirectory() as place:
+        (Path(place) / "x.jpg").write_bytes(file.getvalue())
+        square = decode.decode(Path(place) / "x.jpg", 32).astype(int)
+        assert look.sides(place, ["x.jpg"])["x.jpg"].turned
+    for corner in (np.s_[4:12, 4:12], np.s_[4:12, 20:28], np.s_[20:28, 4:12]):
+        assert np.abs(square[corner] - UPRIGHT[corner]).max() < 40
+
+
+@given(
+    st.sampled_from([8, 10, 12, 14, 16, 32]), st.integers(1, 7), st.integers(1, 2**32 - 1),
+    st.sampled_from([None, 0, 1, 2]), st.sampled_from([None, 1, 2]), SEEDS,
+)  # fmt: skip
+def test_a_tiff_of_any_depth_and_bands_never_turns_black(bits, bands, top, extra, form, seed):
+    top = min(top, 2 ** (bits - (form == 2)) - 1)
+    pixels = np.random.default_rng(seed).integers(0, top + 1, (16, 16, bands))
+    pixels[8, 8] = top
+    n_extra = bands - (3 if bands >= 3 else 1)
+    content = files.tiff(pixels, bits, extra=[extra] * n_extra if extra and n_extra else None,
+                         sample_format=form)  # fmt: skip
+    with tempfile.TemporaryDirectory() as place:
+        (Path(place) / "x.tif").write_bytes(content)
+        try:
+            square = decode.decode(Path(place) / "x.tif", 16)
+        except decode.Unusable as error:
+            assert len(str(error).split()) >= 2 and not error.passing
+            return
+    expected = 15 if bits == 8 or top == 1 else 64
+    assert square.max() >= min(expected, top), f"{top} of {bits} bits became {square.max()}"
+
+
 GOOD = encoded("PNG")
 CONTENTS = {
     "good": GOOD, "good too": encoded("JPEG"), "cut off": GOOD[: len(GOOD) // 2], "empty": b"",
@@ -305,7 +355,7 @@ LINKS = {"link to a picture": "good.png", "link to nothing": "nowhere.png", "loo
 ODD = [
     "Bär", "猫", "😺", "a b", " x", "x ", "dots...", "x.y", "-rf", "new\nline", "%41", "'\"", "ü",
     "u\u0308", ".hidden", "~x", "__MACOSX", "Thumbs.db", "desktop.ini", "CON", "train", "valid",
-    "test", "one", "two",
+    "test", "one", "two", "validation", "@eaDir", ".ipynb_checkpoints", "ONE", "one ", "archive",
 ]  # fmt: skip
 LETTERS = st.characters(exclude_categories=["Cs"], exclude_characters="/\0")
 BYTES_THAT_ARE_NO_TEXT = st.just("\udcff\udc80")
@@ -324,7 +374,10 @@ TREES = st.lists(
     ),
     max_size=12,
 )
-SETS = st.sampled_from([[""], ["train"], ["train", "valid"], ["train", "val", "test", "valid"]])
+SETS = st.sampled_from([
+    [""], ["train"], ["train", "valid"], ["train", "val", "test", "valid"], ["archive"],
+    ["archive/train", "archive/validation"], ["train", "test"], ["a/train", "a/val", "b/train"],
+])  # fmt: skip
 
 
 def grow(root, sets, tree):
@@ -359,7 +412,7 @@ def files_of(place, inside=()):
 
 
 def belongs_to_a_system(name):
-    return name[0] in ".~" or name.lower() in ("thumbs.db", "desktop.ini", "__macosx")
+    return name[0] in ".~" or name.lower() in folder.SYSTEM_FILES
 
 
 def assert_each_once(root, used, skipped):
@@ -389,11 +442,11 @@ def test_every_file_of_a_folder_is_used_exactly_once_or_named(sets, tree, seed):
         except DataError as error:
             assert is_a_sentence(error)
             return
-    assert not set(images.train_files) & set(images.valid_files)
+    assert not set(images.train_files) & set(images.valid_files + images.test_files)
     assert (again.train_files, again.valid_files) == (images.train_files, images.valid_files)
-    for split, files in ((images.train, images.train_files), (images.valid, images.valid_files)):
-        assert len(split.images) == len(split.labels) == len(files)
-    used = images.train_files + images.valid_files
+    for split, names in ((images.train, images.train_files), (images.valid, images.valid_files)):
+        assert len(split.images) == len(split.labels) == len(names)
+    used = images.train_files + images.valid_files + images.test_files
     named = [path for path, _ in images.skipped]
     found = [p.path for p in pictures] + [path for path, _ in skipped]
     assert sorted(used + named) == sorted(found)

@@ -2,30 +2,40 @@
 
 Decoded pictures and a network's activations are kept here. An entry is a folder that appears in one
 rename, so a process that is killed half-way leaves nothing that a later one could mistake for a
-result. Its seal tells later whether the disk still holds what was written.
+result. Its seal tells later whether the disk still holds what was written, and when it was last
+used: beyond a number of bytes, what has lain longest is taken away.
 """
 
 import errno
 import json
 import math
 import os
+import secrets
 import shutil
 import tempfile
+import time
 import warnings
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import platformdirs
 import torch
 
-from lessonkit.files.safe_files import remove_leftovers
+from lessonkit.files.safe_files import of_user, patiently, remove_leftovers
 
-__all__ = ["cache_folder", "cached", "check_room", "new_array", "read_array"]
+__all__ = [
+    "MOST_BYTES", "Entry", "cache_folder", "cached", "check_room", "clear", "entries",
+    "new_array", "read_array", "replace", "whole_entries",
+]  # fmt: skip
 
 SEAL = "seal.json"  # in each entry of the cache: what its files' sizes and checksums were
 LARGEST_CHECKED = 1_000_000_000  # bytes; checking those takes a quarter of a second
+MOST_BYTES = 10_000_000_000  # in all; what has been used within the hour stays all the same
+HOUR = 3600.0  # seconds
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}  # the disk, a user's share, the largest file
 ADVICE = "make room, or set LESSONKIT_CACHE to a folder on a larger disk."
 
@@ -35,7 +45,47 @@ def cache_folder() -> Path:
 
     It may be deleted at any time: everything in it can be made again.
     """
-    return Path(os.environ.get("LESSONKIT_CACHE") or platformdirs.user_cache_path("lessonkit"))
+    return of_user(os.environ.get("LESSONKIT_CACHE") or platformdirs.user_cache_path("lessonkit"))
+
+
+class Entry(NamedTuple):
+    """Something kept in the cache: its folder, its size, and when it was last used (Unix time)."""
+
+    folder: Path
+    n_bytes: int
+    last_used: float
+
+
+def entries() -> list[Entry]:
+    """All that is kept in the cache, what was used last at the end."""
+    found = []
+    for seal in cache_folder().glob(f"*/{SEAL}"):
+        with suppress(OSError):  # another process may be taking it away
+            n_bytes = sum(file.stat().st_size for file in seal.parent.rglob("*") if file.is_file())
+            found.append(Entry(seal.parent, n_bytes, seal.stat().st_mtime))
+    return sorted(found, key=lambda entry: entry.last_used)
+
+
+def clear(most_bytes: int = 0, unused_for: float = 0.0) -> int:
+    """Take away what was used longest ago, until at most `most_bytes` are left; returns how many
+    bytes went. What has been used within the last `unused_for` seconds stays."""
+    there = entries()
+    before = left = sum(entry.n_bytes for entry in there)
+    for entry in there:
+        if left > most_bytes and entry.last_used <= time.time() - unused_for:
+            left -= entry.n_bytes * _remove(entry.folder)
+    return before - left
+
+
+def _remove(entry: Path) -> bool:
+    """Take an entry away, in one rename first; False where a program on Windows has it open."""
+    part = entry.with_name(f".part-{secrets.token_hex(8)}")
+    try:
+        entry.rename(part)
+    except OSError:
+        return False
+    shutil.rmtree(part, ignore_errors=True)
+    return True
 
 
 def cached(key: str, build: Callable[[Path], None]) -> Path:
@@ -44,35 +94,73 @@ def cached(key: str, build: Callable[[Path], None]) -> Path:
     Where the cache can't be written or is full, a temporary folder serves instead; an entry that
     the disk has damaged is made anew. Both with a warning.
     """
-    entry = cache_folder() / key
-    for known in (entry, *([Path(_session.name) / key] if _session else [])):
-        if _is_whole(known):
+    for known in whole_entries(key):
+        if known.name == key:
             return known
-    if os.path.exists(entry / SEAL):
-        warnings.warn(f"{entry} in the cache is damaged: it is made anew.", stacklevel=3)
-    parent = _writable_parent(entry)
+
+    def named(folder: Path) -> str:
+        build(folder)
+        return key
+
+    return _make_somewhere(named)
+
+
+def replace(group: str, build: Callable[[Path], str]) -> Path:
+    """Make a new entry, in place of all others whose names begin with `group`.
+
+    `build(folder)` fills it and returns its name, which stands for its content: if there is one of
+    that name already, that one is used.
+    """
+    entry = _make_somewhere(build)
+    for other in entry.parent.glob(f"{group}*"):
+        if other != entry:
+            _remove(other)
+    return entry
+
+
+def whole_entries(group: str) -> list[Path]:
+    """The entries whose names begin with `group`; a warning for those that the disk has damaged."""
+    found = []
+    for parent in (cache_folder(), *([Path(_session.name)] if _session else [])):
+        for entry in sorted(parent.glob(f"{group}*")):
+            if _is_whole(entry):
+                found.append(entry)
+                with suppress(OSError):  # on a read-only disk
+                    os.utime(entry / SEAL)
+            elif os.path.exists(entry / SEAL):
+                warnings.warn(f"{entry} in the cache is damaged: it is made anew.", stacklevel=4)
+    return found
+
+
+def _make_somewhere(build: Callable[[Path], str]) -> Path:
+    cache = cache_folder()
+    parent = _writable_parent(cache)
     try:
-        return _make(parent / key, build)
+        entry = _make(parent, build)
     except OSError as error:
-        if error.errno not in FULL or parent != entry.parent:
+        if error.errno not in FULL or parent != cache:
             raise
-        _warn_of_session(entry.parent, error)
-        return _make(_session_folder() / key, build)
+        _warn_of_session(cache, error)
+        return _make(_session_folder(), build)
+    clear(MOST_BYTES, HOUR)
+    return entry
 
 
-def _make(entry: Path, build: Callable[[Path], None]) -> Path:
+def _make(parent: Path, build: Callable[[Path], str]) -> Path:
     """Build and seal an entry beside its place, then put it there in one rename."""
-    remove_leftovers(entry.parent.glob(".part-*"))
-    with tempfile.TemporaryDirectory(dir=entry.parent, prefix=".part-") as part:
+    remove_leftovers(parent.glob(".part-*"))
+    with tempfile.TemporaryDirectory(
+        dir=parent, prefix=".part-", ignore_cleanup_errors=True
+    ) as part:
         filled = Path(part) / "entry"
         filled.mkdir()
-        build(filled)
+        entry = parent / build(filled)
         sums = {path.name: _checksum(path) for path in filled.iterdir() if path.is_file()}
-        (filled / SEAL).write_text(json.dumps(sums))
+        (filled / SEAL).write_text(json.dumps(sums), encoding="utf-8")
         if entry.is_dir() and not _is_whole(entry):
-            shutil.rmtree(entry)
+            _remove(entry)
         try:
-            filled.rename(entry)
+            patiently(lambda: filled.rename(entry))
         except OSError:
             if not _is_whole(entry):  # else another process made the same entry first: use that
                 raise
@@ -85,7 +173,7 @@ def _is_whole(entry: Path) -> bool:
     Folders in it aren't sealed: people look into those, and may take a picture away.
     """
     try:
-        sums = json.loads((entry / SEAL).read_text())
+        sums = json.loads((entry / SEAL).read_text(encoding="utf-8"))
         return all(_checksum(entry / name) == known for name, known in sums.items())
     except (OSError, ValueError, AttributeError):  # gone, unreadable, or no longer JSON
         return False
@@ -114,13 +202,13 @@ def check_room(folder: Path, n_bytes: int) -> None:
         )
 
 
-def _writable_parent(entry: Path) -> Path:
+def _writable_parent(cache: Path) -> Path:
     try:
-        entry.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=entry.parent):
-            return entry.parent
+        cache.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=cache):
+            return cache
     except OSError as error:
-        _warn_of_session(entry.parent, error)
+        _warn_of_session(cache, error)
         return _session_folder()
 
 
@@ -129,7 +217,7 @@ def _warn_of_session(cache: Path, error: OSError) -> None:
         f"The cache {cache} can't be written ({os.strerror(error.errno)}): what is made now is "
         "kept for this session only. Set LESSONKIT_CACHE to a folder of yours with room in it to "
         "change that.",
-        stacklevel=4,
+        stacklevel=5,
     )
 
 

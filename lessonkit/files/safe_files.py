@@ -9,9 +9,10 @@ import secrets
 import shutil
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -22,12 +23,16 @@ __all__ = [
     "atomic_path",
     "check_can_write",
     "fingerprint",
+    "long_path",
+    "of_user",
+    "patiently",
     "read_tensors",
     "remove_leftovers",
     "write_tensors",
 ]
 
 DAY = 24 * 3600.0  # seconds
+Result = TypeVar("Result")
 
 
 class ModelFileError(ValueError):
@@ -47,6 +52,31 @@ def fingerprint(*parts: object) -> str:
         digest.update(part if isinstance(part, bytes) else json.dumps(part).encode())
         digest.update(b"\0")
     return digest.hexdigest()[:32]
+
+
+def of_user(path: Path | str) -> Path:
+    """A path as a person types it: `~` is their home, as in a shell."""
+    return Path(os.path.expanduser(path))
+
+
+def long_path(path: Path | str) -> str:
+    """The path in a form that Windows also opens where it is longer than 260 characters."""
+    if os.name != "nt":
+        return str(path)
+    full = os.path.abspath(path)
+    if full.startswith("\\\\?\\"):
+        return full
+    return f"\\\\?\\UNC{full[1:]}" if full.startswith("\\\\") else f"\\\\?\\{full}"
+
+
+def patiently(move: Callable[[], Result]) -> Result:
+    """`move()`, tried again for a second: on Windows a virus scanner may be looking at the file."""
+    for seconds in (0.05, 0.1, 0.2, 0.3, 0.35):
+        try:
+            return move()
+        except PermissionError:
+            time.sleep(seconds)
+    return move()
 
 
 def check_can_write(path: Path | str) -> None:
@@ -82,7 +112,7 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
         part.chmod(rights)
         with part.open("r+b") as file:
             os.fsync(file.fileno())  # else a power cut might leave the new name and no content
-        os.replace(part, path)
+        patiently(lambda: os.replace(part, path))
     except OSError as error:
         reason = (
             f"{error.strerror or error}; nothing is half-written, what was there before still is. "

@@ -6,6 +6,7 @@ moved, renamed or deleted: take that file away, and the folder counts as it is.
 
 import json
 import os
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,21 +21,20 @@ VERSION = 1
 SHOWN = 5  # names in a sentence
 
 
+PARTS = TRAIN, VALID, TEST = "train", "valid", "test"
+
+
 class Picture(NamedTuple):
     """A picture file: its path below the root, its class, and which set it belongs to."""
 
     path: str
     label: str
-    is_valid: bool
+    part: str  # one of PARTS
 
-    def identity(self, root: Path) -> list:
-        """What changes when the file does, without reading it."""
-        file = root / self.path
-        try:
-            about = file.stat()
-        except OSError:
-            return [*self, None]
-        return [*self, about.st_size, about.st_mtime_ns, os.access(file, os.R_OK)]
+    @property
+    def is_valid(self) -> bool:
+        """Whether it belongs to the validation set."""
+        return self.part == VALID
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,8 @@ class Cleaning:
 
 def file_beside(root: str | Path) -> Path:
     """Where the decisions on the pictures in `root` are kept."""
-    root = Path(os.path.abspath(root))  # "." has no name; a link's own name counts
+    # "." has no name; a link's own name counts
+    root = Path(os.path.abspath(safe_files.of_user(root)))
     return root.parent / f"{root.name}.cleaning.json"
 
 
@@ -79,7 +80,8 @@ def read(root: str | Path) -> Cleaning:
             f"{file} can't be used ({type(error).__name__}: {error}): mend it, or delete it to "
             "start cleaning anew. The pictures themselves are untouched."
         ) from None
-    return Cleaning(tuple(drop), dict(relabel))
+    labels = {path: unicodedata.normalize("NFC", label) for path, label in relabel.items()}
+    return Cleaning(tuple(drop), labels)
 
 
 def _are_texts(values: object, kind: type) -> bool:

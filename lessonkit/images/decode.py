@@ -1,5 +1,6 @@
 """From a picture file to a square of pixels, and many of them at once, whatever the files hold."""
 
+import io
 import os
 import queue
 import threading
@@ -7,25 +8,63 @@ import time
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, TiffImagePlugin, features
 
-__all__ = ["Unusable", "decode", "decode_all"]
+from lessonkit.files.safe_files import long_path
+
+__all__ = ["FORMATS", "Unusable", "decode", "decode_all", "orientation"]
 
 # A fixed list: Pillow also opens PostScript and others that run programs to be decoded.
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+FORMATS = ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"]
+SUFFIXES = [".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"]
+if features.check("avif"):
+    FORMATS, SUFFIXES = [*FORMATS, "AVIF"], [*SUFFIXES, ".avif"]
+try:  # the extra "heic": photos as iPhones keep them
+    from pillow_heif import register_heif_opener
+
+    register_heif_opener()
+    FORMATS, SUFFIXES = [*FORMATS, "HEIF"], [*SUFFIXES, ".heic", ".heif"]
+except ImportError:
+    pass
+HEIC = (".heic", ".heif", ".avif")
+HEIC_ADVICE = "needs another decoder: pip install pillow-heif, or save such pictures as JPEG"
 Image.init()  # Pillow knows most formats only after this
 MAX_PIXELS = 100_000_000  # larger ones would fill the memory: decompression bombs
 MIN_SIDE = 8  # pixels; smaller pictures show nothing
 MAX_SECONDS = 10.0  # a file that takes longer is left out
+STANDSTILL = 2.0  # seconds without a look at the clock: the whole process stood still, as on Ctrl-Z
 MAX_WORKERS = 4  # each may hold a picture of MAX_PIXELS, 400 MB
 # Of large pictures and damaged EXIF tags, without naming the file; both are dealt with here.
 warnings.filterwarnings("ignore", module="PIL")
 
+ORIENTATION, BITS, PHOTOMETRIC, BANDS, EXTRA = 274, 258, 262, 277, 338  # tags of TIFF and EXIF
+WIDTHS = {1: 1, 3: 2, 4: 4, 6: 1, 7: 1, 8: 2, 9: 4}  # bytes of a whole number, by its EXIF type
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM, 5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE, 8: Image.Transpose.ROTATE_90,
+}  # fmt: skip
+UNKNOWN = ("support", "cannot handle", "not available", "decoder error")  # said by Pillow
+PNG = b"\x89PNG\r\n\x1a\n"
+NEEDED = {b"IHDR", b"PLTE", b"tRNS", b"eXIf", b"IDAT", b"IEND"}  # chunks that a PNG is shown by
+MAGIC = {
+    b"\xff\xd8\xff": "JPEG", PNG: "PNG", b"GIF8": "GIF", b"BM": "BMP", b"RIFF": "WEBP",
+    b"II*\0": "TIFF", b"MM\0*": "TIFF", b"II+\0": "TIFF", b"MM\0+": "TIFF",
+}  # fmt: skip
+
 
 class Unusable(ValueError):
-    """A file that gives no picture; the message says why."""
+    """A file that gives no picture; the message says why.
+
+    `passing` where a later try may succeed: the drive was away, memory short, the file locked.
+    """
+
+    def __init__(self, why: str, passing: bool = False):
+        super().__init__(why)
+        self.passing = passing
 
 
 def decode(path: Path, size: int) -> np.ndarray:
@@ -34,25 +73,43 @@ def decode(path: Path, size: int) -> np.ndarray:
     Transparent parts become white, of an animation the first frame counts. Raises Unusable.
     """
     try:
+        path = Path(long_path(path))
         if not path.is_file():
-            raise Unusable("is not a file" if path.exists() else "is gone, or never was there")
+            gone = not path.exists()
+            raise Unusable("is gone, or never was there" if gone else "is not a file", gone)
         if path.stat().st_size == 0:
             raise Unusable("is empty (0 bytes)")
-        with Image.open(path, formats=FORMATS) as image:
-            _check_sides(image.size)
-            image.draft("RGB", (size, size))  # a JPEG decodes faster straight to a smaller size
-            # Small first: what follows then costs next to nothing, however large the picture.
-            # Bicubic, as the pretrained networks were trained. Lanczos looks at twice the pixels.
-            square = ImageOps.fit(_mixable(image), (size, size), Image.Resampling.BICUBIC)
-            return np.asarray(_to_rgb(_upright(square)))
+        try:
+            return _decode(path, size)
+        except (SyntaxError, ValueError, OSError) as error:
+            # Browsers show a PNG whose text or colour profile is damaged or large; Pillow doesn't.
+            if isinstance(error, Unusable) or _is_of_the_machine(error):
+                raise
+            if not (png := _without_side_chunks(path)):
+                raise
+            return _decode(png, size)
     except Unusable:
         raise
     except Image.DecompressionBombError:
         raise Unusable(f"has more than {MAX_PIXELS:,} pixels") from None
-    except PermissionError:
-        raise Unusable("may not be read: permission denied") from None
     except Exception as error:  # damaged files fail in many ways, in code of many formats
-        raise Unusable(_reason(error)) from error
+        raise Unusable(_reason(error, path), _is_of_the_machine(error)) from error
+
+
+def _decode(file: Path | BinaryIO, size: int) -> np.ndarray:
+    with Image.open(file, formats=FORMATS) as image:
+        _check_sides(image.size)
+        image.draft("RGB", (size, size))  # a JPEG decodes faster straight to a smaller size
+        # Small first: what follows then costs next to nothing, however large the picture.
+        # Bicubic, as the pretrained networks were trained. Lanczos looks at twice the pixels.
+        mixable = _mixable(image)
+        square = ImageOps.fit(mixable, (size, size), Image.Resampling.BICUBIC)
+        if square.mode == "F":
+            black, white = _black_and_white(image, mixable)
+            shades = (np.asarray(square) - black) / ((white - black) / 255)
+            square = Image.fromarray(shades.round().clip(0, 255).astype(np.uint8))
+        turn = TURNS.get(orientation(image))
+        return np.asarray(_to_rgb(square if turn is None else square.transpose(turn)))
 
 
 def _check_sides(sides: tuple[int, int]) -> None:
@@ -66,81 +123,201 @@ def _mixable(image: Image.Image) -> Image.Image:
     """The picture in a mode whose pixels may be averaged, unlike the numbers of a palette."""
     if image.mode == "F":
         raise Unusable("holds measurements (floating-point numbers), not colours")
-    if image.mode.startswith("I"):  # 16 bits of grey, which other modes would cut off at 255
+    if image.mode.startswith("I"):  # more than 8 bits of grey, which other modes would cut off
         return image.convert("F")
+    is_cut = any(";16" in str(tile) for tile in image.tile)  # Pillow drops the lower 8 bits
+    if image.getbands()[-1] in "Aa" and not _is_transparency(image):
+        image = image.convert("RGB")
     mode = "RGBA" if image.has_transparency_data else "L" if image.mode == "L" else "RGB"
-    return image if image.mode == mode else image.convert(mode)
+    image = image if image.mode == mode else image.convert(mode)
+    if is_cut and max(high for _, high in image.convert("RGB").getextrema()) < 64:
+        raise Unusable("is nearly black, as it uses few of its 16 bits: save it with 8 bits")
+    return image
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    """The picture turned as its EXIF tag says; as it is where the tag is damaged."""
+def _black_and_white(image: Image.Image, numbers: Image.Image) -> tuple[float, float]:
+    """Which of the `numbers` of a picture with more than 8 bits of grey are black and white.
+
+    Cameras and scanners often write 10, 12 or 14 bits into 16: white is what the file says, or
+    else the end of the smallest of these ranges that holds all numbers.
+    """
+    low, high = numbers.getextrema()
+    if low < 0:
+        raise Unusable(f"holds numbers down to {low:.0f}: measurements, not shades of grey")
+    tags = getattr(image, "tag_v2", {})
+    said = tags.get(BITS, (16,))[0]
+    depths = [said] if said < 16 else [8, 10, 12, 14, 16, *range(17, 32)]
+    white = 2.0 ** next(depth for depth in depths if high < 2**depth) - 1
+    if high < white / 16:
+        raise Unusable(f"is nearly black: its numbers end at {high:.0f} of {white:.0f}")
+    return (white, 0.0) if tags.get(PHOTOMETRIC) == 0 else (0.0, white)
+
+
+def _is_transparency(image: Image.Image) -> bool:
+    """Whether the alpha band says what is transparent: not where it is zero everywhere.
+
+    In a TIFF, a fourth band may be anything, such as infrared, even where it is called alpha:
+    there, most of it must be quite clear or quite opaque, unless the colours are divided by it.
+    """
+    counts = image.getchannel(len(image.getbands()) - 1).histogram()
+    is_clear = counts[0] == sum(counts)
+    if image.format != "TIFF":
+        return not is_clear
+    if image.tag_v2.get(EXTRA) == (1,):
+        if is_clear:  # the colours are gone
+            raise Unusable("is transparent everywhere")
+        return True
+    return not is_clear and 2 * (counts[0] + counts[255]) >= sum(counts)
+
+
+def orientation(image: Image.Image) -> int:
+    """How a picture is to be turned, 1 to 8, as its EXIF tag says; 1 without a tag."""
     try:
-        return ImageOps.exif_transpose(image)
+        if hasattr(image, "tag_v2"):
+            value = image.tag_v2.get(ORIENTATION)
+        else:
+            block = image.info.get("exif", b"")
+            # In text or XMP, and of odd types, Pillow finds it, if it isn't held up before.
+            value = _orientation_in(block) or image.getexif().get(ORIENTATION)
+        value = int(value[0] if isinstance(value, tuple) else value or 1)
     except Exception:  # in the pixels there is nothing wrong
-        return image
+        return 1
+    return value if value in range(1, 9) else 1
+
+
+def _orientation_in(exif: bytes) -> int:
+    """The tag in an EXIF block, else 0; whatever other tags hold, which may be damaged."""
+    while exif.startswith(b"Exif\0\0"):
+        exif = exif[6:]
+    order = {b"II": "little", b"MM": "big"}.get(exif[:2])
+    if order is None:
+        return 0
+
+    def number(place: int, width: int) -> int:
+        return int.from_bytes(exif[place : place + width], order)
+
+    first = number(4, 4)
+    for tag in range(first + 2, min(first + 2 + 12 * number(first, 2), len(exif)), 12):
+        if number(tag, 2) == ORIENTATION:
+            return number(tag + 8, WIDTHS.get(number(tag + 2, 2), 0))
+    return 0
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode == "F":
-        image = Image.fromarray((np.asarray(image) / 257).round().clip(0, 255).astype(np.uint8))
     if image.mode == "RGBA":
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     return image.convert("RGB")
 
 
-def _reason(error: Exception) -> str:
+def _without_side_chunks(path: Path) -> BinaryIO | None:
+    """A PNG file without what isn't needed to show it; None for other files."""
+    with path.open("rb") as file:
+        if file.read(8) != PNG:
+            return None
+        kept = [PNG]
+        while header := file.read(8):
+            chunk = header + file.read(int.from_bytes(header[:4]) + 4)
+            if header[4:] in NEEDED:
+                kept.append(chunk)
+    return io.BytesIO(b"".join(kept))
+
+
+def _is_of_the_machine(error: Exception) -> bool:
+    """Whether an error is the disk's or the memory's, and not the file's."""
+    return isinstance(error, MemoryError) or bool(getattr(error, "errno", None))
+
+
+def _reason(error: Exception, path: Path) -> str:
     if isinstance(error, FileNotFoundError):
         return "is gone, or never was there"
-    if isinstance(error, OSError) and error.errno:  # from the disk, not from Pillow
+    if isinstance(error, PermissionError):
+        return "may not be read: permission denied"
+    if isinstance(error, MemoryError):
+        return "needs more memory than there is"
+    if _is_of_the_machine(error):  # from the disk, not from Pillow
         return f"can't be read ({error.strerror})"
     if isinstance(error, Image.UnidentifiedImageError):
-        return "is not a picture in a format read here (JPEG, PNG, WebP, GIF, BMP, TIFF)"
-    return f"is damaged ({error})"
+        return _reason_of_its_kind(path)
+    said = str(error) or type(error).__name__
+    is_unknown = any(word in said.lower() for word in UNKNOWN)
+    return f"{'is of a kind that is not read' if is_unknown else 'is damaged'} ({said})"
+
+
+def _reason_of_its_kind(path: Path) -> str:
+    """Why Pillow doesn't know a file, by how it begins."""
+    with path.open("rb") as file:
+        start = file.read(32)
+        for magic, kind in MAGIC.items():
+            if start.startswith(magic):
+                return f"is a {kind} that is damaged, or of a kind that isn't read" + (
+                    _bands(file) if kind == "TIFF" else ""
+                )
+    if start[4:8] == b"ftyp" and start[8:12] in (b"heic", b"heix", b"mif1", b"avif"):
+        return HEIC_ADVICE
+    if start.lstrip().lower().startswith((b"<!doctype html", b"<html")):
+        return "is a web page, not a picture: download it again"
+    return f"is not a picture in a format read here ({', '.join(FORMATS)})"
+
+
+def _bands(file: BinaryIO) -> str:
+    """How many bands a TIFF has, and of how many bits, as far as it says."""
+    try:
+        file.seek(0)
+        tags = TiffImagePlugin.ImageFileDirectory_v2(file.read(8))
+        file.seek(tags.next)
+        tags.load(file)
+        return f" ({tags.get(BANDS, 1)} band(s) of {tags[BITS][0]} bits)"
+    except Exception:  # it is damaged, then
+        return ""
 
 
 def decode_all(
-    paths: Sequence[Path], size: int, out: np.ndarray, done: Callable[[], None]
-) -> dict[int, str]:
-    """Decode `paths` into `out`, uint8 [N, size, size, 3]; the rows that failed, and why.
+    paths: Sequence[Path], size: int, out: np.ndarray, rows: Sequence[int], done: Callable[[], None]
+) -> dict[int, Unusable]:
+    """Decode `paths[row]` into `out[row]`, uint8 [N, size, size, 3], for `rows`; which fail, why.
 
     `done()` is called after each file. Threads suffice: Pillow decodes outside Python's lock.
     """
     jobs: queue.SimpleQueue[int] = queue.SimpleQueue()
-    for row in range(len(paths)):
+    for row in rows:
         jobs.put(row)
-    finished: queue.SimpleQueue[tuple[int, np.ndarray | str]] = queue.SimpleQueue()
+    finished: queue.SimpleQueue[tuple[int, np.ndarray | Unusable]] = queue.SimpleQueue()
 
     def start() -> _Worker:
         worker = _Worker(jobs, finished, paths, size)
         worker.start()
         return worker
 
-    workers = [start() for _ in range(min(os.cpu_count() or 1, MAX_WORKERS, len(paths)))]
-    reasons: dict[int, str] = {}
+    looked = time.monotonic()
+    workers = [start() for _ in range(min(os.cpu_count() or 1, MAX_WORKERS, len(rows)))]
+    failed: dict[int, Unusable | None] = {}
     try:
-        while len(reasons) < len(paths):
+        while len(failed) < len(rows):
+            before, looked = looked, time.monotonic()
             # A thread can't be stopped from outside: leave a late one behind and start another.
             for i, worker in enumerate(workers):
                 row = worker.row  # before asking, as meanwhile it may go on to another row
-                if worker.is_late():
-                    finished.put((row, f"took more than {MAX_SECONDS:g} s to decode"))
+                if looked - before > STANDSTILL:
+                    worker.since += looked - before
+                if looked - worker.since > MAX_SECONDS:
+                    late = Unusable(f"took more than {MAX_SECONDS:g} s to decode", passing=True)
+                    finished.put((row, late))
                     worker.left_behind = True
                     workers[i] = start()
             try:
                 row, result = finished.get(timeout=0.2)
             except queue.Empty:
                 continue
-            if row in reasons:  # it came after all, too late
+            if row in failed:  # it came after all, too late
                 continue
-            if isinstance(result, str):
-                reasons[row] = result
-            else:
-                reasons[row], out[row] = "", result
+            failed[row] = result if isinstance(result, Unusable) else None
+            if failed[row] is None:
+                out[row] = result
             done()
     finally:
         for worker in workers:  # after Ctrl-C they would go on to the last file
             worker.left_behind = True
-    return {row: reason for row, reason in sorted(reasons.items()) if reason}
+    return {row: why for row, why in sorted(failed.items()) if why}
 
 
 class _Worker(threading.Thread):
@@ -161,9 +338,6 @@ class _Worker(threading.Thread):
             try:
                 result = decode(self.paths[self.row], self.size)
             except Unusable as error:
-                result = str(error)
+                result = error.with_traceback(None)  # which would hold on to what was decoded
             self.since = float("inf")
             self.finished.put((self.row, result))
-
-    def is_late(self) -> bool:
-        return time.monotonic() - self.since > MAX_SECONDS

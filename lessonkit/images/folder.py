@@ -1,36 +1,37 @@
-"""A folder of picture files becomes pictures for training: which there are, and their two sets.
+"""A folder of picture files becomes pictures for training: which there are, and their sets.
 
-Pictures are decoded once, to uint8 squares of one size, and kept in a file that is mapped into
-memory: the second start is instant, and a set may be larger than memory.
+Which set and class a picture belongs to is read off the names of the folders it lies in.
 """
 
-import json
 import os
+import unicodedata
 import warnings
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Container, Iterable, Sequence
 from numbers import Integral
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 
 from lessonkit import augment as augmentation
 from lessonkit.augment import Augment
-from lessonkit.files import cache, safe_files
-from lessonkit.images import cleaning, decode
-from lessonkit.images.cleaning import Picture
+from lessonkit.files import safe_files
+from lessonkit.images import cleaning, decode, store
+from lessonkit.images.cleaning import PARTS, TEST, TRAIN, VALID, Picture
 from lessonkit.images.image_data import DataError, ImageData, Split, check_size
-from lessonkit.machine import progress
 
 __all__ = ["check_classes", "find_pictures", "from_folder"]
 
-CACHE_VERSION = 2  # to be raised when decoding or the order of pictures changes
-SUFFIXES = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
-SYSTEM_FILES = {"thumbs.db", "desktop.ini", "__macosx"}
-VALID_NAMES = ("valid", "val", "test")
-SET_NAMES = {"train", "training", "valid", "validation", "val", "test", "testing"}
+SYSTEM_FILES = {
+    "thumbs.db", "desktop.ini", "__macosx", "@eadir", "@tmp", "@recycle", "#recycle", "#snapshot",
+    "$recycle.bin", "system volume information", "lost+found",
+}  # fmt: skip
+VALID_NAMES = ("valid", "val", "validation")
+SET_NAMES = {"train", "training", *VALID_NAMES, "test", "testing"}
 VALID_SHARE = 0.2
+SHOWN = 5  # files in a sentence
 
 
 def from_folder(
@@ -42,166 +43,286 @@ def from_folder(
 ) -> ImageData:
     """Pictures in folders named after their classes, cut to squares of `size` px.
 
-    `path/train/CLASS/*` and `path/valid/CLASS/*` (or `val`, `test`); or `path/CLASS/*`, of which
-    a fifth of each class, drawn by `seed`, becomes the validation set. Folders inside a class
-    belong to it. Files that can't be used are left out and listed in `.skipped` with the reason.
-    `augment` is `side_on()` unless given. What was decided about single pictures, in a cleaning
-    file beside the folder (see `lessonkit.images.cleaning`), holds unless `clean` is false; each
-    picture stays in its set. Raises DataError when too little is left to train on.
+    `path/train/CLASS/*` and `path/valid/CLASS/*` (or `val`, `validation`); or `path/CLASS/train/*`
+    and `path/CLASS/valid/*`; or `path/CLASS/*`, of which a fifth of each class, drawn by `seed`,
+    becomes the validation set. A `test` beside train and valid becomes `.test`. Folders inside a
+    class belong to it, and all of this may lie in one folder inside `path`. Files that can't be
+    used are left out and listed in `.skipped` with the reason. `augment` is `side_on()` unless
+    given. What was decided about single pictures, in a cleaning file beside the folder (see
+    `lessonkit.images.cleaning`), holds unless `clean` is false; each picture stays in its set.
+    Raises DataError when too little is left to train on.
     """
-    root = Path(path)
+    root = safe_files.of_user(path)
     size = check_size(size)
-    pictures, skipped = find_pictures(root, seed)
+    found = _find(root, seed)
     decisions = cleaning.read(root) if clean else cleaning.Cleaning()
     name = cleaning.file_beside(root).name
-    pictures, dropped, line = cleaning.apply(pictures, decisions, name)
-    skipped += dropped
-    key = safe_files.fingerprint(CACHE_VERSION, size, [p.identity(root) for p in pictures])
-    paths = [root / picture.path for picture in pictures]
-    entry = cache.cached(f"images-{key}", lambda folder: _decode(folder, paths, size))
-    rejected = {int(row): why for row, why in json.loads((entry / "rejected.json").read_text())}
-    skipped += [(pictures[row].path, why) for row, why in rejected.items()]
-    pictures = [picture for row, picture in enumerate(pictures) if row not in rejected]
-    classes = check_classes(root, pictures, skipped)
 
-    pixels = cache.read_array(entry / "images.npy").permute(0, 3, 1, 2)
-    labels = torch.tensor([classes.index(picture.label) for picture in pictures])
-    files = [picture.path for picture in pictures]
-    n, end = sum(not picture.is_valid for picture in pictures), len(pictures)
+    def cleaned(failed: Container[str]) -> tuple[list[Picture], list[tuple[str, str]], str]:
+        pictures, dropped, line = cleaning.apply(_draw(found, seed, failed), decisions, name)
+        return [p for p in pictures if p.path not in failed], dropped, line
+
+    def in_order(failed: Container[str]) -> list[str]:
+        pictures, dropped, _ = cleaned(failed)
+        # The dropped ones come last: to take one back costs no decoding.
+        return [p.path for p in pictures] + [path for path, _ in dropped if path not in failed]
+
+    decoded = store.read(root, size, [p.path for p in found.pictures], in_order)
+    pictures, dropped, line = cleaned(decoded.failed)
+    skipped = sorted([*found.skipped, *(decoded.failed | dict(dropped)).items()])
+    classes = check_classes(root, pictures, skipped)
+    _warn_of_folders(root, found.folders, classes, skipped)
+
+    number = {label: number for number, label in enumerate(classes)}
+    labels = [number[picture.label] for picture in pictures]
+    pixels = decoded.pixels.permute(0, 3, 1, 2)
+    rows = {part: [i for i, p in enumerate(pictures) if p.part == part] for part in PARTS}
+    splits = {  # a slice of the mapped file each, so that no picture is copied
+        part: Split(pixels[i[0] : i[-1] + 1], torch.tensor(labels[i[0] : i[-1] + 1]))
+        for part, i in rows.items()
+        if i
+    }
+    files = {part: [pictures[i].path for i in places] for part, places in rows.items()}
+    digests = [decoded.digests[picture.path] for picture in pictures]
+    same = defaultdict(list)
+    for digest, picture in zip(digests, pictures, strict=True):
+        same[digest].append(picture.path)
     return ImageData(
-        Split(pixels[:n], labels[:n]),
-        Split(pixels[n:end], labels[n:]),
+        splits[TRAIN],
+        splits[VALID],
         classes,
         size,
         augment or augmentation.side_on(),
-        key,
+        safe_files.fingerprint(size, digests, labels, list(map(len, rows.values()))),
         lambda new_size: from_folder(root, new_size, augment, seed, clean),
-        sorted(skipped),
-        files[:n],
-        files[n:],
+        skipped,
+        files[TRAIN],
+        files[VALID],
         line,
+        splits.get(TEST),
+        files[TEST],
+        [paths for paths in same.values() if len(paths) > 1],
     )
-
-
-def _decode(folder: Path, paths: Sequence[Path], size: int) -> None:
-    """Fill a cache entry: images.npy [N, size, size, 3], good ones first, and rejected.json."""
-    pixels = cache.new_array(folder / "images.npy", np.uint8, (len(paths), size, size, 3))
-    with progress.bar("reading pictures", len(paths), cached=True) as bar:
-        rejected = decode.decode_all(paths, size, pixels, bar.step)
-    # Close the gaps, so that each set is one slice of the file and never has to be copied.
-    good = [row for row in range(len(paths)) if row not in rejected] if rejected else []
-    for to, row in enumerate(good):
-        pixels[to] = pixels[row]
-    pixels.flush()
-    (folder / "rejected.json").write_text(json.dumps(list(rejected.items())))
 
 
 def find_pictures(root: Path, seed: int = 0) -> tuple[list[Picture], list[tuple[str, str]]]:
     """All picture files of a folder, training ones first, and (path, why) for what is no picture.
 
-    Either root/train/CLASS/* and root/valid/CLASS/* (or val, test), or root/CLASS/*, of which
-    `seed` draws a fifth of each class for validation. Raises DataError without pictures.
+    They lie as `from_folder` says; `seed` draws the validation set where no folder holds it.
+    Raises DataError without pictures.
     """
+    found = _find(root, seed)
+    return _draw(found, seed), found.skipped
+
+
+class _Found(NamedTuple):
+    """What lies in a folder: pictures, class -> its folders for training, and (path, why)."""
+
+    pictures: list[Picture]
+    folders: dict[str, list[str]]
+    skipped: list[tuple[str, str]]
+
+
+Parts = tuple[str, ...]  # the names on the way from the root to a file or folder
+
+
+def _find(root: Path, seed: int) -> _Found:
     if not os.path.isdir(root):  # which takes names that no folder can have, too
         raise DataError(f"There is no folder {root}.")
     if not (isinstance(seed, Integral) and 0 <= seed < 2**63):
         raise DataError(f"seed is a whole number from 0 to 2**63 - 1, not {seed}.")
-    skipped: list[tuple[str, str]] = []
-    valid = next((root / name for name in VALID_NAMES if (root / name).is_dir()), None)
-    if not (root / "train").is_dir():
-        pictures = _draw_split(_walk(root, root, False, skipped), seed)
-        _check_no_sets_among_classes(root, pictures)
-    else:
-        skipped += _beside_train(root, ["train", *([valid.name] if valid else [])])
-        pictures = _walk(root, root / "train", False, skipped)
-        if valid is None:
-            pictures = _draw_split(pictures, seed)
-        else:
-            pictures += _walk(root, valid, True, skipped)
-    if not pictures:
+    files, folders, skipped = _walk(root)
+    found = _layout(files, folders, skipped)
+    labels = {picture.label for picture in found.pictures}
+    if not labels:
         raise DataError(
             f"{root} holds no pictures in class folders: put each class's pictures into a folder "
-            "named after it, such as cats/ and dogs/."
+            f"named after it, such as cats/ and dogs/.{_left_out(found.skipped)}"
         )
-    return pictures, skipped
-
-
-def _walk(root: Path, base: Path, is_valid: bool, skipped: list) -> list[Picture]:
-    """Picture files below `base`, whose folders are the classes; adds other files to `skipped`."""
-    found, waiting = [], [base]
-    while waiting:  # os.walk would call itself for each level, and Python allows 1,000 calls
-        folder = waiting.pop()
-        try:
-            entries = [e for e in os.scandir(folder) if not _is_system(e.name)]
-        except OSError:
-            why = "is a folder that may not be opened"
-            skipped.append((folder.relative_to(root).as_posix(), why))
-            continue
-        subfolders = []
-        for entry in sorted(entries, key=lambda entry: entry.name):
-            file = folder / entry.name
-            inside, path = file.relative_to(base).parts, file.relative_to(root).as_posix()
-            if entry.is_dir(follow_symlinks=False):
-                subfolders.append(file)
-            elif os.path.isdir(file):  # it might lead back here, and round and round
-                skipped.append((path, "is a link to a folder: links are not followed"))
-            elif file.suffix.lower() not in SUFFIXES:
-                skipped.append((path, "is not a picture in a format read here, by its name"))
-            elif len(inside) < 2:
-                skipped.append((path, "is not inside the folder of a class"))
-            else:
-                found.append(Picture(path, inside[0], is_valid))
-        waiting += reversed(subfolders)
-    return found
-
-
-def _beside_train(root: Path, used: list[str]) -> list[tuple[str, str]]:
-    names = {path.name for path in root.iterdir() if not _is_system(path.name)}
-    why = f"is not used: where there is a folder train, pictures come from {' and '.join(used)}"
-    return [(name, why) for name in sorted(names.difference(used))]
-
-
-def _is_system(name: str) -> bool:
-    return name.startswith((".", "~")) or name.lower() in SYSTEM_FILES
-
-
-def _check_no_sets_among_classes(root: Path, pictures: list[Picture]) -> None:
-    labels = {picture.label for picture in pictures}
-    if labels and {label.lower() for label in labels} <= SET_NAMES:
+    if "train" in labels and labels <= SET_NAMES:
+        raise DataError(
+            f"In {root}, {' and '.join(sorted(labels))} hold no class folders: put each class's "
+            "pictures into a folder named after it, such as train/cats/ and train/dogs/."
+        )
+    if {label.lower() for label in labels} <= SET_NAMES:
         raise DataError(
             f"{root} has the folders {', '.join(sorted(labels))}, which would be taken for "
             "classes: rename them to train and valid."
         )
+    return found
 
 
-def _draw_split(pictures: list[Picture], seed: int) -> list[Picture]:
-    """A fifth of each class, at least one picture of two, goes to the validation set."""
-    generator = np.random.default_rng(seed)
-    train, valid = [], []
-    for label in sorted({picture.label for picture in pictures}):
-        members = [picture for picture in pictures if picture.label == label]
-        n_valid = max(round(VALID_SHARE * len(members)), min(1, len(members) - 1))
-        drawn = set(generator.permutation(len(members))[:n_valid].tolist())
-        for i, picture in enumerate(members):
-            (valid if i in drawn else train).append(picture._replace(is_valid=i in drawn))
-    return train + valid
+def _walk(root: Path) -> tuple[list[Parts], list[Parts], list[tuple[str, str]]]:
+    """Picture files and folders below `root`, each folder's in the order of their names.
+
+    And (path, why) for other files.
+    """
+    files, folders, skipped, waiting = [], [], [], [()]
+    while waiting:  # os.walk would call itself for each level, and Python allows 1,000 calls
+        inside = waiting.pop()
+        place = "/".join(inside)
+        try:
+            entries = os.scandir(safe_files.long_path(root / place))
+        except OSError:
+            skipped.append((place or ".", "is a folder that may not be opened"))
+            continue
+        deeper = []
+        with entries:
+            for entry in sorted(entries, key=lambda entry: entry.name):
+                parts, suffix = (*inside, entry.name), os.path.splitext(entry.name)[1].lower()
+                path = "/".join(parts)
+                if entry.name.startswith((".", "~")) or entry.name.lower() in SYSTEM_FILES:
+                    continue
+                if entry.is_dir(follow_symlinks=False):
+                    deeper.append(parts)
+                elif entry.is_symlink() and os.path.isdir(entry.path):  # it might lead back here
+                    folders.append(parts)
+                    skipped.append((path, "is a link to a folder: links are not followed"))
+                elif suffix in decode.SUFFIXES:
+                    files.append(parts)
+                elif suffix in decode.HEIC:
+                    skipped.append((path, decode.HEIC_ADVICE))
+                else:
+                    skipped.append((path, "is not a picture in a format read here, by its name"))
+        folders += deeper
+        waiting += reversed(deeper)
+    return files, folders, skipped
+
+
+def _layout(files: list[Parts], folders: list[Parts], skipped: list[tuple[str, str]]) -> _Found:
+    """Which set and class each picture belongs to, by the names of the folders it lies in."""
+    base = _base(files, folders)
+    inside: dict[str, set[str]] = defaultdict(set)  # folder at the base -> folders in it
+    for parts in folders:
+        if parts[: len(base)] == base and (below := parts[len(base) :]):
+            inside[below[0]].update(below[1:2])
+    holding = {parts[len(base)] for parts in files if len(parts) == len(base) + 2}
+    roles, why_unused, unsplit = _roles(inside, holding)
+
+    unused = {(*base, name) for name in inside.keys() - {folder[0] for folder in roles}}
+    found = _Found([], defaultdict(list), [("/".join(f), why_unused(f[-1])) for f in unused])
+    for folder, (part, label) in roles.items():
+        if part == TRAIN:
+            found.folders[label].append("/".join((*base, *folder)))
+    found.folders.update((label, ["/".join((*base, label))]) for label in unsplit)
+    for parts in files:
+        below, path = parts[len(base) :], "/".join(parts)
+        role = roles.get(below[:2] if len(below) > 2 else ()) or roles.get(below[:1])
+        if role and len(below) > 1:
+            found.pictures.append(Picture(path, role[1], role[0]))
+        elif parts[: len(base) + 1] not in unused:
+            found.skipped.append((path, "is not inside the folder of a class"))
+    for path, why in skipped:
+        if tuple(path.split("/")[: len(base) + 1]) not in unused:
+            found.skipped.append((path, why))
+    found.pictures.sort(key=lambda picture: PARTS.index(picture.part))
+    return found
+
+
+def _base(files: list[Parts], folders: list[Parts]) -> Parts:
+    """The one folder at the root that everything lies in, as in an unpacked archive, if it does."""
+    tops, inner = {parts[0] for parts in folders}, {parts[1] for parts in folders if len(parts) > 1}
+    wraps = len(tops) == 1 and not any(len(parts) == 2 for parts in files)
+    wraps = wraps and (len(inner) > 1 or "train" in inner)
+    return tuple(tops) if wraps and not {top.lower() for top in tops} & SET_NAMES else ()
+
+
+Roles = dict[Parts, tuple[str, str]]  # a folder, seen from the base -> its set and its class
+
+
+def _roles(
+    inside: dict[str, set[str]], holding: set[str]
+) -> tuple[Roles, Callable[[str], str], list[str]]:
+    """What the folders at the base, and those `inside` them, are for; why others aren't used.
+
+    `holding` are those at the base with pictures directly in them. Last, classes without sets
+    among others that have them.
+    """
+
+    def forms(names: Iterable[str]) -> set[str]:
+        return {_one_form(name) for name in names}
+
+    def of_sets(sets: dict[str, str]) -> Roles:
+        return {(name, label): (part, label) for name, part in sets.items()
+                for label in inside.get(name, ())}  # fmt: skip
+
+    with_classes = {name: labels for name, labels in inside.items() if labels}
+    valid = next((name for name in VALID_NAMES if name in with_classes), "")
+    # A class may be called train, too: then it stands beside others.
+    is_set = inside.keys() & set(VALID_NAMES) or len(holding - SET_NAMES) < 2
+    if "train" in with_classes and is_set:
+        sets = {"train": TRAIN, valid: VALID}
+        if forms(inside.get("test", ())) <= forms(inside["train"]):
+            sets["test"] = TEST
+        used = f"is not used: pictures come from train and {valid}".removesuffix(" and ")
+        flat = "has no class folders: what is in it is left alone"
+        return (
+            of_sets(sets),
+            lambda name: flat if name in SET_NAMES - with_classes.keys() else used,
+            [],
+        )
+    if any("train" in sets and sets.intersection(VALID_NAMES) for sets in inside.values()):
+        roles = {}
+        for label, sets in inside.items():
+            valid = next((name for name in VALID_NAMES if name in sets), "")
+            for name, part in (("train", TRAIN), (valid, VALID), ("test", TEST)):
+                if name in sets:
+                    roles[label, name] = part, label
+        unsplit = [label for label in inside if (label, "train") not in roles]
+        return roles, lambda _: "is not used: it holds no train and valid, as others do", unsplit
+    labels, beside = forms(inside) - SET_NAMES, {valid: VALID, "test": TEST}
+    beside = {
+        name: part for name, part in beside.items()
+        if name in with_classes and forms(inside[name]) <= labels
+    }  # fmt: skip
+    classes = {(label,): (TRAIN, label) for label in inside if label not in beside}
+    return classes | of_sets(beside), str, []
+
+
+def _one_form(name: str) -> str:
+    """A name in one form, NFC: a Mac may write ü as u and two dots, other systems as one letter."""
+    return unicodedata.normalize("NFC", name)
+
+
+def _draw(found: _Found, seed: int, failed: Container[str] = ()) -> list[Picture]:
+    """All pictures, training ones first; without a folder for it, a validation set is drawn.
+
+    A fifth of each class's pictures that haven't `failed`, at least one of two. The order of
+    drawing doesn't depend on `failed`: a file that can't be read moves hardly any other.
+    """
+    train, valid, test = ([p for p in found.pictures if p.part == part] for part in PARTS)
+    if not valid:
+        generator = np.random.default_rng(seed)
+        members = defaultdict(list)
+        for picture in train:
+            members[picture.label].append(picture)
+        train = []
+        for _, pictures in sorted(members.items()):
+            order = generator.permutation(len(pictures)).tolist()
+            good = [i for i in order if pictures[i].path not in failed]
+            drawn = set(good[: max(round(VALID_SHARE * len(good)), min(1, len(good) - 1), 0)])
+            for i, picture in enumerate(pictures):
+                (valid if i in drawn else train).append(picture)
+        valid = [picture._replace(part=VALID) for picture in valid]
+    return [p._replace(label=_one_form(p.label)) for p in (*train, *valid, *test)]
 
 
 def check_classes(root: Path, pictures: list[Picture], skipped: list[tuple[str, str]]) -> list[str]:
     """The classes' names, sorted; DataError or a warning where they don't suffice for training."""
-    train = Counter(picture.label for picture in pictures if not picture.is_valid)
-    valid = Counter(picture.label for picture in pictures if picture.is_valid)
+    train = Counter(picture.label for picture in pictures if picture.part == TRAIN)
+    valid = Counter(picture.label for picture in pictures if picture.part == VALID)
     problem = ""
     if len(train) < 2:
         names = f"only {next(iter(train))}" if train else "none with a usable training picture"
         problem = f"Training needs two classes or more; {root} has {names}."
     elif unknown := sorted(set(valid) - set(train)):
         problem = f"{root}: {', '.join(unknown)} has pictures for validation, none for training."
+        alike = [label for label in train if _loosely(label) in set(map(_loosely, unknown))]
+        problem += f" Is it the same as {', '.join(alike)}? Write both alike." if alike else ""
     elif not valid:
         problem = f"{root}: no picture is left for validation; add some to each class."
     if problem:
-        named = "; ".join(f"{path} {why}" for path, why in skipped[:5])
-        raise DataError(f"{problem} Left out: {named}." if named else problem)
+        raise DataError(problem + _left_out(skipped))
     for label in sorted(set(train) - set(valid)):
         warnings.warn(
             f"Class {label} of {root} has {train[label]} training picture(s) and none for "
@@ -209,3 +330,39 @@ def check_classes(root: Path, pictures: list[Picture], skipped: list[tuple[str, 
             stacklevel=3,
         )
     return sorted(train)
+
+
+def _warn_of_folders(
+    root: Path, folders: dict[str, list[str]], classes: list[str], skipped: list[tuple[str, str]]
+) -> None:
+    """Of class folders that give no class, and of two that may be meant for one."""
+    alike = defaultdict(list)
+    for label, places in folders.items():
+        alike[_loosely(label)] += [Path(place).name for place in places]
+        if _one_form(label) not in classes:
+            why = [(path, why) for path, why in skipped if f"{path}/".startswith(f"{places[0]}/")]
+            warnings.warn(
+                f"{places[0]} of {root} gives no picture, so that {label} is not a class."
+                f"{_left_out(why) or ' The folder is empty.'}",
+                stacklevel=3,
+            )
+    for names in alike.values():
+        if len(names) > 1:
+            n = len({_one_form(name) for name in names})
+            warnings.warn(
+                f"The folders {' and '.join(map(ascii, names))} of {root} differ only in case, "
+                f"blanks or the form of a letter; they count as {n} class{'es' * (n > 1)}. Rename "
+                "one of them if that is wrong.",
+                stacklevel=3,
+            )
+
+
+def _loosely(name: str) -> str:
+    """What names that a person takes for the same have in common."""
+    return "".join(_one_form(name).casefold().split())
+
+
+def _left_out(skipped: Sequence[tuple[str, str]]) -> str:
+    named = "; ".join(f"{path} {why}" for path, why in skipped[:SHOWN])
+    more = f"; and {len(skipped) - SHOWN} more" if len(skipped) > SHOWN else ""
+    return f" Left out: {named}{more}." if named else ""

@@ -15,6 +15,9 @@ from lessonkit.files import safe_files
 __all__ = ["DataError", "ImageData", "Split", "check_size", "read_pictures"]
 
 
+FEW = 25  # validation pictures: with fewer, one more or less is over 4 points of accuracy
+
+
 class DataError(ValueError):
     """Pictures that can't be used for training; the message says why and what to do."""
 
@@ -47,6 +50,7 @@ class ImageData:
     cleaned: str = ""  # what a cleaning file beside the folder changed, in one line
     test: Split | None = None  # pictures that choose nothing: looked at once, for the result
     test_files: list[str] = field(default_factory=list)
+    copies: list[list[str]] = field(default_factory=list)  # groups of files with the same pixels
 
     def resized(self, size: int) -> "ImageData":
         """The same pictures and split at another size, made from the originals again."""
@@ -67,12 +71,39 @@ class ImageData:
             train_files=[self.train_files[i] for i in numbers if self.train_files],
         )
 
+    def remarks(self) -> list[str]:
+        """What to know before training, in sentences: too few pictures to judge by, and copies."""
+        said, n = [], len(self.valid.labels)
+        if n < FEW:
+            said = [f"{n} pictures for validation: each is {100 / n:.1f} points of accuracy."]
+        sets = {"training": (self.train, self.train_files),
+                "validation": (self.valid, self.valid_files),
+                "test": (self.test, self.test_files)}  # fmt: skip
+        place = {
+            file: (name, self.classes[label])
+            for name, (split, files) in sets.items()
+            for file, label in zip(files, split.labels.tolist() if files else (), strict=True)
+        }
+        groups = [[file for file in group if file in place] for group in self.copies]
+        for number, kind in enumerate(("sets", "classes")):
+            across = [g for g in groups if len({place[file][number] for file in g}) > 1]
+            if across:
+                both = " and ".join(dict.fromkeys(place[file][number] for file in across[0]))
+                named = f"{' = '.join(across[0])} ({both})"
+                said.append(f"{len(across)} picture(s) are in two {kind} at once, such as {named}.")
+        if n_more := sum(len(group) - 1 for group in groups if group):
+            example = next(group for group in groups if len(group) > 1)
+            said.append(f"{n_more} file(s) are copies of others, such as {' = '.join(example)}.")
+        return said
+
     def __repr__(self) -> str:
         first = (
             f"ImageData: {len(self.train.labels)} training and {len(self.valid.labels)} validation "
             f"pictures of {self.size} px, {len(self.classes)} classes, augment {self.augment.name}"
         )
-        return f"{first}\n{self.cleaned}" if self.cleaned else first
+        left_out = f", left out: {len(self.skipped)}" if self.skipped else ""
+        few = self.remarks()[:1] if len(self.valid.labels) < FEW else []
+        return "\n".join([first + left_out, *filter(None, [self.cleaned]), *few])
 
 
 def check_size(size: int) -> int:
@@ -91,7 +122,7 @@ def read_pictures(paths: Sequence[str | Path], size: int) -> Tensor:
     squares = np.empty((len(paths), size, size, 3), np.uint8)
     for square, path in zip(squares, paths, strict=True):
         try:
-            square[:] = decode.decode(Path(path), size)
+            square[:] = decode.decode(safe_files.of_user(path), size)
         except decode.Unusable as error:
             raise DataError(f"{path} {error}.") from None
     return torch.from_numpy(squares).permute(0, 3, 1, 2)

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
+from lessonkit.files import safe_files
 from lessonkit.images import decode
 from lessonkit.images.image_data import ImageData
 
@@ -29,7 +30,6 @@ __all__ = [
 
 THUMBNAIL = 16  # px, a side: enough to tell pictures apart, too little for what a copy changes
 TURNED = range(5, 9)  # EXIF orientations that swap width and height
-ORIENTATION = 0x0112  # the EXIF tag
 SMALL = 1_000_000  # numbers: a matrix that one thread multiplies in a millisecond or so
 
 
@@ -55,11 +55,11 @@ def sides(root: str | Path, files: Iterable[str]) -> dict[str, Sides]:
 
     Files that are no pictures are left out: `from_folder` names them in `.skipped`.
     """
-    found = {}
+    root, found = safe_files.of_user(root), {}
     for file in files:
         try:
-            with Image.open(Path(root) / file, formats=decode.FORMATS) as image:
-                (width, height), tag = image.size, image.getexif().get(ORIENTATION, 1)
+            with Image.open(root / file, formats=decode.FORMATS) as image:
+                (width, height), tag = image.size, decode.orientation(image)
         except Exception:  # damaged files fail in many ways
             continue
         turned = tag in TURNED
@@ -69,13 +69,13 @@ def sides(root: str | Path, files: Iterable[str]) -> dict[str, Sides]:
 
 def exact_duplicates(root: str | Path, files: Iterable[str]) -> list[list[str]]:
     """Groups of files, two or more each, that are the same byte for byte."""
-    by_size = defaultdict(list)
+    root, by_size = safe_files.of_user(root), defaultdict(list)
     for file in files:
-        by_size[(Path(root) / file).stat().st_size].append(file)
+        by_size[(root / file).stat().st_size].append(file)
     groups = defaultdict(list)
     for size, alike in by_size.items():
         for file in alike if len(alike) > 1 else ():  # most files needn't be read at all
-            with (Path(root) / file).open("rb") as stream:
+            with (root / file).open("rb") as stream:
                 groups[size, hashlib.file_digest(stream, "sha256").digest()].append(file)
     return sorted(sorted(group) for group in groups.values() if len(group) > 1)
 

@@ -1,0 +1,80 @@
+"""Files as cameras, scanners and other programs write them, built byte by byte."""
+
+import struct
+import zlib
+
+import numpy as np
+
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+def chunk(kind, body, damaged=False):
+    """A chunk of a PNG; `damaged`: with a wrong checksum."""
+    checksum = zlib.crc32(kind + body) ^ damaged
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", checksum)
+
+
+def png(pixels, *side_chunks, depth=8):
+    """A PNG of uint8 or uint16 pixels [H, W, bands], with `side_chunks` before its data."""
+    height, width, bands = pixels.shape
+    header = struct.pack(">IIBBBBB", width, height, depth, {1: 0, 2: 4, 3: 2, 4: 6}[bands], 0, 0, 0)
+    kind = ">u2" if depth == 16 else "u1"
+    rows = b"".join(b"\0" + row.astype(kind).tobytes() for row in pixels)
+    data = [chunk(b"IDAT", zlib.compress(rows)), chunk(b"IEND", b"")]
+    return b"".join([PNG, chunk(b"IHDR", header), *side_chunks, *data])
+
+
+def exif(*tags, order="<"):
+    """An EXIF block of tags (number, type, count, four bytes or a whole number)."""
+    start = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(f"{order}I", 8)
+    block = struct.pack(f"{order}H", len(tags))
+    for number, kind, count, value in tags:
+        if isinstance(value, int):
+            value = struct.pack(
+                f"{order}HH" if kind == 3 else f"{order}I", value, *[0] * (kind == 3)
+            )
+        block += struct.pack(f"{order}HHI", number, kind, count) + value
+    return b"Exif\0\0" + start + block + bytes(4)
+
+
+def tiff(pixels, bits=8, photometric=None, extra=None, sample_format=None):
+    """An uncompressed TIFF of whole numbers [H, W, bands]."""
+    height, width, bands = pixels.shape
+    if bits in (8, 16, 32):
+        kind = np.dtype(f"<i{bits // 8}" if sample_format == 2 else f"<u{bits // 8}")
+        data = pixels.astype(kind).tobytes()
+    else:  # packed, each row filled up to a whole byte
+        ones = (pixels.reshape(height, -1, 1) >> np.arange(bits)[::-1]) & 1
+        data = np.packbits(ones.reshape(height, -1).astype(np.uint8), axis=1).tobytes()
+    tags = {
+        256: [width], 257: [height], 258: [bits] * bands, 259: [1],
+        262: [(2 if bands >= 3 else 1) if photometric is None else photometric],
+        273: [0], 277: [bands], 278: [height], 279: [len(data)],
+    }  # fmt: skip
+    if extra is not None:
+        tags[338] = extra
+    if sample_format:
+        tags[339] = [sample_format] * bands
+    after = 8 + 2 + 12 * len(tags) + 4  # where values that don't fit into four bytes begin
+    tags[273] = [after + sum(2 * len(v) for v in tags.values() if len(v) > 2)]
+    entries, beyond = b"", b""
+    for number, values in sorted(tags.items()):
+        packed = struct.pack(f"<{len(values)}H", *values) if len(values) > 1 else b""
+        if len(packed) > 4:
+            packed, beyond = struct.pack("<I", after + len(beyond)), beyond + packed
+        if len(values) == 1:
+            entries += struct.pack("<HHII", number, 4, 1, values[0])
+        else:
+            entries += struct.pack("<HHI", number, 3, len(values)) + packed.ljust(4, b"\0")
+    return b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + bytes(4) + beyond + data
+
+
+def bmp_with_alpha(pixels):
+    """A BMP of 32 bits and a mask for alpha, of uint8 pixels [H, W, 4]: red, green, blue, alpha."""
+    height, width, _ = pixels.shape
+    data = pixels[::-1, :, [2, 1, 0, 3]].astype(np.uint8).tobytes()
+    masks = struct.pack("<IIII", 0xFF0000, 0xFF00, 0xFF, 0xFF000000)
+    header = struct.pack("<IiiHHIIiiII", 108, width, height, 1, 32, 3, len(data), 0, 0, 0, 0)
+    header += masks + b"BGRs" + bytes(48)
+    start = 14 + len(header)
+    return b"BM" + struct.pack("<IHHI", start + len(data), 0, 0, start) + header + data

@@ -1,0 +1,272 @@
+"""Decoded once, whatever else changes; and nothing is kept that was only the machine's trouble."""
+
+import builtins
+import errno
+import ntpath
+import os
+import shutil
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from lessonkit import data
+from lessonkit.files import cache as storage
+from lessonkit.files import safe_files
+from lessonkit.images import cleaning, decode, store
+from tests.cases.test_folders import fill
+
+pytestmark = pytest.mark.usefixtures("cache")
+
+
+@pytest.fixture
+def root(tmp_path):
+    return fill(tmp_path / "photos", "cats", "dogs", n=10)
+
+
+@pytest.fixture
+def decoded(monkeypatch):
+    """The names of the files that have been decoded."""
+    names, honest = [], decode.decode
+    monkeypatch.setattr(decode, "decode", lambda *a: names.append(a[0].name) or honest(*a))
+    return names
+
+
+def fresh(root, size=16, seed=0):
+    """What is read without anything in the cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LESSONKIT_CACHE", str(root.parent / f"fresh{time.time_ns()}"))
+        return data.from_folder(root, size, seed=seed)
+
+
+def assert_same(images, other):
+    assert (images.train_files, images.valid_files) == (other.train_files, other.valid_files)
+    assert torch.equal(images.train.images, other.train.images)
+    assert torch.equal(images.valid.images, other.valid.images)
+    assert torch.equal(images.train.labels, other.train.labels)
+    assert (images.key, images.skipped) == (other.key, other.skipped)
+
+
+# --- What is decoded ------------------------------------------------------------------------------
+
+
+def test_one_new_file_a_day_costs_one_decoding_a_day_and_no_room(root, cache, decoded):
+    data.from_folder(root, 16)
+    for day in range(4):
+        decoded.clear()
+        fill(root, "cats", n=1, start=100 + day)
+        images = data.from_folder(root, 16)
+        assert decoded == [f"{100 + day}.png"] and len(list(cache.iterdir())) == 1
+    assert_same(images, fresh(root))
+
+
+def test_seeds_sets_and_decisions_cost_no_decoding(root, cache, decoded):
+    data.from_folder(root, 16)
+    decoded.clear()
+    for seed in (1, 2, 0):
+        images = data.from_folder(root, 16, seed=seed)
+    cleaning.write(root, cleaning.Cleaning(("cats/1.png",), {"dogs/2.png": "cats"}))
+    cleaned = data.from_folder(root, 16)
+    again = data.from_folder(root, 16, clean=False)
+    assert not decoded and len(list(cache.iterdir())) == 1
+    assert_same(images, again)
+    assert_same(cleaned, fresh(root))
+
+
+def test_a_file_that_goes_leaves_its_neighbours_where_they_belong(root, decoded):
+    data.from_folder(root, 16)
+    for number in (3, 7):
+        (root / "dogs" / f"{number}.png").unlink()
+    (root / "cats" / "0.png").write_bytes(b"no picture")
+    decoded.clear()
+    images = data.from_folder(root, 16)
+    assert decoded == ["0.png"]
+    assert_same(images, fresh(root))
+    assert_same(images, data.from_folder(root, 16))
+
+
+@pytest.mark.parametrize("n", [1, 2, 7, 30])
+def test_rows_are_rearranged_in_place(n):
+    rng = np.random.default_rng(n)
+    for _ in range(50):
+        order = rng.permutation(n)[: rng.integers(0, n + 1)]
+        rows = np.arange(n).reshape(n, 1, 1, 1)
+        store._rearrange(rows, order.tolist())
+        assert rows[: len(order)].ravel().tolist() == order.tolist()
+
+
+# --- Whose picture it is --------------------------------------------------------------------------
+
+
+def twin_sets(tmp_path):
+    """Two sets with the same names, sizes and times, and other pictures."""
+    for name, level in (("a", 10), ("b", 200)):
+        for label in ("cats", "dogs"):
+            (tmp_path / name / label).mkdir(parents=True)
+            for i in range(5):
+                file = tmp_path / name / label / f"{i}.bmp"
+                Image.new("L", (20, 20), level).save(file)
+                os.utime(file, (1, 1))
+    return tmp_path / "a", tmp_path / "b"
+
+
+def test_two_sets_that_look_the_same_from_outside_are_never_mixed_up(tmp_path):
+    a, b = twin_sets(tmp_path)
+    assert (data.from_folder(a, 16).train.images == 10).all()
+    assert (data.from_folder(b, 16).train.images == 200).all()
+    a.rename(tmp_path / "c")
+    b.rename(a)  # another set in the place of the first
+    assert (data.from_folder(a, 16).train.images == 200).all()
+
+
+def test_the_key_is_that_of_the_pixels(root, tmp_path):
+    images = data.from_folder(root, 16)
+    other = shutil.copytree(root, tmp_path / "copy", copy_function=shutil.copyfile)  # other times
+    assert data.from_folder(other, 16).key == images.key
+    keys = {images.key, data.from_folder(root, 16, seed=1).key, data.from_folder(root, 17).key}
+    Image.new("L", (20, 20), 3).save(root / "cats" / "1.png")
+    assert len(keys | {data.from_folder(root, 16).key}) == 4
+
+
+# --- What passes ----------------------------------------------------------------------------------
+
+TROUBLE = {
+    "drive away": OSError(errno.EIO, "Input/output error"),
+    "time out": OSError(errno.ETIMEDOUT, "Connection timed out"),
+    "locked": PermissionError(errno.EACCES, "Permission denied"),
+    "no memory": MemoryError(),
+}
+
+
+@pytest.mark.parametrize("kind", TROUBLE)
+def test_what_was_only_the_machines_trouble_is_forgotten(root, kind, monkeypatch, decoded):
+    opened = builtins.open
+
+    def away(path, *args, **kwargs):
+        if str(path).endswith(("cats/1.png", "dogs/2.png")):
+            raise TROUBLE[kind]
+        return opened(path, *args, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(builtins, "open", away)
+        for _ in range(2):
+            decoded.clear()
+            images = data.from_folder(root, 16)
+            assert [path for path, _ in images.skipped] == ["cats/1.png", "dogs/2.png"]
+    assert sorted(decoded) == ["1.png", "2.png"]  # the second time, only these
+    assert_same(data.from_folder(root, 16), fresh(root))
+
+
+def test_a_process_that_stood_still_takes_no_file_for_a_slow_one(root, monkeypatch):
+    """As after Ctrl-Z: everybody's clock goes on, and nobody has worked."""
+    honest, clock = decode.decode, SimpleNamespace(gone=0.0)
+    monkeypatch.setattr(
+        decode, "time", SimpleNamespace(monotonic=lambda: time.monotonic() + clock.gone)
+    )
+
+    def stopped(path, size):
+        if path.name == "3.png":
+            clock.gone += 100
+            time.sleep(0.5)  # long enough for the clock to be looked at
+        return honest(path, size)
+
+    monkeypatch.setattr(decode, "decode", stopped)
+    assert data.from_folder(root, 16).skipped == []
+
+
+# --- What goes ------------------------------------------------------------------------------------
+
+
+def entry(name, n_bytes, age=0.0):
+    folder = storage.cached(name, lambda folder: (folder / "x").write_bytes(bytes(n_bytes)))
+    os.utime(folder / storage.SEAL, (time.time() - age,) * 2)
+    return folder
+
+
+def test_beyond_the_limit_what_was_used_longest_ago_goes(cache, monkeypatch):
+    old, unused, new = (
+        entry(name, 1200, age) for name, age in (("a", 9e5), ("b", 8e5), ("c", 9e3))
+    )
+    storage.cached("a", lambda _: pytest.fail("made again"))  # so it is used after b
+    monkeypatch.setattr(storage, "MOST_BYTES", 3000)
+    last = entry("d", 100)
+    assert [e.folder for e in storage.entries()] == [new, old, last] and not unused.exists()
+    assert len(list(cache.iterdir())) == 3
+
+
+def test_what_is_in_use_stays_however_large(cache, monkeypatch):
+    monkeypatch.setattr(storage, "MOST_BYTES", 10)
+    both = {entry("a", 1000), entry("b", 1000)}
+    assert {e.folder for e in storage.entries()} == both
+
+
+def test_the_cache_can_be_looked_at_and_cleared(root, cache):
+    images = data.from_folder(root, 16)
+    (cache / "notes.txt").write_text("a person's")
+    (there,) = storage.entries()
+    assert there.folder.name.startswith("images-") and there.n_bytes > 20 * 16 * 16 * 3
+    assert storage.clear() == there.n_bytes and storage.entries() == []
+    assert [path.name for path in cache.iterdir()] == ["notes.txt"]
+    assert images.train.images.float().mean() > 0  # what is open stays readable
+    assert storage.clear() == 0
+
+
+# --- Windows, imitated ----------------------------------------------------------------------------
+
+
+def test_a_file_that_a_virus_scanner_looks_at_is_tried_again(cache, tmp_path, monkeypatch):
+    honest, tries = Path.rename, []
+
+    def busy(self, target):
+        tries.append(target)
+        if len(tries) < 3:
+            raise PermissionError(13, "The process cannot access the file")
+        return honest(self, target)
+
+    monkeypatch.setattr(Path, "rename", busy)
+    assert entry("a", 10).exists() and len(tries) == 3
+
+    replaced, tries = os.replace, []
+    monkeypatch.setattr(
+        os, "replace", lambda *a: tries.append(a) or (busy_once(tries), replaced(*a))
+    )
+    with safe_files.atomic_path(tmp_path / "model") as part:
+        part.write_text("x")
+    assert (tmp_path / "model").read_text() == "x" and len(tries) == 2
+
+
+def busy_once(tries):
+    if len(tries) < 2:
+        raise PermissionError(13, "The process cannot access the file")
+
+
+def test_no_mapped_file_is_open_when_entries_are_put_in_place_or_taken_away(root, monkeypatch):
+    """Windows refuses to rename or to remove a folder with a file that is mapped into memory."""
+    maps = Path("/proc/self/maps")
+    if not maps.exists():
+        pytest.skip("no list of what is mapped")
+    honest, moved = Path.rename, []
+
+    def rename(self, target):
+        moved.append(self.name)
+        assert f"{self}/" not in maps.read_text(), f"{self} is still mapped"
+        return honest(self, target)
+
+    data.from_folder(root, 16)
+    fill(root, "cats", n=2, start=50)
+    monkeypatch.setattr(Path, "rename", rename)
+    data.from_folder(root, 16)
+    assert len(moved) == 2
+
+
+def test_paths_of_any_length_are_opened_on_windows(monkeypatch):
+    monkeypatch.setattr(ntpath, "abspath", lambda path: str(path), raising=True)
+    monkeypatch.setattr(safe_files, "os", SimpleNamespace(name="nt", path=ntpath))
+    deep = "C:\\" + "folder\\" * 50 + "x.png"
+    assert safe_files.long_path(deep) == "\\\\?\\" + deep
+    assert safe_files.long_path("\\\\?\\" + deep) == "\\\\?\\" + deep
+    assert safe_files.long_path("\\\\server\\share\\x") == "\\\\?\\UNC\\server\\share\\x"

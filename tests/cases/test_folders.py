@@ -1,0 +1,325 @@
+"""Folders as people have them: understood, or a sentence says what is meant otherwise."""
+
+import hashlib
+import shutil
+import time
+import unicodedata
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from lessonkit import data
+from lessonkit.data import DataError
+from lessonkit.images import cleaning, folder, look
+
+pytestmark = pytest.mark.usefixtures("cache")
+
+
+@pytest.fixture
+def root(tmp_path):
+    return tmp_path / "photos"
+
+
+def fill(place, *classes, n=6, start=0):
+    """`n` pictures of its own noise in each class's folder."""
+    for number, name in enumerate(classes):
+        (place / name).mkdir(parents=True, exist_ok=True)
+        for i in range(start, start + n):
+            seed = [i, number, *str(place / name).encode()[-20:]]
+            noise = np.random.default_rng(seed).integers(0, 256, (20, 20, 3), np.uint8)
+            Image.fromarray(noise).save(place / name / f"{i}.png")
+    return place
+
+
+def read(root, **more):
+    """What there is: classes, pictures for training, for validation, for the test, and notes."""
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        images = data.from_folder(root, 16, **more)
+    n_test = len(images.test.labels) if images.test else 0
+    n = len(images.train.labels), len(images.valid.labels), n_test
+    return images, images.classes, n, [str(warning.message) for warning in said]
+
+
+# --- Where the sets lie ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["valid", "val", "validation"])
+@pytest.mark.parametrize("order", ["sets above classes", "sets within classes"])
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_the_sets_are_found_under_their_names(root, name, order, wrapped):
+    place = root / "archive" if wrapped else root
+    for part, n in (("train", 6), (name, 3), ("test", 2)):
+        for label in ("cats", "dogs"):
+            inside = (part, label) if order == "sets above classes" else (label, part)
+            fill(place / inside[0], inside[1], n=n)
+    images, classes, n, said = read(root)
+    assert (classes, n, images.skipped, said) == (["cats", "dogs"], (12, 6, 4), [], [])
+    assert all(f"/{name}/" in f"/{file}" for file in images.valid_files)
+    assert all("/test/" in f"/{file}" for file in images.test_files)
+    for split, files in ((images.valid, images.valid_files), (images.test, images.test_files)):
+        assert [classes[k] in file for k, file in zip(split.labels, files, strict=True)]
+        assert len(split.images) == len(files)
+    assert images.resized(24).test_files == images.test_files
+
+
+def test_test_beside_train_alone_chooses_nothing(root):
+    fill(root / "train", "cats", "dogs", n=10)
+    fill(root / "test", "cats", "dogs", n=5)
+    images, _, n, _ = read(root)
+    assert n == (16, 4, 10) and all(file.startswith("train/") for file in images.valid_files)
+    shutil.rmtree(root / "test" / "dogs")
+    assert read(root)[2] == (16, 4, 5)  # not each class need be in it
+
+
+@pytest.mark.parametrize("inside", ["", "unknown"])
+def test_a_test_folder_without_the_classes_is_named_and_left_alone(root, inside):
+    fill(root / "train", "cats", "dogs", n=10)
+    fill(root / "test", inside, n=30)
+    images, classes, n, _ = read(root)
+    assert (classes, n, images.test) == (["cats", "dogs"], (16, 4, 0), None)
+    assert [path for path, _ in images.skipped] == ["test"]
+
+
+def test_sets_beside_the_classes_are_no_class(root):
+    fill(root, "cats", "dogs", n=10)
+    fill(root / "test", "cats", "dogs", n=2)
+    assert read(root)[1:3] == (["cats", "dogs"], (16, 4, 4))
+
+
+def test_one_folder_around_the_classes_is_looked_into(root):
+    fill(root / "pets-1.0", "cats", "dogs", n=10)
+    fill(root / "__MACOSX" / "pets-1.0", "cats")
+    (root / "README.txt").write_text("x")
+    images, classes, n, _ = read(root)
+    assert (classes, n) == (["cats", "dogs"], (16, 4, 0))
+    assert [path for path, _ in images.skipped] == ["README.txt"]
+
+
+def test_a_single_class_is_not_taken_for_such_a_folder(root):
+    fill(root, "cats", n=10)
+    fill(root / "cats", "one", "two")
+    with pytest.raises(DataError, match=r"two classes or more.*only cats"):
+        read(root)
+
+
+@pytest.mark.parametrize("inside", [(), ("steam", "diesel")])
+def test_a_class_may_be_called_train(root, inside):
+    fill(root, "bus", "car", n=10)
+    fill(root / "train", *inside or [""], n=10)
+    images, classes, _, _ = read(root)
+    assert classes == ["bus", "car", "train"] and not images.skipped
+
+
+def test_sets_without_classes_get_a_sentence_of_their_own(root):
+    fill(root, "train", "test")
+    with pytest.raises(DataError, match=r"test and train hold no class folders.*train/cats/"):
+        read(root)
+
+
+def test_a_class_that_is_not_split_as_the_others_are_is_named(root):
+    for label in ("cats", "dogs"):
+        fill(root / label, "train", "valid")
+    fill(root, "eels")
+    images, classes, _, said = read(root)
+    assert classes == ["cats", "dogs"]
+    assert images.skipped == [("eels", "is not used: it holds no train and valid, as others do")]
+    assert any("eels is not a class" in sentence for sentence in said)
+
+
+@pytest.mark.parametrize(
+    "name", ["@eaDir", "__MACOSX", ".ipynb_checkpoints", "#recycle", "$RECYCLE.BIN", "@Recycle"]
+)
+def test_folders_of_systems_are_no_classes_and_hold_no_pictures(root, name):
+    fill(root, "cats", "dogs", n=10)
+    fill(root, name)
+    fill(root / "cats", name)
+    fill(root / "dogs" / name, "0.png")
+    images, classes, n, said = read(root)
+    assert (classes, n, images.skipped, said) == (["cats", "dogs"], (16, 4, 0), [], [])
+
+
+def test_the_home_folder_may_be_written_as_in_a_shell(root, tmp_path, monkeypatch):
+    fill(root, "cats", "dogs")
+    for variable in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(variable, str(tmp_path))
+    monkeypatch.setenv("LESSONKIT_CACHE", "~/kept")
+    monkeypatch.chdir(root)
+    images = data.from_folder("~/photos", 16)
+    assert images.classes == ["cats", "dogs"] and list((tmp_path / "kept").iterdir())
+    assert not (root / "~").exists()
+    assert cleaning.file_beside("~/photos") == tmp_path / "photos.cleaning.json"
+    assert look.exact_duplicates("~/photos", images.train_files) == []
+
+
+# --- Names that look alike ------------------------------------------------------------------------
+
+NFC, NFD = (unicodedata.normalize(form, "Bär") for form in ("NFC", "NFD"))
+
+
+def test_one_name_in_two_forms_is_one_class(root):
+    fill(root / "train", NFC, "dogs")
+    fill(root / "valid", NFD, "dogs")
+    _, classes, n, said = read(root)
+    assert (classes, n, said) == ([NFC, "dogs"], (12, 12, 0), [])
+
+
+@pytest.mark.parametrize(
+    ("pair", "n"), [((NFC, NFD), 1), (("cats", "Cats"), 2), (("cats", "cats "), 2)]
+)
+def test_two_folders_that_look_like_one_class_are_told(root, pair, n):
+    fill(root, *pair, "dogs")
+    _, classes, _, said = read(root)
+    assert len(classes) == n + 1
+    (sentence,) = said
+    assert all(ascii(name) in sentence for name in pair)
+    assert f"they count as {n} class" in sentence
+
+
+def test_a_validation_class_that_differs_in_case_only_is_told_from_a_missing_one(root):
+    fill(root / "train", "cats", "dogs")
+    fill(root / "valid", "Cats", "dogs")
+    with pytest.raises(DataError, match="Is it the same as cats"):
+        read(root)
+
+
+# --- What is left out -----------------------------------------------------------------------------
+
+
+def lose(root, name, how):
+    if how == "link":
+        shutil.move(root / name, root.parent / "elsewhere")
+        (root / name).symlink_to(root.parent / "elsewhere")
+    for file in [*(root / name).iterdir()] if how != "link" else []:
+        if how == "empty files":
+            file.write_bytes(b"")
+        elif how == "no files":
+            file.unlink()
+        else:
+            file.rename(file.with_suffix(how))
+
+
+LOSSES = {"empty files": "is empty", "no files": "is empty", ".ppm": "not a picture", "": "by its",
+          ".png?w=500": "by its name", "link": "links are not followed"}  # fmt: skip
+
+
+@pytest.mark.parametrize("how", LOSSES)
+def test_a_class_that_lost_all_its_pictures_is_named(root, how):
+    lose(fill(root, "cats", "dogs", "eels"), "eels", how)
+    images, classes, _, said = read(root)
+    assert classes == ["cats", "dogs"]
+    assert len(said) == 1 and "eels is not a class" in said[0] and LOSSES[how] in said[0]
+    if images.skipped:
+        assert f"left out: {len(images.skipped)}" in repr(images)
+
+
+@pytest.mark.parametrize("how", LOSSES)
+def test_where_all_are_lost_the_reasons_are_said(root, how):
+    fill(root, "cats", "dogs")
+    lose(root, "cats", how)
+    if how != "link":
+        lose(root, "dogs", how)
+    with pytest.raises(DataError, match=r"no pictures in class folders|two classes or more") as no:
+        read(root)
+    if how != "no files":
+        assert LOSSES[how] in str(no.value)
+
+
+def test_few_validation_pictures_are_said_in_words(root):
+    images = read(fill(root, "cats", "dogs", n=20))[0]
+    assert "8 pictures for validation: each is 12.5 points of accuracy." in repr(images)
+    assert not any("points" in remark for remark in data.digits().remarks())
+
+
+# --- Copies ---------------------------------------------------------------------------------------
+
+
+def test_copies_are_told_within_a_class_across_classes_and_across_sets(root):
+    for part in ("train", "valid"):
+        fill(root / part, "cats", "dogs", n=15)
+    assert read(root)[0].remarks() == []
+    shutil.copy(root / "train/cats/1.png", root / "train/cats/again.png")
+    shutil.copy(root / "train/cats/2.png", root / "train/dogs/cat.png")
+    shutil.copy(root / "train/dogs/3.png", root / "valid/dogs/leak.png")
+    images = read(root)[0]
+    assert sorted(map(sorted, images.copies)) == [
+        ["train/cats/1.png", "train/cats/again.png"],
+        ["train/cats/2.png", "train/dogs/cat.png"],
+        ["train/dogs/3.png", "valid/dogs/leak.png"],
+    ]
+    assert images.remarks() == [
+        "1 picture(s) are in two sets at once, such as train/dogs/3.png = valid/dogs/leak.png "
+        "(training and validation).",
+        "1 picture(s) are in two classes at once, such as train/cats/2.png = train/dogs/cat.png "
+        "(cats and dogs).",
+        "3 file(s) are copies of others, such as train/cats/1.png = train/cats/again.png.",
+    ]
+    assert len(images.with_training([0]).remarks()) == 0  # of pictures that aren't there, nothing
+
+
+# --- The split ------------------------------------------------------------------------------------
+
+SIZES = {"Bär": 1, "ant": 2, "bee": 3, "cat 2": 5, "dog": 7, "eel": 10, "猫": 23}
+STORED = {  # of lessonkit 1.0
+    ("", 0): "5bd9177d0f80b743", ("", 1): "3d2272a359e313a1", ("", 77): "b5ded532188d9a52",
+    ("train", 0): "9be6f0a758151d50", ("train", 1): "04304e26d38f81db",
+    ("train", 77): "813a34740a737fc3",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("where, seed", STORED)
+def test_readable_files_keep_the_split_that_a_seed_has_always_given(root, where, seed):
+    for label, n in SIZES.items():
+        for i in range(n):
+            place = root / where / label / ("deeper" if i % 4 == 3 else "")
+            place.mkdir(parents=True, exist_ok=True)
+            (place / f"{i}.png").touch()
+    found, _ = folder.find_pictures(root, seed)
+    text = "\n".join(f"{p.path} {p.label} {p.is_valid}" for p in found)
+    assert hashlib.sha256(text.encode()).hexdigest()[:16] == STORED[where, seed]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_fifth_is_drawn_from_what_can_be_read(root, seed):
+    fill(root, "cats", "dogs", n=20)
+    before = set(data.from_folder(root, 16, seed=seed).valid_files)
+    broken = [root / "cats" / f"{i}.png" for i in range(0, 20, 2)]
+    for file in broken:
+        file.write_bytes(b"")
+    images = data.from_folder(root, 16, seed=seed)
+    assert look.counts(images) == {"cats": (8, 2), "dogs": (16, 4)}
+    after = set(images.valid_files)
+    assert {f for f in after if "dogs" in f} == {f for f in before if "dogs" in f}
+    readable = {f for f in before if "cats" in f and root / f not in broken}
+    assert readable <= after or after & set(before) >= {f for f in after if "cats" in f}
+    assert data.from_folder(root, 16, seed=seed).valid_files == images.valid_files
+
+
+@pytest.mark.parametrize("n_broken", [0, 1, 2, 3])
+def test_dropping_a_broken_picture_moves_no_other_to_another_set(root, n_broken):
+    fill(root, "cats", "dogs", n=10)
+    for i in range(n_broken):
+        (root / "cats" / f"{i}.png").write_bytes(b"")
+    before = data.from_folder(root, 16)
+    cleaning.write(root, cleaning.Cleaning(tuple(f"cats/{i}.png" for i in range(n_broken))))
+    after = data.from_folder(root, 16)
+    assert (after.train_files, after.valid_files) == (before.train_files, before.valid_files)
+    assert torch.equal(after.valid.images, before.valid.images) and after.key == before.key
+
+
+def test_the_work_of_splitting_grows_with_the_pictures_alone():
+    """Ten times as many classes take about ten times as long: not a hundred times."""
+
+    def seconds(n_classes):
+        pictures = [
+            cleaning.Picture(f"{c}/{i}.png", str(c), "train") for c in range(n_classes)
+            for i in range(20)
+        ]  # fmt: skip
+        started = time.process_time()
+        folder._draw(folder._Found(pictures, {}, []), 0)
+        return time.process_time() - started
+
+    assert min(seconds(2000) for _ in range(3)) < 40 * min(seconds(200) for _ in range(3))

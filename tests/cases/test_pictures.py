@@ -1,0 +1,246 @@
+"""Single files of other people's: used as a viewer shows them, or named with the true reason."""
+
+import io
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image, features
+
+from lessonkit.images import decode, folder, look
+from tests.cases import files
+
+RED, GREEN, BLUE, WHITE = (200, 30, 30), (30, 200, 30), (30, 30, 200), (255, 255, 255)
+QUARTERS = np.array([[RED, GREEN], [BLUE, WHITE]], np.uint8).repeat(32, 0).repeat(32, 1)
+SIDEWAYS = Image.fromarray(np.rot90(QUARTERS).copy())  # as a camera on its side stores it
+RAMP = np.linspace(0, 1, 64)[:, None, None] * np.ones((1, 64, 1))  # black to white
+
+
+def read(tmp_path, content, name="x.png", size=64):
+    (tmp_path / name).write_bytes(content)
+    return decode.decode(tmp_path / name, size)
+
+
+def refused(tmp_path, content, words, name="x.tif"):
+    with pytest.raises(decode.Unusable, match=words) as error:
+        read(tmp_path, content, name)
+    assert not error.value.passing
+
+
+def shows(square, expected, tolerance=25):
+    """Equal away from the middle lines, where resizing and JPEG mix the colours."""
+    inner = np.abs(np.arange(64) - 31.5) > 4
+    difference = np.asarray(square).astype(int) - np.asarray(expected)
+    return np.abs(difference[inner][:, inner]).max() <= tolerance
+
+
+# --- Turned as the camera says, whatever else its EXIF block holds --------------------------------
+
+UP = (274, 3, 1, 6)
+BLOCKS = {
+    "plain": files.exif(UP),
+    "big-endian": files.exif(UP, order=">"),
+    "as a long number": files.exif((274, 4, 1, 6)),
+    "as a byte": files.exif((274, 1, 1, b"\6\0\0\0")),
+    "as bytes of no type": files.exif((274, 7, 1, b"\6\0\0\0")),
+    "a signed altitude": files.exif(UP, (34853, 4, 1, 38))
+    + files.exif((6, 10, 1, 56))[14:]
+    + struct.pack("<ii", -5, 1),
+    "a maker beyond the end": files.exif((271, 2, 500, 0x7FFFFF00), UP),
+    "a maker of a billion letters": files.exif((271, 2, 1_000_000_000, 8), UP),
+    "a maker of an unknown type": files.exif((271, 99, 1, 0), UP),
+    "a fraction of nothing": files.exif((282, 5, 1, 26), UP) + bytes(8),
+    "a negative fraction": files.exif(UP, (282, 10, 1, 38)) + struct.pack("<ii", -1, 0),
+    "tags out of order": files.exif((306, 2, 4, b"now\0"), UP),
+    "said twice that it is one": b"Exif\0\0" + files.exif(UP),
+    "an endless list of blocks": files.exif(UP)[:-4] + struct.pack("<I", 8),
+    "cut off after the tag": files.exif(UP, (306, 2, 4, b"now\0"))[:-10],
+}
+
+
+@pytest.mark.parametrize("kind", BLOCKS)
+@pytest.mark.parametrize("name", ["x.jpg", "x.png", "x.webp"])
+def test_a_photo_is_turned_upright(tmp_path, name, kind):
+    SIDEWAYS.save(tmp_path / name, quality=95, exif=BLOCKS[kind])
+    assert shows(decode.decode(tmp_path / name, 64), QUARTERS)
+    assert look.sides(tmp_path, [name])[name].turned
+
+
+@pytest.mark.parametrize("value", [0, 9, 65535])
+def test_a_turn_that_there_is_not_is_none(tmp_path, value):
+    SIDEWAYS.save(tmp_path / "x.jpg", quality=95, exif=files.exif((274, 3, 1, value)))
+    assert shows(decode.decode(tmp_path / "x.jpg", 64), SIDEWAYS)
+
+
+# --- Greys of more than 8 bits ------------------------------------------------------------------
+
+
+def grey(white, dtype=np.uint32):
+    return (RAMP * white).round().astype(dtype)
+
+
+GREYS = {
+    "12 bits in 16, TIFF": files.tiff(grey(4080), 16),
+    "12 bits in 16, PNG": files.png(grey(4095), depth=16),
+    "10 bits in 16": files.tiff(grey(1020), 16),
+    "14 bits in 16": files.tiff(grey(16300), 16),
+    "16 bits": files.tiff(grey(65535), 16),
+    "8 bits in 16": files.tiff(grey(255), 16),
+    "12 bits, packed": files.tiff(grey(4095), 12),
+    "8 bits in 32": files.tiff(grey(255), 32),
+    "16 bits in 32": files.tiff(grey(65535), 32),
+    "signed, none below zero": files.tiff(grey(4095), 16, sample_format=2),
+    "white is zero": files.tiff(65535 - grey(65535), 16, photometric=0),
+}
+
+
+@pytest.mark.parametrize("kind", GREYS)
+def test_greys_of_any_depth_keep_their_shades(tmp_path, kind):
+    square = read(tmp_path, GREYS[kind], "x.png" if "PNG" in kind else "x.tif")
+    assert np.abs(square - RAMP * 255).max() <= 2
+
+
+def test_a_dark_picture_is_as_dark_as_the_file_says(tmp_path):
+    assert read(tmp_path, files.tiff(grey(1000), 12), "x.tif").max() == round(1000 / 4095 * 255)
+    assert read(tmp_path, files.tiff(grey(30000), 16), "x.tif").max() == round(30000 / 257)
+
+
+def colours(white, bands):
+    return np.repeat(grey(white), bands, 2)
+
+
+NO_SHADES = {
+    "signed": (files.tiff(RAMP * 2040 - 1000, 16, sample_format=2), "numbers down to -1000"),
+    "signed, 32 bits": (files.tiff(RAMP * 200 - 9, 32, sample_format=2), "numbers down to -9"),
+    "a mask of classes": (files.tiff(grey(5), 16), "nearly black: its numbers end at 5"),
+    "12 of 16 bits, colours": (files.tiff(colours(4095, 3), 16), "few of its 16 bits"),
+    "12 of 16 bits, PNG": (files.png(colours(4095, 3), depth=16), "few of its 16 bits"),
+    "12 of 16 bits and alpha": (files.png(colours(4095, 2), depth=16), "few of its 16 bits"),
+    "10 bits, packed": (files.tiff(grey(1023), 10), r"1 band\(s\) of 10 bits"),
+    "14 bits, packed": (files.tiff(grey(16383), 14), r"1 band\(s\) of 14 bits"),
+    "grey and alpha of 16 bits": (files.tiff(colours(65535, 2), 16, extra=[2]), "2 band"),
+    "five bands": (files.tiff(colours(255, 5), extra=[0, 2]), r"5 band\(s\) of 8 bits"),
+    "seven bands": (files.tiff(colours(65535, 7), 16, extra=[0] * 4), r"7 band\(s\) of 16 bits"),
+}
+
+
+@pytest.mark.parametrize("kind", NO_SHADES)
+def test_what_would_turn_black_or_is_not_read_is_named(tmp_path, kind):
+    refused(tmp_path, *NO_SHADES[kind])
+
+
+# --- A fourth band --------------------------------------------------------------------------------
+
+
+def with_band(values):
+    return np.dstack([QUARTERS, np.broadcast_to(values, (64, 64)).astype(np.uint8)])
+
+
+def png_of(pixels, mode="RGBA"):
+    file = io.BytesIO()
+    Image.fromarray(pixels).convert(mode).save(file, "PNG")
+    return file.getvalue()
+
+
+INFRARED = np.linspace(20, 230, 64)
+OPAQUE = {
+    "screen.bmp": files.bmp_with_alpha(with_band(0)),
+    "zero.png": png_of(with_band(0)),
+    "zero.tif": files.tiff(with_band(0), extra=[2]),
+    "infrared.tif": files.tiff(with_band(INFRARED)),
+    "infrared, other.tif": files.tiff(with_band(INFRARED), extra=[0]),
+    "infrared, called alpha.tif": files.tiff(with_band(INFRARED), extra=[2]),
+}
+
+
+@pytest.mark.parametrize("name", OPAQUE)
+def test_a_fourth_band_that_is_no_transparency_hides_nothing(tmp_path, name):
+    assert shows(read(tmp_path, OPAQUE[name], name), QUARTERS, tolerance=1)
+
+
+@pytest.mark.parametrize("name", ["x.png", "x.tif", "x.bmp"])
+def test_real_transparency_becomes_white(tmp_path, name):
+    clear = with_band(np.repeat([0, 255], 32)[:, None])
+    content = {"x.png": png_of(clear), "x.tif": files.tiff(clear, extra=[2]),
+               "x.bmp": files.bmp_with_alpha(clear)}[name]  # fmt: skip
+    expected = QUARTERS.copy()
+    expected[:32] = 255
+    assert shows(read(tmp_path, content, name), expected, tolerance=1)
+
+
+def test_grey_under_an_alpha_of_zero_is_grey(tmp_path):
+    square = read(tmp_path, files.png(np.dstack([grey(255), np.zeros((64, 64, 1), np.uint8)])))
+    assert np.abs(square - RAMP * 255).max() <= 2
+
+
+# --- Parts of a PNG that it isn't shown by --------------------------------------------------------
+
+TWO_MB = zlib.compress(bytes(2_000_000))
+SIDE_CHUNKS = {
+    "a profile of 2 MB": files.chunk(b"iCCP", b"icc\0\0" + TWO_MB),
+    "a text of 2 MB": files.chunk(b"zTXt", b"Comment\0\0" + TWO_MB),
+    "a description of 2 MB": files.chunk(b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + TWO_MB),
+    "a resolution with a wrong sum": files.chunk(b"pHYs", bytes(9), damaged=True),
+    "a text with a wrong sum": files.chunk(b"tEXt", b"Author\0x", damaged=True),
+    "a text that is no text": files.chunk(b"iTXt", b"\xff\xfe"),
+    "an empty profile": files.chunk(b"iCCP", b""),
+    "a gamma too short": files.chunk(b"gAMA", b"\1"),
+    "a resolution too short": files.chunk(b"pHYs", b"\1"),
+}
+
+
+@pytest.mark.parametrize("kind", SIDE_CHUNKS)
+def test_a_good_png_is_used_whatever_is_said_beside_it(tmp_path, kind):
+    assert shows(read(tmp_path, files.png(QUARTERS, SIDE_CHUNKS[kind])), QUARTERS, tolerance=1)
+
+
+def test_it_is_also_turned_upright(tmp_path):
+    turn = files.chunk(b"eXIf", files.exif(UP)[6:])
+    stored = files.png(np.rot90(QUARTERS), SIDE_CHUNKS["a text with a wrong sum"], turn)
+    assert shows(read(tmp_path, stored), QUARTERS, tolerance=1)
+
+
+def test_damaged_pixels_of_a_png_are_still_refused(tmp_path):
+    good = files.png(QUARTERS)
+    place = good.index(b"IDAT") + 12
+    bad = good[:place] + bytes([good[place] ^ 1]) + good[place + 1 :]
+    refused(tmp_path, bad, "damaged", "x.png")
+    refused(tmp_path, good[: len(good) - 40], "damaged", "x.png")
+
+
+# --- Formats --------------------------------------------------------------------------------------
+
+KINDS = {
+    "a web page": (b"<!DOCTYPE html><html>404</html>", "is a web page, not a picture"),
+    "a header alone": (files.PNG + b"x" * 20, "is a PNG that is damaged"),
+    "no picture": (b"hello, world", "not a picture in a format read here .JPEG, PNG"),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_reason_is_the_true_one(tmp_path, kind):
+    refused(tmp_path, *KINDS[kind], "x.jpg")
+
+
+def test_heic_without_a_decoder_is_named_with_the_way_out(tmp_path, monkeypatch):
+    monkeypatch.setattr(decode, "SUFFIXES", [".jpg"])
+    monkeypatch.setattr(decode, "FORMATS", ["JPEG"])
+    heic = b"\0\0\0\x1cftypheic\0\0\0\0mif1heic"
+    refused(tmp_path, heic, "pip install pillow-heif, or save such pictures as JPEG", "x.jpg")
+    (tmp_path / "cats").mkdir()
+    (tmp_path / "cats" / "IMG_0.HEIC").write_bytes(heic)
+    with pytest.raises(folder.DataError, match=r"IMG_0.HEIC needs .* pip install pillow-heif"):
+        folder.find_pictures(tmp_path)
+
+
+@pytest.mark.parametrize("suffix", ["heic", "avif"])
+def test_heic_and_avif_are_read_where_a_decoder_is_installed(tmp_path, suffix):
+    if suffix == "heic":
+        pytest.importorskip("pillow_heif")
+    elif not features.check("avif"):
+        pytest.skip("this Pillow has no decoder")
+    SIDEWAYS.save(tmp_path / f"x.{suffix}", quality=95, exif=BLOCKS["plain"])
+    assert f".{suffix}" in decode.SUFFIXES
+    square = decode.decode(tmp_path / f"x.{suffix}", 64)
+    assert shows(square, QUARTERS, 40)
