@@ -16,7 +16,8 @@ from lessonkit.images.folder import VALID_SHARE, from_folder
 from lessonkit.images.image_data import DataError, ImageData, Split, check_size
 
 __all__ = [
-    "DataError", "ImageData", "Split", "cells", "creatures", "digits", "earth", "from_folder", "pets",
+    "DataError", "ImageData", "Split",
+    "cells", "creatures", "digits", "earth", "from_folder", "pets",
 ]  # fmt: skip
 
 
