@@ -266,15 +266,16 @@ class LRFinderResult:
         return settled + int(self.smoothed[settled:].argmin())
 
     def _risen_index(self) -> int | None:
-        """Where the loss has first risen, after its lowest point if it falls; None if nowhere."""
+        """Where the loss has risen, after its lowest point if it falls; None if nowhere."""
         start, lowest = self._start(), self._lowest_index()
-        if self.never_falls:
-            risen = self.smoothed > start + RISES * abs(start)
+        if self.never_falls:  # and stays risen: before that, a single batch may do it
+            below = np.flatnonzero(self.smoothed <= start + RISES * abs(start))
+            risen = int(below[-1]) + 1 if len(below) else 0
         else:
             low = self.smoothed[lowest]
-            risen = self.smoothed > low + RISES * (start - low)
-            risen[:lowest] = False
-        return int(risen.argmax()) if risen.any() else None
+            above = np.flatnonzero(self.smoothed[lowest:] > low + RISES * (start - low))
+            risen = lowest + int(above[0]) if len(above) else len(self.losses)
+        return risen if risen < len(self.losses) else None
 
     def _slopes(self) -> np.ndarray:
         """Change of the smoothed loss per decade of LR [n]."""

@@ -73,7 +73,8 @@ def eight_steps(
         # pictures it is far. On stored activations the way there takes seconds.
         epochs = max(1, math.ceil(HEAD_STEPS / learn.n_batches))
         lengths = [epochs * 2**i for i in range(HEAD_CYCLES)]
-        head_lr, note = train_cycles(learn, head_lr, lengths)
+        with progress.quiet():  # of a few pictures it takes hundreds of epochs, in no time
+            head_lr, note = train_cycles(learn, head_lr, lengths)
         report.add("train the head", head_lr, note=note)
 
         learn.precompute = False

@@ -250,6 +250,15 @@ def test_valley_is_what_fastai_2_computes_on_a_hundred_noisy_curves():
     assert len(places) > 5  # the noise matters
 
 
+def test_one_bad_batch_early_on_is_not_where_a_curve_that_never_falls_rises():
+    losses = np.full(100, 0.4)
+    losses[60:] = 0.4 * 1.5 ** np.arange(40)
+    losses = losses[losses < 10]
+    exact = curve(losses).suggestion
+    losses[8] = 1.0
+    assert curve(losses).never_falls and exact / 2 < curve(losses).suggestion < exact * 2
+
+
 @given(st.lists(st.floats(0.1, 5), min_size=1, max_size=40))
 @settings(deadline=None)
 def test_valley_on_any_curve_or_nan_where_too_little_is_left_of_it(losses):
