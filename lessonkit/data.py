@@ -58,8 +58,7 @@ def cells(size: int = 128, seed: int = 0) -> ImageData:
     DataError where the package elpv-dataset, which holds the pictures, is missing or another one.
     """
     known = solar.cell_labels()
-    labels = (known.defect > 0.5).astype(np.int64)
-    valid = solar.stratified(2 * labels + (known.kind == "mono"), 0.25, seed)
+    labels, valid = solar.split(known, seed)
     grey = solar.cell_images(known.files, check_size(size)).numpy()
     return _from_arrays(
         "cells", np.stack([grey] * 3, -1), labels, valid, ["functional", "defective"], size,

@@ -10,6 +10,7 @@ from PIL import Image
 
 from lessonkit import augment, data
 from lessonkit.course.datasets import cells
+from tools import cells as make_cells
 
 
 @pytest.fixture(scope="module")
@@ -31,8 +32,7 @@ def test_the_set_is_as_published(images):
 
 def test_pictures_are_grey_and_those_of_their_files(images):
     known = cells.cell_labels()
-    labels = (known.defect > 0.5).astype(int)
-    valid = cells.stratified(2 * labels + (known.kind == "mono"), 0.25, 0)
+    labels, valid = cells.split(known, 0)
     for part, rows in ((images.train, ~valid), (images.valid, valid)):
         first = np.flatnonzero(rows)[0]
         with Image.open(known.files[first]) as file:
@@ -99,3 +99,19 @@ def test_another_edition_is_refused_and_a_damaged_picture_named(monkeypatch, tmp
         file.write("images/cell9999.png  1.0  mono\n")
     with pytest.raises(data.DataError, match="another edition"):
         data.cells(16)
+
+
+def test_make_cells_keeps_the_quarter_for_the_result_out_of_everything_else(images):
+    ours, ones = make_cells.pictures(16, 0, weighted=False)
+    assert torch.equal(ours.test.images, images.valid.images) and (ones == 1).all()
+    together = torch.cat([ours.train.images, ours.valid.images]).flatten(1)
+    assert sorted(together.tolist()) == sorted(images.train.images.flatten(1).tolist())
+    assert len(ours.valid.labels) == pytest.approx(0.15 * len(images.train.labels), abs=2)
+
+    theirs, weights = make_cells.pictures(16, 0, weighted=True)
+    assert torch.equal(theirs.test.images, ours.test.images)
+    known = cells.cell_labels()
+    defect = torch.from_numpy(known.defect[cells.split(known, 0)[1]])
+    assert torch.equal(theirs.test.labels, (defect > 0).long())  # 1/3 counts as defective ...
+    torch.testing.assert_close(weights[defect > 0].double(), defect[defect > 0])  # ... by a third
+    assert (weights[defect == 0] == 1).all() and theirs.key != ours.key

@@ -18,7 +18,7 @@ from lessonkit.images import decode
 from lessonkit.images.image_data import DataError
 from lessonkit.machine import progress
 
-__all__ = ["Cells", "cell_images", "cell_labels", "stratified"]
+__all__ = ["Cells", "cell_images", "cell_labels", "split", "stratified"]
 
 PACKAGE = "elpv-dataset==1.0.0.post1"
 LABELS = "0abe6fe7700a"  # the SHA-256 of its labels.csv begins so
@@ -56,6 +56,12 @@ def cell_labels() -> Cells:
     rows = list(csv.reader(text.decode().splitlines(), delimiter=" ", skipinitialspace=True))
     paths, defect, kind = zip(*rows, strict=True)
     return Cells([folder / path for path in paths], np.array(defect, float), np.array(kind))
+
+
+def split(known: Cells, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Labels int64 [N], 1 for a probability above 1/2, and which quarter to set aside, bool [N]."""
+    labels = (known.defect > 0.5).astype(np.int64)
+    return labels, stratified(2 * labels + (known.kind == "mono"), 0.25, seed)
 
 
 def cell_images(files: list[Path], size: int) -> torch.Tensor:
