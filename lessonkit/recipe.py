@@ -290,20 +290,22 @@ class Report:
         return "\n".join([*lines, *textwrap.wrap(self.result, 85)])
 
     def as_dict(self) -> dict:
-        """The report as numbers, strings and lists, for JSON."""
+        """The report as numbers, strings and lists, for JSON; what is about a test set if any."""
         images = self.learner.images
+        on_test = {}
+        if images.test is not None:
+            on_test = {"n_test": len(images.test.labels), "accuracy_test": self.accuracy_test}
+            on_test |= {"accuracy_test_tta": self.accuracy_test_tta}
         return {
             "accuracy": self.accuracy,
             "accuracy_tta": self.accuracy_tta,
-            "accuracy_test": self.accuracy_test,
-            "accuracy_test_tta": self.accuracy_test_tta,
             "seconds": self.seconds,
             "classes": images.classes,
             "n_train": len(images.train.labels),
             "n_valid": len(images.valid.labels),
-            "n_test": 0 if images.test is None else len(images.test.labels),
             "steps": [asdict(step) for step in self.steps],
             "skipped": [{"path": path, "why": why} for path, why in images.skipped],
+            **on_test,
         }
 
     def write(self, path: str | Path) -> None:
