@@ -145,7 +145,8 @@ def head(learn: Learner, lr: float) -> float:
     for parameter in learn.groups[-1].parameters():
         torch.nn.init.zeros_(parameter)
     epochs = max(1, math.ceil(recipe.HEAD_STEPS / learn.n_batches))
-    recipe.train_cycles(learn, lr, [epochs * 2**i for i in range(recipe.HEAD_CYCLES)])
+    lengths = [epochs * 2**i for i in range(recipe.HEAD_CYCLES)]
+    recipe.train_cycles(learn, lr, lengths, by_loss=True)
     return accuracy(learn)
 
 

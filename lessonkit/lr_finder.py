@@ -35,7 +35,7 @@ def lr_find(
     lr_min: float = 1e-5,
     lr_max: float = 10.0,
     steps: int = 100,
-    stop: float = 4.0,
+    stop: float | None = 4.0,
     train_step: Callable[..., float] | None = None,
 ) -> "LRFinderResult":
     """Raise the LR from `lr_min` to `lr_max` over `steps` batches; stop where the loss explodes.
@@ -47,12 +47,13 @@ def lr_find(
 
     Parameter groups keep the ratios of their LRs; under a scheduler those of their "initial_lr". A
     group of LR 0 stays at 0, and `lr_min` and `lr_max` speak of the last group that doesn't. The
-    sweep ends when the smoothed loss is `stop` times its best, or not finite.
+    sweep ends when the smoothed loss is `stop` times its best (None: never), or not finite.
 
     A model that is in eval mode is put in train mode for the sweep. At the end, also after an error
     or KeyboardInterrupt, all is as it was: see `everything_restored`. Raises ValueError for a bad
     range of LRs, for batches that run out or that it can't take apart.
     """
+    stop = math.inf if stop is None else stop
     if not (0 < lr_min < lr_max < math.inf and steps >= 1 and stop > 1):
         raise ValueError(
             f"The LR must rise: from above 0, not from {lr_min} to {lr_max}, in one step or more, "

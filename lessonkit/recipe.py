@@ -72,12 +72,13 @@ def eight_steps(
         head_lr, chose = careful_lr(learn.lr_find(), 3 * SAFE_LR)
         report.add("find a learning rate", head_lr, chose)
 
-        # Departs from the lesson's one or two epochs: a head has one best place, and with many
-        # pictures it is far. On stored activations the way there takes seconds.
+        # Departs from the lesson's one or two epochs: with many pictures a head has far to go, and
+        # on stored activations the way takes seconds. Where it begins to learn by heart, the loss
+        # tells before the accuracy does.
         epochs = max(1, math.ceil(HEAD_STEPS / learn.n_batches))
         lengths = [epochs * 2**i for i in range(HEAD_CYCLES)]
         with progress.quiet():  # of a few pictures it takes hundreds of epochs, in no time
-            head_lr, note = train_cycles(learn, head_lr, lengths)
+            head_lr, note = train_cycles(learn, head_lr, lengths, by_loss=True)
         report.add("train the head", head_lr, note=note)
 
         learn.precompute = False
@@ -141,19 +142,24 @@ def lr_ratios(learn: Learner) -> tuple[list[float], str]:
 
 
 def train_cycles(
-    learn: Learner, lr: float | list[float], epochs: Sequence[int]
+    learn: Learner, lr: float | list[float], epochs: Sequence[int], by_loss: bool = False
 ) -> tuple[float | list[float], str]:
     """Cosine cycles of so many `epochs` until they overfit; the best state is kept.
 
     Overfitting: the validation loss rises, and the accuracy is no better than it has been. Best is
-    the highest accuracy, and of equal ones the lowest loss. What came before the first cycle
-    competes too, and the first cycle may make things worse: it has to shake the network loose.
+    the highest accuracy, and of equal ones the lowest loss; `by_loss`, the lowest loss. What came
+    before the first cycle competes too, and the first cycle may make things worse: it has to shake
+    the network loose.
 
     Where a cycle diverges, `fit` puts the weights back, and it is tried again with a tenth of the
     LR, three times at most. Returns the LR of the last try, and what happened, if it did.
     """
+
+    def score() -> tuple[float, float]:
+        return (0.0 if by_loss else accuracy), -loss
+
     loss, accuracy = learn.validate()
-    best, weights, cycle, failures = (accuracy, -loss), _copy(learn.model), 0, 0
+    best, weights, cycle, failures = score(), _copy(learn.model), 0, 0
     while cycle < len(epochs) and failures < ATTEMPTS:
         try:
             learn.fit(lr, 1, cycle_len=epochs[cycle])
@@ -164,8 +170,8 @@ def train_cycles(
             continue
         cycle += 1
         before, (loss, accuracy) = loss, learn.validate()
-        if (accuracy, -loss) > best:
-            best, weights = (accuracy, -loss), _copy(learn.model)
+        if score() > best:
+            best, weights = score(), _copy(learn.model)
         elif cycle > 1 and loss > before:
             break
     learn.model.load_state_dict(weights)

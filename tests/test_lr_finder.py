@@ -144,6 +144,12 @@ def test_three_batches_in_all_are_gone_through_again_and_again():
     assert len(found.lrs) > 30 and not found.never_falls
 
 
+def test_without_a_stop_the_sweep_goes_on_to_its_end():
+    model = network()
+    optimizer = OPTIMIZERS["adamw"](model.parameters())
+    assert len(lr_find(model, optimizer, batches(), F.cross_entropy, stop=None).lrs) == 100
+
+
 def test_an_exhausted_iterator_gets_a_sentence():
     model = network()
     optimizer = OPTIMIZERS["sgd"](model.parameters())

@@ -211,6 +211,12 @@ def test_cycles_double_until_the_loss_rises_and_the_best_is_kept(results, cycles
     assert learn.groups[-1].bias[0] == kept
 
 
+def test_a_head_is_kept_where_the_loss_was_lowest():
+    learn = Scripted([(0.5, 0.7), (0.6, 0.8), (0.7, 0.8)])
+    recipe.train_cycles(learn, 1e-3, [1, 2, 4], by_loss=True)
+    assert learn.cycles == [1, 2] and learn.groups[-1].bias[0] == 1
+
+
 def test_if_no_cycle_is_better_the_network_stays_as_it_was():
     learn = Scripted([(2.0, 0.4), (3.0, 0.3)])
     before = learn.groups[-1].bias.clone()
