@@ -13,7 +13,8 @@ them, on the same training and test pictures:
 The course's own four sets, and those folders of class folders that --photos holds, each a set.
 Creatures by 5-fold cross-validation; earth tests on half of the validation blocks, of places that
 no training tile shows. --whole: no limit on the training pictures. Runs that are in the JSON file
-aren't run again, so a run that was stopped goes on. The last line says how many bounds hold.
+aren't run again, so a run that was stopped goes on. The last line says how many bounds hold. What
+is stored beside this script is put as a table into README.md here.
 """
 
 import argparse
@@ -159,9 +160,9 @@ def whole(learn: Learner, report, factor: float, cycles: int) -> float:
     fresh.unfreeze()
     fresh.optimizer = radam
     fresh.label_smoothing = report.learner.label_smoothing
-    recipe.train_cycles(
-        fresh, [lr * factor for lr in report.steps[6].lr], [2**i for i in range(cycles)]
-    )
+    epochs = math.ceil(recipe.WHOLE_STEPS / fresh.n_batches)
+    lrs, lengths = report.steps[6].lr, [epochs * 2**i for i in range(cycles)]
+    recipe.train_cycles(fresh, [lr * factor for lr in lrs], lengths)
     return accuracy(fresh)
 
 
@@ -278,7 +279,11 @@ def main() -> None:
             with safe_files.atomic_path(options.json) as part:
                 part.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
             print(f"{name}, split {split}: {rows[-1].get('steps', made)}", flush=True)
-    print(summary(rows))
+    said = summary(rows)
+    print(said)
+    if options.json == STORED:
+        about = f"# The recipe\n\nBy `recipe.py`, which says how.\n\n{said}\n"
+        STORED.with_name("README.md").write_text(about, encoding="utf-8")
 
 
 if __name__ == "__main__":

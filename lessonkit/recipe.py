@@ -33,7 +33,8 @@ __all__ = [
 
 HEAD_STEPS = 60  # mini-batches of a head's first cycle; two epochs of 200 pictures are only 14
 HEAD_CYCLES = 4  # at most, each twice as long as the one before: 900 mini-batches in all
-WHOLE_CYCLES = 4  # at most, of 1, 2, 4 and 8 epochs
+WHOLE_STEPS = 8  # mini-batches of the whole network's first cycle, at least
+WHOLE_CYCLES = 4  # at most: of 1, 2, 4 and 8 epochs, or more if those are short
 SAFE_LR = 1e-3  # of Adam's kind, head or whole network: has served photos and satellite tiles
 ATTEMPTS = 4  # at training that diverges, each with a tenth of the LR
 UNFAMILIAR, FAMILIAR = 0.2, 0.6  # below and above, LR ratios are 1 and 10 times a group
@@ -54,7 +55,7 @@ def eight_steps(
     The validation set says when to stop and which state to keep, so the accuracy on it is a little
     too good. What a new picture may expect is measured on `images.test`, which chooses nothing.
     Without one, `hold_out` sets that share of the training pictures aside for it (of each class,
-    drawn by `seed`), from 0 to 0.5. `cycles`: at most so many in step 8, of 1, 2, 4, ... epochs.
+    drawn by `seed`), from 0 to 0.5. `cycles`: at most so many in step 8, each twice as long.
     `learner`: other arguments of Learner, such as `device`. Raises ValueError for a share that
     leaves a class without pictures; never because a step diverged.
     """
@@ -75,7 +76,7 @@ def eight_steps(
         # Departs from the lesson's one or two epochs: with many pictures a head has far to go, and
         # on stored activations the way takes seconds. Where it begins to learn by heart, the loss
         # tells before the accuracy does.
-        epochs = max(1, math.ceil(HEAD_STEPS / learn.n_batches))
+        epochs = math.ceil(HEAD_STEPS / learn.n_batches)
         lengths = [epochs * 2**i for i in range(HEAD_CYCLES)]
         with progress.quiet():  # of a few pictures it takes hundreds of epochs, in no time
             head_lr, note = train_cycles(learn, head_lr, lengths, by_loss=True)
@@ -99,7 +100,9 @@ def eight_steps(
         lrs = [lr * share for share in ratios]
         report.add("find the learning rate again", lrs, chose)
 
-        lrs, note = train_cycles(learn, lrs, [2**i for i in range(cycles)])
+        # Departs from the lesson's first cycle of one epoch where that is only a few mini-batches.
+        epochs = math.ceil(WHOLE_STEPS / learn.n_batches)
+        lrs, note = train_cycles(learn, lrs, [epochs * 2**i for i in range(cycles)])
         report.add("train the whole network", lrs, note=note)
         report.finish()
     return report
@@ -110,21 +113,22 @@ def careful_lr(found: LRFinderResult, at_most: float) -> tuple[float, str]:
 
     A single rule fails: an early spike fools `steepest`, and where a few pictures are soon learned
     by heart, the curve has no lowest point. So the lower of two, and never far from what has served
-    before: where noise fools both, that is what counts. (The lesson: where the loss is still
-    clearly improving, which is 3 to 10 times higher, and too high for Adam's kind.)
+    before. (The lesson: where the loss is still clearly improving, which is 3 to 10 times higher,
+    and too high for Adam's kind.) A curve that never falls, usual after a head has learned the
+    training pictures, says nothing about what the other layers can learn.
     """
-    tenth = found.suggestion if found.never_falls else found.lowest / 10
-    rules = {"where the loss falls fastest": found.steepest, "a tenth of the lowest point's": tenth}
-    if found.never_falls:  # steepest of nothing but noise
-        rules = {"a tenth of where the loss rises": tenth}
-    rules = {why: lr for why, lr in rules.items() if math.isfinite(lr)}
-    why = min(rules, key=rules.get, default="the finder's curve neither falls nor rises")
-    lr = rules.get(why, at_most)
-    lowest = SAFE_LR / 3
+    if found.never_falls:
+        return SAFE_LR, f"the loss never falls by 5 %: {SAFE_LR:.0e}, which has served"
+    rules = {found.steepest: "where the loss falls fastest"}
+    rules[found.lowest / 10] = "a tenth of the lowest point's"
+    lr, lowest = min(rules), SAFE_LR / 3
     if lowest <= lr <= at_most:
-        return lr, why
+        return lr, rules[lr]
     kept = min(max(lr, lowest), at_most)
-    return kept, f"{why}, {lr:.0e}, but within {lowest:.0e} to {at_most:.0e}, which has served"
+    return (
+        kept,
+        f"{rules[lr]}, {lr:.0e}, but within {lowest:.0e} to {at_most:.0e}, which has served",
+    )
 
 
 def lr_ratios(learn: Learner) -> tuple[list[float], str]:
@@ -173,6 +177,8 @@ def train_cycles(
         if score() > best:
             best, weights = score(), _copy(learn.model)
         elif cycle > 1 and loss > before:
+            break
+        if accuracy == 1.0:  # more could not be seen
             break
     learn.model.load_state_dict(weights)
     if failures == ATTEMPTS:

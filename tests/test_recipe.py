@@ -167,7 +167,14 @@ def test_an_lr_is_never_far_from_what_has_served_and_says_if_that_is_why(at):
 def test_a_curve_of_nothing_but_noise_gives_an_lr_that_has_served():
     for seed in range(20):
         noise = 2 + 0.02 * np.random.default_rng(seed).standard_normal(100)
-        assert SAFE_LR / 3 <= recipe.careful_lr(found(noise), SAFE_LR)[0] <= SAFE_LR
+        assert recipe.careful_lr(found(noise), SAFE_LR)[0] == SAFE_LR
+
+
+def test_a_head_that_knows_the_pictures_by_heart_is_no_reason_for_a_tiny_lr():
+    learned = 0.01 + (LRS / 1e-3) ** 2  # any step away from it makes a loss of next to nothing more
+    curve = found(learned[learned < 1])
+    assert curve.suggestion < SAFE_LR / 10
+    assert recipe.careful_lr(curve, SAFE_LR)[0] == SAFE_LR
 
 
 # --- Cycles ---------------------------------------------------------------------------------------
@@ -202,6 +209,7 @@ class Scripted(Learner):
         ([(0.9, 0.7), (1.0, 0.6), (0.1, 0.9)], [1, 2], 1),  # stops when the loss rises
         ([(0.9, 0.6), (0.8, 0.6), (0.9, 0.6)], [1, 2, 4], 2),  # of equal accuracy, lower loss
         ([(0.9, 0.6), (1.0, 0.5), (1.1, 0.5)], [1, 2], 1),
+        ([(0.9, 1.0), (0.8, 1.0)], [1], 1),  # all are right: more could not be seen
     ],
 )
 def test_cycles_double_until_the_loss_rises_and_the_best_is_kept(results, cycles, kept):
