@@ -6,6 +6,7 @@ ARGS ?=
 NB ?=
 CLAIM ?=
 SEEDS ?=
+SPLITS ?=
 MINUTES ?=
 
 VENV_PYTHON = .venv/bin/python
@@ -15,7 +16,7 @@ PYTEST = $(VENV_PYTHON) -m pytest
 # A process for each core, four at most: each notebook has its own kernel of up to 1.5 GB.
 PARALLEL = -n logical --maxprocesses=4
 
-.PHONY: help lab test quick soak notebooks bench claims check-claims site clean
+.PHONY: help lab test quick soak notebooks bench cells claims check-claims site clean
 
 help:
 	@echo "make lab        set up (once) and open the course; ARGS=--no-browser on a server"
@@ -24,6 +25,8 @@ help:
 	@echo "make soak       many more made-up inputs, 100 random kills, memory over 200 epochs"
 	@echo "make notebooks  execute the notebooks anew and store their outputs; NB=02 for one"
 	@echo "make bench      the measurements in benchmarks/, among them the one against fastai"
+	@echo "make cells      the 8 steps on solar cells at 224 px (an hour; goes on where it was stopped):"
+	@echo "                leaves cells/split-0.pt and its history; SPLITS=\"0 1 2 3 4\" for five"
 	@echo "make claims     the lesson's claims, measured: runs that are missing (2 hours for all);"
 	@echo "                CLAIM=05 SEEDS=\"0 1\" for some; make check-claims runs stored ones again"
 	@echo "make site       the course as web pages, to read without Python: site/_build/html"
@@ -45,7 +48,7 @@ quick: .venv/.ready
 
 soak: .venv/.ready
 	$(PYTEST) -m "" --hypothesis-profile=soak tests/test_fuzz.py tests/test_faults.py tests/test_soak.py \
-	  tests/test_resume.py tests/test_distributed.py
+	  tests/test_resume.py tests/test_distributed.py tests/test_lr_finder.py
 
 notebooks: .venv/.ready
 	$(VENV_PYTHON) tools/notebooks.py $(NB)
@@ -54,6 +57,9 @@ bench: .venv/.ready-bench
 	@for script in benchmarks/*.py; do \
 	  echo "== $$script"; $(VENV_PYTHON) "$$script" || exit 1; \
 	done
+
+cells: .venv/.ready
+	@$(VENV_PYTHON) tools/cells.py $(if $(SPLITS),--splits $(SPLITS)) $(ARGS)
 
 claims: .venv/.ready
 	@$(VENV_PYTHON) -m experiments $(if $(CLAIM),--claim $(CLAIM)) $(if $(SEEDS),--seeds $(SEEDS)) \
@@ -99,6 +105,6 @@ clean:
 	echo "Ready. From now on this command starts at once."
 
 .venv/.ready-bench: .venv/.ready
-	@echo "Adding fastai and torch-lr-finder to .venv, for the comparison only (about 1 minute, 0.4 GB)."
+	@echo "Adding fastai, scikit-learn and torch-lr-finder to .venv, for the comparison only (about 1 minute, 0.4 GB)."
 	@$(VENV_PYTHON) -m pip install --disable-pip-version-check -e ".[bench]" -c constraints.txt
 	@touch $@

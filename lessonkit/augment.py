@@ -40,6 +40,7 @@ class Augment:
     max_zoom: float = 1.0  # enlarged by a factor from 1 to this
     shift: float = 0.0  # moved by up to this share of the side, in x and in y
     lighting: float = 0.0  # brightness up to this share of the range, contrast by 1 ± this
+    half_turns: bool = False  # upside down, by half a turn, in half of the pictures
 
     def __call__(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """A varied copy of uint8 pictures [N, 3, S, S]; `generator` draws the changes.
@@ -63,8 +64,9 @@ class Augment:
         """
         _checked(images)
         # Quarter turns give enough views; elsewhere a slightly enlarged look is worth having.
+        turns = range(4) if self.turns else (0, 2) if self.half_turns else (0,)
         zooms = (1.0,) if self.turns or self.max_zoom == 1.0 else (1.0, self.max_zoom)
-        for zoom, turn in product(zooms, range(4) if self.turns else (0,)):
+        for zoom, turn in product(zooms, turns):
             view = images
             if (turn, zoom) != (0, 1.0):
                 matrix = affine(quarter_turns=turn, zoom=zoom).expand(len(images), 2, 3)
@@ -74,7 +76,8 @@ class Augment:
                 yield view.flip(-1)  # the same pixels: nothing to look up anew
 
     def _moves_pixels(self) -> bool:
-        return bool(self.mirror or self.turns or self.degrees or self.max_zoom != 1.0 or self.shift)
+        turned = self.mirror or self.turns or self.half_turns or self.degrees
+        return bool(turned or self.max_zoom != 1.0 or self.shift)
 
     def _draw_matrices(self, n: int, generator: torch.Generator | None) -> Tensor:
         """Random affine matrices [n, 2, 3]."""
@@ -82,9 +85,14 @@ class Augment:
         def uniform(low: float, high: float) -> Tensor:
             return low + (high - low) * torch.rand(n, generator=generator)
 
+        mirror, turns = (uniform(0, 1) < 0.5) & self.mirror, torch.zeros(n)
+        if self.turns:
+            turns = uniform(0, 4).floor()
+        elif self.half_turns:
+            turns = 2 * uniform(0, 2).floor()
         return affine(
-            mirror=(uniform(0, 1) < 0.5) & self.mirror,
-            quarter_turns=(uniform(0, 4).floor() if self.turns else torch.zeros(n)),
+            mirror=mirror,
+            quarter_turns=turns,
             degrees=uniform(-self.degrees, self.degrees),
             zoom=uniform(1.0, self.max_zoom),
             right=uniform(-self.shift, self.shift),

@@ -6,12 +6,13 @@ everything back as it was.
 """
 
 import copy
+import itertools
 import math
 import random
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -22,76 +23,131 @@ __all__ = ["LRFinderResult", "everything_restored", "lr_find", "smooth"]
 
 SMOOTHING = 0.9  # of the running mean over the losses: about the last ten batches count
 FALLS = 0.05  # a curve that falls by less than this share of its start "never falls"
-RISES = 0.10  # on such a curve the LR is too high where the loss has risen by this share
+SETTLED = 10  # batches: before that the running mean is a few losses, and luck
+RISES = 0.10  # a loss has risen when it has by this share: of the fall before, or of the start
 
 
 def lr_find(
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
-    batches: Iterable[tuple[Tensor, Tensor]],
-    loss: Callable[[Tensor, Tensor], Tensor],
+    batches: Iterable,
+    loss: Callable[[Any, Any], Tensor],
     lr_min: float = 1e-5,
     lr_max: float = 10.0,
     steps: int = 100,
-    stop: float = 4.0,
-    train_step: Callable[[Tensor, Tensor], float] | None = None,
+    stop: float | None = 4.0,
+    train_step: Callable[..., float] | None = None,
 ) -> "LRFinderResult":
     """Raise the LR from `lr_min` to `lr_max` over `steps` batches; stop where the loss explodes.
 
-    `batches` yields (inputs, targets) and is started again when it ends. Parameter groups keep the
-    ratios of their LRs, the last one is what `lr_min` and `lr_max` speak of. The sweep ends when
-    the smoothed loss is `stop` times its best, or not finite. `train_step(inputs, targets)` takes
-    the place of forward, backward and optimiser step, and returns the loss.
+    `batches` yields (inputs, targets) and is started again when it ends; several inputs, as a tuple
+    or a dict, are handed to the model as its arguments. For any other training step there is
+    `train_step(*batch)`, or `train_step(batch)` for a batch that is no tuple or list: it trains on
+    the batch, in the modes that the modules are in, and returns the loss.
 
-    Restored at the end, also after an error or KeyboardInterrupt: weights, buffers, optimiser, LRs,
-    every module's mode, gradients and random state. Raises ValueError for a bad range of LRs or
-    batches that run out.
+    Parameter groups keep the ratios of their LRs; under a scheduler those of their "initial_lr". A
+    group of LR 0 stays at 0, and `lr_min` and `lr_max` speak of the last group that doesn't. The
+    sweep ends when the smoothed loss is `stop` times its best (None: never), or not finite.
+
+    A model that is in eval mode is put in train mode for the sweep. At the end, also after an error
+    or KeyboardInterrupt, all is as it was: see `everything_restored`. Raises ValueError for a bad
+    range of LRs, for batches that run out or that it can't take apart.
     """
-    if not (0 < lr_min < lr_max < math.inf and steps >= 1):
-        raise ValueError(f"The LR must rise: from above 0, not from {lr_min} to {lr_max}.")
+    stop = math.inf if stop is None else stop
+    if not (0 < lr_min < lr_max < math.inf and steps >= 1 and stop > 1):
+        raise ValueError(
+            f"The LR must rise: from above 0, not from {lr_min} to {lr_max}, in one step or more, "
+            f"not {steps}; and stop, a factor, is above 1, not {stop}."
+        )
+    ratios = _ratios(optimizer)
     step = train_step or _plain_step(model, optimizer, loss)
-    last = optimizer.param_groups[-1]["lr"] or 1.0
-    ratios = [(group["lr"] / last if last else 1.0) or 1.0 for group in optimizer.param_groups]
-    lrs = np.geomspace(lr_min, lr_max, steps)
+    lrs = np.geomspace(lr_min, lr_max, int(steps))
     losses: list[float] = []
-    with everything_restored(model, optimizer):
-        for lr, (inputs, targets) in zip(lrs, endless(batches), strict=False):
+    with everything_restored(model, optimizer, loss, batches):
+        if train_step is None and not model.training:  # single layers may be meant to stay in eval
+            model.train()
+        for lr, batch in zip(lrs, endless(batches), strict=False):
             for group, ratio in zip(optimizer.param_groups, ratios, strict=True):
                 group["lr"] = lr * ratio
-            losses.append(float(step(inputs, targets)))
+            losses.append(float(step(*batch) if isinstance(batch, tuple | list) else step(batch)))
             if not math.isfinite(losses[-1]) or _exploded(losses, stop):
                 break
-    kept = np.array(losses)
-    kept = kept[np.isfinite(kept)]
-    if not len(kept):
+    if not math.isfinite(losses[0]):
         raise ValueError("The loss is not a number at the very first batch: check inputs and loss.")
-    return LRFinderResult(lrs[: len(kept)], kept)
+    if not math.isfinite(losses[-1]):
+        losses[-1] = math.inf  # whichever way it ended, that is how high the loss has risen
+    return LRFinderResult(lrs[: len(losses)], np.array(losses))
+
+
+def _ratios(optimizer: torch.optim.Optimizer) -> list[float]:
+    """The LR of each parameter group as a share of the last one's that isn't 0."""
+    lrs = [float(group.get("initial_lr", group["lr"])) for group in optimizer.param_groups]
+    if not any(lrs):
+        raise ValueError(
+            "All LRs of the optimiser are 0. lr_find keeps their ratios: give it an optimiser with "
+            "an LR, such as 1.0 for all groups."
+        )
+    last = [lr for lr in lrs if lr][-1]
+    return [lr / last for lr in lrs]
 
 
 def _plain_step(model: nn.Module, optimizer: torch.optim.Optimizer, loss: Callable) -> Callable:
-    model_device = next(model.parameters()).device
+    device = next((p.device for p in model.parameters()), torch.device("cpu"))
 
-    def step(inputs: Tensor, targets: Tensor) -> float:
-        value = loss(model(inputs.to(model_device)), targets.to(model_device))
-        optimizer.zero_grad()
-        value.backward()
-        optimizer.step()
-        return value.item()
+    def step(*batch: Any) -> float:
+        if len(batch) != 2:
+            kind = type(batch[0]).__name__ if len(batch) == 1 else f"{len(batch)} parts"
+            raise ValueError(
+                f"lr_find takes batches of two parts, (inputs, targets); these are of {kind}. Give "
+                "it train_step=..., your function that trains on one such batch and returns the "
+                "loss."
+            )
+        inputs, targets = _to(device, batch)
+
+        def closure() -> Tensor:  # LBFGS asks for the loss several times in one step
+            optimizer.zero_grad()
+            if isinstance(inputs, Mapping):
+                outputs = model(**inputs)
+            else:
+                outputs = model(*inputs) if isinstance(inputs, tuple | list) else model(inputs)
+            value = loss(outputs, targets)
+            value.backward()
+            return value
+
+        return optimizer.step(closure).item()
 
     return step
 
 
+def _to(device: torch.device, batch: Any) -> Any:
+    """`batch` on `device`: a tensor, or tuples, lists and dicts of them."""
+    if isinstance(batch, Mapping):
+        return {name: _to(device, part) for name, part in batch.items()}
+    if isinstance(batch, tuple | list):
+        return [_to(device, part) for part in batch]
+    return batch.to(device) if isinstance(batch, Tensor) else batch
+
+
 def _exploded(losses: list[float], stop: float) -> bool:
-    smoothed = smooth(np.array(losses))
-    return smoothed[-1] > stop * smoothed.min()
+    if len(losses) <= SETTLED:
+        return False
+    smoothed, scatter = smooth(np.array(losses)), float(np.ptp(losses[:SETTLED]))
+    best = scale = smoothed.min()
+    if min(losses) <= 0 or min(losses[:SETTLED]) < scatter:
+        # Zero isn't where this loss ends: four times one below it would be a better one. How far
+        # losses are from zero, how far they fell and how they scatter say what a large change is.
+        scale = max(abs(best), losses[0] - best, scatter)
+    return smoothed[-1] > best + (stop - 1) * scale
 
 
 def endless(batches: Iterable) -> Iterator:
-    """`batches` over and over; ValueError when a one-shot iterator has run out."""
-    while True:
+    """`batches` over and over; ValueError when there are none or an iterator has run out."""
+    for turn in itertools.count():
         n = 0
         for n, batch in enumerate(batches, 1):  # noqa: B007
             yield batch
+        if n == 0 and turn == 0:
+            raise ValueError("There are no batches: the LR finder needs one at least.")
         if n == 0:
             raise ValueError(
                 "The batches ran out before the LR finder was done: give it a list or a DataLoader,"
@@ -106,7 +162,8 @@ def endless(batches: Iterable) -> Iterator:
 class LRFinderResult:
     """The curve of an LR range test, and the LR that each rule reads off it.
 
-    `lrs` (of the last parameter group), `losses`: one value a batch, float64 arrays [n].
+    `lrs` (of the last parameter group), `losses`: one value a batch, float64 arrays [n]. The last
+    loss is inf where it was no finite number.
     """
 
     lrs: np.ndarray
@@ -124,6 +181,14 @@ class LRFinderResult:
         return bool(self.smoothed[self._lowest_index()] > start - FALLS * abs(start))
 
     @property
+    def too_short(self) -> bool:
+        """True where the sweep ended before the loss rose: its lowest point isn't on the curve.
+
+        Risen: by a tenth of the fall, or, where it never falls, of the loss at the start.
+        """
+        return self._risen_index() is None
+
+    @property
     def lowest(self) -> float:
         """The LR at the lowest smoothed loss. Too high to train with: it is about to explode."""
         return float(self.lrs[self._lowest_index()])
@@ -132,13 +197,13 @@ class LRFinderResult:
     def suggestion(self) -> float:
         """The lesson's first rule: one order of magnitude left of the lowest point.
 
-        On a curve that never falls, one order left of where the loss has risen by 10 %.
+        On a curve that never falls, one order left of where the loss has risen by 10 %. NaN where
+        the sweep is `too_short`: nobody knows where the lowest point would have been.
         """
-        if not self.never_falls:
-            return self.lowest / 10
-        start = self._start()
-        risen = np.flatnonzero(self.smoothed > start + RISES * abs(start))
-        return float(self.lrs[risen[0] if len(risen) else -1]) / 10
+        risen = self._risen_index()
+        if risen is None:
+            return math.nan
+        return (float(self.lrs[risen]) if self.never_falls else self.lowest) / 10
 
     @property
     def improving(self) -> float:
@@ -159,16 +224,22 @@ class LRFinderResult:
 
     @property
     def valley(self) -> float:
-        """Halfway along the longest stretch on which the loss goes down: fastai 2's default."""
-        losses = self.smoothed
-        length, start = np.ones(len(losses), int), np.arange(len(losses))
+        """Halfway along the longest series of ever lower losses: fastai 2's default, as it does it.
+
+        That is: a running mean of weight 0.98, without the first ten and the last five batches.
+        NaN where no batch is left.
+        """
+        losses, lrs = smooth(self.losses, 0.98)[SETTLED:-5], self.lrs[SETTLED:-5]
+        length = np.ones(len(losses), int)  # of the longest such series that ends here
         for i in range(1, len(losses)):
-            before = np.flatnonzero(losses[:i] > losses[i])
-            if len(before):
-                best = before[length[before].argmax()]
-                length[i], start[i] = length[best] + 1, start[best]
+            length[i] += max(length[:i][losses[:i] > losses[i]], default=0)
+        if not len(length):
+            return math.nan
         end = int(length.argmax())
-        return float(self.lrs[start[end] + (end - start[end]) // 2])
+        # fastai counts back as if nothing had been skipped: the series may have begun before.
+        third = length[end] / 3
+        start = end - length[end] if length[end] > 1 else 0
+        return float(lrs[max(0, start + int(third) + int(third / 2))])
 
     def plot(self, ax: Any = None) -> Any:
         """Draw the curve and the rules' LRs; returns the matplotlib axes."""
@@ -177,8 +248,14 @@ class LRFinderResult:
         return plot.lr_finder(self, ax)
 
     def __repr__(self) -> str:
+        batches = f"after {len(self.losses)} batches"
+        if self.too_short:
+            return (
+                f"no suggestion {batches}: the range of LRs was too short, the loss hadn't risen "
+                f"at {self.lrs[-1]:.1e} yet; sweep to a higher one"
+            )
         note = " (the loss never falls by 5 %: from where it rises)" if self.never_falls else ""
-        return f"suggestion {self.suggestion:.1e}{note} after {len(self.losses)} batches"
+        return f"suggestion {self.suggestion:.1e}{note} {batches}"
 
     def _start(self) -> float:
         """Where the curve begins: the mean of the first tenth, as single batches are noisy."""
@@ -188,6 +265,18 @@ class LRFinderResult:
         # The first few running means are single batches: a lucky one isn't the lowest point.
         settled = min(len(self.losses) // 10, len(self.losses) - 1)
         return settled + int(self.smoothed[settled:].argmin())
+
+    def _risen_index(self) -> int | None:
+        """Where the loss has risen, after its lowest point if it falls; None if nowhere."""
+        start, lowest = self._start(), self._lowest_index()
+        if self.never_falls:  # and stays risen: before that, a single batch may do it
+            below = np.flatnonzero(self.smoothed <= start + RISES * abs(start))
+            risen = int(below[-1]) + 1 if len(below) else 0
+        else:
+            low = self.smoothed[lowest]
+            above = np.flatnonzero(self.smoothed[lowest:] > low + RISES * (start - low))
+            risen = lowest + int(above[0]) if len(above) else len(self.losses)
+        return risen if risen < len(self.losses) else None
 
     def _slopes(self) -> np.ndarray:
         """Change of the smoothed loss per decade of LR [n]."""
@@ -209,38 +298,94 @@ def smooth(losses: np.ndarray, weight: float = SMOOTHING) -> np.ndarray:
 
 
 @contextmanager
-def everything_restored(model: nn.Module, optimizer: torch.optim.Optimizer) -> Iterator[None]:
+def everything_restored(
+    model: nn.Module, optimizer: torch.optim.Optimizer, *others: Any
+) -> Iterator[None]:
     """On leaving, `model`, `optimizer` and all random generators are bit for bit as on entering.
 
-    That is: parameters, buffers, gradients, every module's mode, the optimiser's settings and
-    state, and the random state of Python, numpy and torch; also after an error.
+    That is: parameters, also those that only the optimiser knows; buffers, also those that
+    `forward` replaces by new ones; gradients; each module's mode and other plain attributes, such
+    as counters; the optimiser's settings and state; and the random state of Python, numpy, torch,
+    and of generators that the modules or `others` (a loss, a DataLoader) hold; also after an error.
+    Not covered: what a loss that is a plain function keeps for itself, and a loader's own workers.
     """
-    tensors = [*model.parameters(), *model.buffers()]
-    values = [tensor.detach().clone() for tensor in tensors]
-    modes = {module: module.training for module in model.modules()}
-    gradients = {p: None if p.grad is None else p.grad.clone() for p in model.parameters()}
+    modules = {part: None for one in (model, *others) for part in _modules(one)}
+    trained = [p for group in optimizer.param_groups for p in group["params"]]
+    held = [p for module in modules for p in module._parameters.values() if p is not None]
+    parameters = list(dict.fromkeys([*held, *trained]))
+    if any(map(nn.parameter.is_lazy, parameters)):
+        raise ValueError("Some layers don't know their size yet: call the model on a batch first.")
+    values = [(p, p.detach().clone()) for p in parameters]
+    gradients = [(p, None if p.grad is None else p.grad.clone()) for p in parameters]
+    attributes = [
+        (kept, _plain(kept)) for module in modules for kept in (vars(module), module._buffers)
+    ]
     groups = [{k: v for k, v in g.items() if k != "params"} for g in optimizer.param_groups]
     groups = copy.deepcopy(groups)
     # The keys must stay the very parameters: a copy of them would belong to nobody.
     state = {p: copy.deepcopy(values) for p, values in optimizer.state.items()}
+    generators = [put_back for one in (*modules, *others) for put_back in _generators(one)]
     randomness = (torch.get_rng_state(), np.random.get_state(), random.getstate())
     cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
     try:
         yield
     finally:
-        with torch.no_grad():
-            for tensor, value in zip(tensors, values, strict=True):
-                tensor.copy_(value)
-        for module, training in modes.items():
-            module.training = training
-        for parameter, gradient in gradients.items():
+        for tensor, value in values:
+            _write_back(tensor, value)
+        for kept, known in attributes:
+            for name in [name for name in _plain(kept) if name not in known]:
+                del kept[name]
+            for name, (value, copied) in known.items():
+                if isinstance(value, Tensor):
+                    _write_back(value, copied)
+                kept[name] = value
+        for parameter, gradient in gradients:
             parameter.grad = gradient
         for group, settings in zip(optimizer.param_groups, groups, strict=True):
             group.update(settings)
         optimizer.state.clear()
         optimizer.state.update(state)
+        for put_back, known in generators:
+            put_back(known)
         torch.set_rng_state(randomness[0])
         np.random.set_state(randomness[1])
         random.setstate(randomness[2])
         if cuda:
             torch.cuda.set_rng_state_all(cuda)
+
+
+def _modules(one: Any) -> Iterable[nn.Module]:
+    return one.modules() if isinstance(one, nn.Module) else ()
+
+
+def _plain(kept: dict) -> dict[str, tuple]:
+    """Of a module's attributes or buffers, tensors (with a copy), numbers and texts, by name."""
+    return {
+        name: (value, value.detach().clone() if isinstance(value, Tensor) else None)
+        for name, value in kept.items()
+        if value is None or isinstance(value, Tensor | bool | int | float | str)
+    }
+
+
+@torch.no_grad()
+def _write_back(tensor: Tensor, value: Tensor) -> None:
+    if not torch.equal(tensor, value):  # an expanded one, which can't be written to, hasn't changed
+        tensor.copy_(value)
+
+
+def _generators(one: Any, depth: int = 3) -> Iterator[tuple[Callable, Any]]:
+    """For each random generator that `one` holds: what sets its state, and the state.
+
+    A DataLoader, for one, has them in itself, in its sampler, and in the sampler of its batches.
+    """
+    if isinstance(one, torch.Generator):
+        yield one.set_state, one.get_state()
+    elif isinstance(one, random.Random):
+        yield one.setstate, one.getstate()
+    elif isinstance(one, np.random.RandomState):
+        yield one.set_state, one.get_state()
+    elif isinstance(one, np.random.Generator):
+        yield partial(setattr, one.bit_generator, "state"), one.bit_generator.state
+    elif depth and hasattr(one, "__dict__") and not isinstance(one, type):
+        for held in vars(one).values():
+            yield from _generators(held, depth - 1)

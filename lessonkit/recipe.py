@@ -6,7 +6,9 @@ way, and each step records what it chose.
 
 import json
 import math
+import textwrap
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from torch import Tensor, nn
 from lessonkit.files import safe_files
 from lessonkit.images.image_data import ImageData
 from lessonkit.learner import Learner
+from lessonkit.lr_finder import LRFinderResult
 from lessonkit.machine import progress
 from lessonkit.models import LayerGroups
 from lessonkit.training import distributed
@@ -25,40 +28,63 @@ from lessonkit.training.history import Diverged
 from lessonkit.training.optimizers import radam
 
 __all__ = [
-    "Report", "Step", "eight_steps", "familiarity", "lr_ratios", "train_until_overfitting",
-    "whole_network_lr",
+    "Report", "Step", "careful_lr", "eight_steps", "familiarity", "lr_ratios", "train_cycles",
 ]  # fmt: skip
 
-HEAD_STEPS = 60  # mini-batches that a new head needs; two epochs of 200 pictures are only 14
-LR_RATIOS = {0.5: 10.0, 0.3: 3.0, 0.0: 1.0}  # familiar at least -> times less a group
-SAFE_LR = 1e-3  # of the head, in whole networks: has served both photos and satellite tiles
+HEAD_STEPS = 60  # mini-batches of a head's first cycle; two epochs of 200 pictures are only 14
+HEAD_CYCLES = 4  # at most, each twice as long as the one before: 900 mini-batches in all
+WHOLE_STEPS = 8  # mini-batches of the whole network's first cycle, at least
+WHOLE_CYCLES = 4  # at most: of 1, 2, 4 and 8 epochs, or more if those are short
+SAFE_LR = 1e-3  # of Adam's kind, head or whole network: has served photos and satellite tiles
+ATTEMPTS = 4  # at training that diverges, each with a tenth of the LR
+UNFAMILIAR, FAMILIAR = 0.2, 0.6  # below and above, LR ratios are 1 and 10 times a group
+CLEARLY = 1.64  # standard errors above guessing: by chance that is one run in twenty
 SMOOTHING, MANY = 0.1, 20  # of labels, if unfamiliar pictures fill so many mini-batches an epoch
-MAX_CYCLES = 3  # of 1, 2 and 4 epochs
 
 
 def eight_steps(
-    images: ImageData, arch: str = "tf_efficientnet_lite0", seed: int = 0, **learner: Any
+    images: ImageData,
+    arch: str = "tf_efficientnet_lite0",
+    seed: int = 0,
+    hold_out: float = 0.0,
+    cycles: int = WHOLE_CYCLES,
+    **learner: Any,
 ) -> "Report":
     """Train a classifier of `images` on top of a pretrained network; returns what each step did.
 
-    `learner`: other arguments of Learner, such as `device`.
+    The validation set says when to stop and which state to keep, so the accuracy on it is a little
+    too good. What a new picture may expect is measured on `images.test`, which chooses nothing.
+    Without one, `hold_out` sets that share of the training pictures aside for it (of each class,
+    drawn by `seed`), from 0 to 0.5. `cycles`: at most so many in step 8, each twice as long.
+    `learner`: other arguments of Learner, such as `device`. Raises ValueError for a share that
+    leaves a class without pictures; never because a step diverged.
     """
+    if hold_out and images.test is None:
+        images = images.with_hold_out(hold_out, seed)
     learn = Learner.pretrained(arch, images, seed=seed, **learner)
     with progress.bar("eight_steps: 8 steps", 8) as bar:
         report = Report(learn, bar)
         learn.activations()
-        report.add("augmentation on, precompute on", chose=f"augmentation {images.augment.name}")
+        chose = f"augmentation {images.augment.name}"
+        if images.test is not None:
+            chose += f"; {len(images.test.labels)} pictures choose nothing, for the result"
+        report.add("augmentation on, precompute on", chose=chose)
 
-        head_lr = learn.lr_find().steepest
-        report.add("find a learning rate", head_lr, "where the loss falls fastest")
+        head_lr, chose = careful_lr(learn.lr_find(), 3 * SAFE_LR)
+        report.add("find a learning rate", head_lr, chose)
 
-        epochs = max(2, math.ceil(HEAD_STEPS / learn.n_batches))
-        learn.fit(head_lr, 1, cycle_len=epochs)
-        report.add("train the head", head_lr)
+        # Departs from the lesson's one or two epochs: with many pictures a head has far to go, and
+        # on stored activations the way takes seconds. Where it begins to learn by heart, the loss
+        # tells before the accuracy does.
+        epochs = math.ceil(HEAD_STEPS / learn.n_batches)
+        lengths = [epochs * 2**i for i in range(HEAD_CYCLES)]
+        with progress.quiet():  # of a few pictures it takes hundreds of epochs, in no time
+            head_lr, note = train_cycles(learn, head_lr, lengths, by_loss=True)
+        report.add("train the head", head_lr, note=note)
 
         learn.precompute = False
-        learn.fit(head_lr, 2, cycle_len=1)
-        report.add("train the head with augmentation", head_lr)
+        head_lr, note = train_cycles(learn, head_lr, [1, 1])
+        report.add("train the head with augmentation", head_lr, note=note)
 
         learn.unfreeze()
         learn.optimizer = radam  # what ImageNet taught is easily lost in rough first steps
@@ -66,59 +92,99 @@ def eight_steps(
 
         ratios, chose = lr_ratios(learn)
         report.add("lower LRs for earlier layers", ratios, chose)
-        learn.label_smoothing = SMOOTHING * (ratios[0] == 1 and learn.n_batches >= MANY)
+        unfamiliar = 1 - math.log10(ratios[-1] / ratios[-2])
+        learn.label_smoothing = SMOOTHING * unfamiliar * min(1.0, learn.n_batches / MANY)
 
-        lr, chose = whole_network_lr(learn, ratios)
+        # 40 batches, as each one takes its time.
+        lr, chose = careful_lr(learn.lr_find(ratios, steps=40), SAFE_LR)
         lrs = [lr * share for share in ratios]
         report.add("find the learning rate again", lrs, chose)
 
-        train_until_overfitting(learn, lrs)
-        report.add("train the whole network", lrs)
+        # Departs from the lesson's first cycle of one epoch where that is only a few mini-batches.
+        epochs = math.ceil(WHOLE_STEPS / learn.n_batches)
+        lrs, note = train_cycles(learn, lrs, [epochs * 2**i for i in range(cycles)])
+        report.add("train the whole network", lrs, note=note)
         report.finish()
     return report
+
+
+def careful_lr(found: LRFinderResult, at_most: float) -> tuple[float, str]:
+    """An LR that the finder's rules agree on, not above `at_most`, and why.
+
+    A single rule fails: an early spike fools `steepest`, and where a few pictures are soon learned
+    by heart, the curve has no lowest point. So the lower of two, and never far from what has served
+    before. (The lesson: where the loss is still clearly improving, which is 3 to 10 times higher,
+    and too high for Adam's kind.) A curve that never falls, usual after a head has learned the
+    training pictures, says nothing about what the other layers can learn.
+    """
+    if found.never_falls:
+        return SAFE_LR, f"the loss never falls by 5 %: {SAFE_LR:.0e}, which has served"
+    rules = {found.steepest: "where the loss falls fastest"}
+    rules[found.lowest / 10] = "a tenth of the lowest point's"
+    lr, lowest = min(rules), SAFE_LR / 3
+    if lowest <= lr <= at_most:
+        return lr, rules[lr]
+    kept = min(max(lr, lowest), at_most)
+    return (
+        kept,
+        f"{rules[lr]}, {lr:.0e}, but within {lowest:.0e} to {at_most:.0e}, which has served",
+    )
 
 
 def lr_ratios(learn: Learner) -> tuple[list[float], str]:
     """Each layer group's LR as a share of the head's, and why; the body must still be untouched.
 
     The more the pictures look like ImageNet's, the better the early layers fit already and the
-    less they should change: each group 10 or 3 times less than the next, or as much as the next.
+    less they should change: each group from 1 to 10 times less than the next. There is no step in
+    between at which pictures of another split would get quite another ratio.
     """
     sure = familiarity(learn.model, learn.images.train.images)
-    times = next(times for at_least, times in LR_RATIOS.items() if sure >= at_least)
-    why = f"{times:g} times for each group: ImageNet's classifier is {sure:.0%} sure of these"
+    share = min(max((sure - UNFAMILIAR) / (FAMILIAR - UNFAMILIAR), 0.0), 1.0)
+    times = 10**share
+    why = f"{times:.1f} times for each group: ImageNet's classifier is {sure:.0%} sure of these"
     return [times ** (i + 1 - len(learn.groups)) for i in range(len(learn.groups))], why
 
 
-def whole_network_lr(learn: Learner, ratios: list[float]) -> tuple[float, str]:
-    """The head's LR for training all groups, and why: the finder's, unless it is far from safe."""
-    found = learn.lr_find(ratios, steps=40).suggestion  # 40 batches, as each one takes its time
-    if SAFE_LR / 3 <= found <= SAFE_LR * 3:
-        return found, "a tenth of the LR where the finder's loss is lowest"
-    return SAFE_LR, f"the finder says {found:.0e}, far from what has served before: that instead"
-
-
-def train_until_overfitting(learn: Learner, lrs: list[float]) -> None:
-    """Cosine cycles of 1, 2, 4 epochs until they overfit; the best cycle is kept.
+def train_cycles(
+    learn: Learner, lr: float | list[float], epochs: Sequence[int], by_loss: bool = False
+) -> tuple[float | list[float], str]:
+    """Cosine cycles of so many `epochs` until they overfit; the best state is kept.
 
     Overfitting: the validation loss rises, and the accuracy is no better than it has been. Best is
-    the highest accuracy, and of equal ones the lowest loss. What came before the first cycle
-    competes too, and the first cycle may make things worse: it has to shake the network loose.
+    the highest accuracy, and of equal ones the lowest loss; `by_loss`, the lowest loss. What came
+    before the first cycle competes too, and the first cycle may make things worse: it has to shake
+    the network loose.
+
+    Where a cycle diverges, `fit` puts the weights back, and it is tried again with a tenth of the
+    LR, three times at most. Returns the LR of the last try, and what happened, if it did.
     """
+
+    def score() -> tuple[float, float]:
+        return (0.0 if by_loss else accuracy), -loss
+
     loss, accuracy = learn.validate()
-    best, weights = (accuracy, -loss), _copy(learn.model)
-    for cycle in range(MAX_CYCLES):
+    best, weights, cycle, failures = score(), _copy(learn.model), 0, 0
+    while cycle < len(epochs) and failures < ATTEMPTS:
         try:
-            learn.fit(lrs, 1, cycle_len=2**cycle)
-        except Diverged as reason:
-            print(f"{reason} The best cycle so far is kept.")
-            break
+            learn.fit(lr, 1, cycle_len=epochs[cycle])
+        except Diverged:
+            failures += 1
+            if failures < ATTEMPTS:
+                lr = [one / 10 for one in lr] if isinstance(lr, list) else lr / 10
+            continue
+        cycle += 1
         before, (loss, accuracy) = loss, learn.validate()
-        if (accuracy, -loss) > best:
-            best, weights = (accuracy, -loss), _copy(learn.model)
-        elif cycle and loss > before:
+        if score() > best:
+            best, weights = score(), _copy(learn.model)
+        elif cycle > 1 and loss > before:
+            break
+        if accuracy == 1.0:  # more could not be seen
             break
     learn.model.load_state_dict(weights)
+    if failures == ATTEMPTS:
+        return lr, f"diverged at {ATTEMPTS} LRs down to this one: the best state so far is kept"
+    times = "once" if failures == 1 else f"{failures} times"
+    return lr, f"diverged {times}: weights back, a tenth of the LR" if failures else ""
 
 
 def _copy(model: nn.Module) -> dict[str, Tensor]:
@@ -155,6 +221,8 @@ class Step:
     accuracy: float  # on the validation set, as it stands after the step
     seconds: float
     chose: str = ""  # what a step that doesn't train decided
+    note: str = ""  # what went wrong on the way
+    accuracy_test: float | None = None  # on pictures that chose nothing, if there are any
 
 
 @dataclass
@@ -166,17 +234,22 @@ class Report:
     steps: list[Step] = field(default_factory=list)
     accuracy: float = 0.0
     accuracy_tta: float = 0.0
+    accuracy_test: float | None = None
+    accuracy_test_tta: float | None = None
     seconds: float = 0.0
 
     def __post_init__(self):
         self._started = self._last = self._clock()
 
-    def add(self, name: str, lr: float | list[float] | None = None, chose: str = "") -> None:
+    def add(
+        self, name: str, lr: float | list[float] | None = None, chose: str = "", note: str = ""
+    ) -> None:
         """Record a step that has just ended; its accuracy is measured if it trained."""
         seconds = self._clock() - self._last
         if not self.steps or not chose:
-            self.accuracy = self.learner.validate()[1]
-        self.steps.append(Step(name, lr, self.accuracy, seconds, chose))
+            self.accuracy, self.accuracy_test = self.learner.validate()[1], self._on_test()
+        step = Step(name, lr, self.accuracy, seconds, chose, note, self.accuracy_test)
+        self.steps.append(step)
         self.bar.step()
         self.bar.row({"step": name, "accuracy": self.accuracy, "seconds": seconds})
         self._last = self._clock()
@@ -184,7 +257,39 @@ class Report:
     def finish(self) -> None:
         """Measure the accuracy with test-time augmentation, and stop the clock."""
         self.accuracy_tta = self.learner.validate(tta=True)[1]
+        self.accuracy_test_tta = self._on_test(tta=True)
         self.seconds = self._clock() - self._started
+
+    def _on_test(self, tta: bool = False) -> float | None:
+        test = self.learner.images.test
+        if test is None:
+            return None
+        right = self.learner.predict(test.images, tta).argmax(1).cpu() == test.labels
+        return distributed.first(lambda: right.float().mean().item())
+
+    @property
+    def result(self) -> str:
+        """What new pictures may expect, in a sentence, and how much it is worth."""
+        images = self.learner.images
+        if images.test is None:
+            labels, accuracy = images.valid.labels, self.accuracy
+            n = len(images.train.labels)
+            said = (
+                f"{accuracy:.3f} on the {len(labels)} validation pictures, which also chose when "
+                "to stop: new ones may do a little worse. A folder test/ beside train/ would tell, "
+                f"or hold_out=0.2, which costs {round(n / 5)} of the {n} training pictures."
+            )
+        else:
+            labels, accuracy = images.test.labels, self.accuracy_test
+            said = f"{accuracy:.3f} on the {len(labels)} test pictures, which chose nothing."
+        commonest = images.train.labels.mode().values.item()
+        guess = (labels == commonest).float().mean().item()
+        if accuracy <= guess + CLEARLY * math.sqrt(guess * (1 - guess) / len(labels)):
+            said += (
+                f" That is not clearly better than always saying {images.classes[commonest]} "
+                f"({guess:.3f}): do the pictures show what their labels say, and are there enough?"
+            )
+        return f"Result: {said}"
 
     def _clock(self) -> float:
         # Epochs that a checkpoint saves this process did take their time, in the one that wrote it.
@@ -197,13 +302,18 @@ class Report:
         for number, step in enumerate(self.steps, 1):
             name = f"{number} {step.name}"
             lines.append(f"{name:<42}{_lrs(step.lr):>24}{step.accuracy:>10.3f}{step.seconds:>9.1f}")
-            lines += [f"  {step.chose}"] if step.chose else []
+            lines += [f"  {said}" for said in (step.chose, step.note) if said]
         total = f"{self.accuracy_tta:>34.3f}{self.seconds:>9.1f}"
-        return "\n".join([*lines, f"{'test-time augmentation; all seconds':<42}{total}"])
+        lines += [f"{'test-time augmentation; all seconds':<42}{total}"]
+        return "\n".join([*lines, *textwrap.wrap(self.result, 85)])
 
     def as_dict(self) -> dict:
-        """The report as numbers, strings and lists, for JSON."""
+        """The report as numbers, strings and lists, for JSON; what is about a test set if any."""
         images = self.learner.images
+        on_test = {}
+        if images.test is not None:
+            on_test = {"n_test": len(images.test.labels), "accuracy_test": self.accuracy_test}
+            on_test |= {"accuracy_test_tta": self.accuracy_test_tta}
         return {
             "accuracy": self.accuracy,
             "accuracy_tta": self.accuracy_tta,
@@ -213,6 +323,7 @@ class Report:
             "n_valid": len(images.valid.labels),
             "steps": [asdict(step) for step in self.steps],
             "skipped": [{"path": path, "why": why} for path, why in images.skipped],
+            **on_test,
         }
 
     def write(self, path: str | Path) -> None:

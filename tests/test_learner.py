@@ -438,19 +438,17 @@ def test_bfloat16_is_used_where_it_changes_activations_by_less_than_a_twentieth(
 
 
 @pytest.mark.parametrize("state", ["precompute", "frozen", "unfrozen"])
-def test_lr_find_changes_nothing_before_or_after_fit(fresh, state):
-    if state != "precompute":
-        fresh.precompute = False
-    if state == "unfrozen":
-        fresh.unfreeze()
-    else:
-        fresh.fit(1e-3, 1)
-    before, draws = weights(fresh), fresh.generator.get_state()
-    epochs = len(fresh.history.epochs)
-    found = fresh.lr_find(steps=12)
+def test_lr_find_changes_nothing_before_or_after_fit(state):
+    learn = small()
+    if state != "unfrozen":
+        learn.freeze()
+        learn.precompute = state == "precompute"
+    learn.fit(1e-3, 1)
+    before, draws = weights(learn), learn.generator.get_state()
+    found = learn.lr_find()
     assert len(found.lrs) == len(found.losses) > 5
-    assert same(weights(fresh), before) and torch.equal(fresh.generator.get_state(), draws)
-    assert len(fresh.history.epochs) == epochs and not fresh.model.training
+    assert same(weights(learn), before) and torch.equal(learn.generator.get_state(), draws)
+    assert len(learn.history.epochs) == 1 and not learn.model.training
 
 
 def test_after_the_finder_training_goes_on_as_if_it_had_not_been():

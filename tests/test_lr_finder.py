@@ -1,8 +1,11 @@
 """The LR finder: it gives everything back, works on any torch code, and reads known curves."""
 
+import bisect
 import copy
 import itertools
+import math
 import random
+from functools import partial
 
 import numpy as np
 import pytest
@@ -11,10 +14,11 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader, RandomSampler, TensorDataset
 
 from lessonkit import lr_find
 from lessonkit.lr_finder import LRFinderResult, smooth
+from lessonkit.training import optimizers
 
 LRS = np.geomspace(1e-5, 10, 100)
 
@@ -140,6 +144,12 @@ def test_three_batches_in_all_are_gone_through_again_and_again():
     assert len(found.lrs) > 30 and not found.never_falls
 
 
+def test_without_a_stop_the_sweep_goes_on_to_its_end():
+    model = network()
+    optimizer = OPTIMIZERS["adamw"](model.parameters())
+    assert len(lr_find(model, optimizer, batches(), F.cross_entropy, stop=None).lrs) == 100
+
+
 def test_an_exhausted_iterator_gets_a_sentence():
     model = network()
     optimizer = OPTIMIZERS["sgd"](model.parameters())
@@ -214,30 +224,376 @@ def test_a_curve_that_never_falls_is_read_from_where_it_rises():
     assert found.improving == found.suggestion
 
 
-@given(st.lists(st.floats(0.1, 5), min_size=1, max_size=9))
+def valley_as_fastai_states_it(losses):
+    """Index into all losses, or None: smoothing, trimming and longest series, each from scratch."""
+    smoothed, mean = [], 0.0
+    for i, loss in enumerate(losses, 1):
+        mean = 0.98 * mean + 0.02 * loss
+        smoothed.append(mean / (1 - 0.98**i))
+    trimmed = smoothed[10:-5]
+    if not trimmed:
+        return None
+    # The longest strictly falling series that ends at each place, by patience sorting's bisection
+    # on the negated values; fastai takes the first place at which the greatest length is reached.
+    piles, best, end = [], 0, 0
+    for i, value in enumerate(trimmed):
+        place = bisect.bisect_left(piles, -value)
+        piles[place : place + 1] = [-value]
+        if place + 1 > best:
+            best, end = place + 1, i
+    start = end - best if best > 1 else 0
+    third = best / 3
+    return 10 + max(0, start + int(third) + int(third / 2))
+
+
+def test_valley_is_what_fastai_2_computes_on_a_hundred_noisy_curves():
+    places = set()
+    for seed in range(100):
+        losses = valley_shape(noise=0.02 + 0.01 * (seed % 20), seed=seed)
+        found, place = curve(losses), valley_as_fastai_states_it(losses)
+        assert found.valley == LRS[place]
+        places.add(place)
+    assert len(places) > 5  # the noise matters
+
+
+def test_one_bad_batch_early_on_is_not_where_a_curve_that_never_falls_rises():
+    losses = np.full(100, 0.4)
+    losses[60:] = 0.4 * 1.5 ** np.arange(40)
+    losses = losses[losses < 10]
+    exact = curve(losses).suggestion
+    losses[8] = 1.0
+    assert curve(losses).never_falls and exact / 2 < curve(losses).suggestion < exact * 2
+
+
+@given(st.lists(st.floats(0.1, 5), min_size=1, max_size=40))
 @settings(deadline=None)
-def test_valley_is_the_middle_of_a_longest_fall(losses):
-    found = curve(losses)
-    smoothed, longest = found.smoothed, 0
-    for size in range(1, len(losses) + 1):
-        for rows in itertools.combinations(range(len(losses)), size):
-            if all(np.diff(smoothed[list(rows)]) < 0):
-                longest = size
-    ends = {
-        (rows[0], rows[-1])
-        for rows in itertools.combinations(range(len(losses)), longest)
-        if all(np.diff(smoothed[list(rows)]) < 0)
-    }
-    middles = [LRS[first + (last - first) // 2] for first, last in ends]
-    assert any(found.valley == middle for middle in middles)
+def test_valley_on_any_curve_or_nan_where_too_little_is_left_of_it(losses):
+    place = valley_as_fastai_states_it(losses)
+    valley = curve(losses).valley
+    assert math.isnan(valley) if place is None else valley == LRS[place]
 
 
 @given(st.lists(st.floats(0.01, 100), min_size=1, max_size=60))
 @settings(deadline=None)
-def test_rules_always_give_an_lr_of_the_sweep_and_smoothing_stays_within_the_losses(losses):
+def test_rules_give_an_lr_of_the_sweep_or_nan_and_smoothing_stays_within_the_losses(losses):
     found = curve(losses)
-    for rule in ("lowest", "improving", "steepest", "valley", "suggestion"):
-        assert LRS[0] / 10 <= getattr(found, rule) <= LRS[-1]
+    for rule in ("lowest", "steepest"):
+        assert LRS[0] <= getattr(found, rule) <= LRS[-1]
+    for rule in ("improving", "suggestion"):
+        lr = getattr(found, rule)
+        assert math.isnan(lr) if found.too_short and found.never_falls else True
+        assert math.isnan(lr) or LRS[0] / 10 <= lr <= LRS[-1]
+    assert math.isnan(found.suggestion) == found.too_short
     smoothed = smooth(np.array(losses))
     assert min(losses) - 1e-9 <= smoothed.min() and smoothed.max() <= max(losses) + 1e-9
     assert smoothed[0] == pytest.approx(losses[0])
+
+
+# --- a range that was too short -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "losses",
+    [
+        np.linspace(2, 0.1, 100),  # falls to the end
+        np.full(100, 0.7),  # neither falls nor rises
+        np.r_[np.linspace(2, 0.1, 50), np.linspace(0.1, 0.15, 50)],  # noise at its end, no rise
+    ],
+)
+def test_a_sweep_that_ends_before_the_loss_rises_says_so_and_suggests_nothing(losses):
+    found = curve(losses)
+    assert found.too_short and math.isnan(found.suggestion)
+    assert "range of LRs was too short" in repr(found)
+    with pytest.raises(ValueError, match="range of LRs was too short"):
+        optimizers.lr_per_group(found.suggestion, 3)
+
+
+def test_a_curve_that_ends_in_infinity_has_risen():
+    losses = np.r_[np.linspace(2, 0.1, 60), math.inf]
+    found = curve(losses)
+    assert not found.too_short and found.suggestion == found.lowest / 10 == LRS[59] / 10
+    assert found.steepest < LRS[60]
+
+
+def test_a_loss_that_overflows_ends_the_sweep_as_infinity():
+    model = nn.Linear(6, 3)
+
+    def loss(outputs, targets):
+        value = F.cross_entropy(outputs, targets)
+        return value if optimizer.param_groups[0]["lr"] < 0.01 else value * float("nan")
+
+    optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+    found = lr_find(model, optimizer, batches(), loss)
+    assert math.isinf(found.losses[-1]) and np.isfinite(found.losses[:-1]).all()
+    assert len(found.lrs) == len(found.losses) and not found.too_short
+
+
+# --- any torch code -------------------------------------------------------------------------------
+
+
+def test_a_loss_that_is_lower_by_a_constant_is_swept_as_far():
+    def sweep(less):
+        torch.manual_seed(0)
+        model = nn.Linear(6, 3)
+        optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+        return lr_find(
+            model, optimizer, batches(), lambda o, t: F.cross_entropy(o, t) - less, lr_max=1e4
+        )
+
+    plain, below = sweep(0), sweep(5)
+    n = min(len(plain.losses), len(below.losses))
+    assert n > 60  # most of the way to an explosion, though one of them is below zero throughout
+    np.testing.assert_allclose(below.losses[:n] + 5, plain.losses[:n], atol=1e-4)
+    assert below.losses[-1] > below.losses.min() + 5  # it has exploded
+
+
+def test_a_loss_that_gets_below_zero_on_the_way_is_swept_to_the_end():
+    for seed in range(10):
+        torch.manual_seed(seed)
+        model = nn.Linear(6, 6)
+        optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+        data = [(x, x) for x, _ in batches(seed=seed)]
+        found = lr_find(model, optimizer, data, lambda o, t: -F.cosine_similarity(o, t).mean())
+        assert found.losses.min() < -0.5  # it has learned something
+
+
+class Two(nn.Module):
+    """Adds up what two inputs, by place or by name, come to."""
+
+    def __init__(self):
+        super().__init__()
+        self.one, self.other = nn.Linear(6, 3), nn.Linear(6, 3)
+
+    def forward(self, x, y):
+        return self.one(x) + self.other(y)
+
+
+@pytest.mark.parametrize("kind", ["by place", "by name", "targets as a dict"])
+def test_several_inputs_are_the_models_arguments(kind):
+    torch.manual_seed(0)
+    model = Two()
+    pairs = [((x, x), t) for x, t in batches()]
+    loss = F.cross_entropy
+    if kind == "by name":
+        pairs = [({"x": x, "y": x}, t) for x, t in batches()]
+    if kind == "targets as a dict":
+        pairs = [((x, x), {"class": t}) for x, t in batches()]
+        loss = lambda o, t: F.cross_entropy(o, t["class"])  # noqa: E731
+    found = lr_find(model, torch.optim.SGD(model.parameters(), lr=1.0), pairs, loss)
+    assert len(found.losses) > 30 and not found.never_falls
+
+
+@pytest.mark.parametrize(
+    ("batch", "said"),
+    [
+        ({"image": torch.randn(4, 6), "label": torch.zeros(4, dtype=int)}, "of dict"),
+        ((torch.randn(4, 6), torch.zeros(4, dtype=int), ["a.jpg"] * 4), "of 3 parts"),
+        (torch.randn(4, 6), "of Tensor"),
+    ],
+)
+def test_batches_of_other_kinds_get_a_sentence_or_a_train_step_of_ones_own(batch, said):
+    model = nn.Linear(6, 3)
+    optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+    with pytest.raises(ValueError, match=f"{said}.*train_step"):
+        lr_find(model, optimizer, [batch], F.cross_entropy)
+    given = []
+
+    def train_step(*parts):
+        given.append(parts)
+        return 1.0
+
+    lr_find(model, optimizer, [batch], F.cross_entropy, steps=3, train_step=train_step)
+    wanted = batch if isinstance(batch, tuple) else (batch,)
+    assert len(given) == 3 and all(parts == wanted for parts in given)
+
+
+def test_no_batches_at_all_get_another_sentence_than_those_that_ran_out():
+    model = nn.Linear(6, 3)
+    with pytest.raises(ValueError, match="no batches"):
+        lr_find(model, torch.optim.SGD(model.parameters(), lr=1.0), [], F.cross_entropy)
+
+
+def swept(first, last, warm_up=False):
+    """The LRs of two groups at each batch of a sweep of five."""
+    model, seen = nn.Sequential(nn.Linear(6, 6), nn.Linear(6, 3)), []
+    groups = [{"params": model[0].parameters(), "lr": first}]
+    groups += [{"params": model[1].parameters(), "lr": last}]
+    optimizer = torch.optim.SGD(groups)
+    if warm_up:
+        torch.optim.lr_scheduler.LambdaLR(optimizer, lambda epoch: min(1, epoch / 10))
+
+    def step(x, y):
+        seen.append([group["lr"] for group in optimizer.param_groups])
+        return 1.0
+
+    lr_find(model, optimizer, batches(), F.cross_entropy, steps=5, train_step=step)
+    return np.array(seen).T
+
+
+def test_a_group_of_lr_zero_stays_still_and_a_scheduler_at_zero_keeps_the_ratios():
+    wanted = np.geomspace(1e-5, 10, 5)
+    for first, last in ((0.0, 0.1), (1e-3, 0.0)):
+        lrs = swept(first, last)
+        np.testing.assert_allclose(lrs[int(last > 0)], wanted)
+        assert (lrs[int(last == 0)] == 0).all()
+    np.testing.assert_allclose(swept(1e-3, 1e-2, warm_up=True), [wanted / 10, wanted])
+    with pytest.raises(ValueError, match="All LRs"):
+        swept(0.0, 0.0)
+
+
+def test_layers_that_do_not_know_their_size_yet_get_a_sentence():
+    model = nn.LazyLinear(3)
+    with pytest.raises(ValueError, match="size yet"):
+        lr_find(model, torch.optim.SGD(model.parameters(), lr=1.0), batches(), F.cross_entropy)
+
+
+@pytest.mark.parametrize(("root", "layer"), [(False, False), (True, False), (True, True)])
+def test_a_model_in_eval_mode_is_swept_in_train_mode_single_layers_as_they_are(root, layer):
+    model, modes = network(), set()
+    model.train(root)
+    model[2].training = layer
+    model[2].register_forward_hook(lambda module, *_: modes.add(module.training))
+    lr_find(model, OPTIMIZERS["sgd"](model.parameters()), batches(), F.cross_entropy, steps=3)
+    assert modes == {layer or not root}
+    assert (model.training, model[2].training) == (root, layer)
+
+
+# --- a whole training run after a sweep, and one without ------------------------------------------
+
+
+class Counting(nn.Module):
+    """What modules keep beside weights: a replaced buffer, a count, noise of their own."""
+
+    def __init__(self, seed):
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(8))
+        self.calls, self.seen = 0, None
+        self.noise = torch.Generator().manual_seed(seed)
+
+    def forward(self, x):
+        if self.training:
+            self.calls += 1
+            self.mean = 0.9 * self.mean + 0.1 * x.detach().mean(0)
+            self.seen = x.detach().mean()
+            self.last_batch = len(x)  # an attribute that wasn't there before
+            x = x + 0.1 / self.calls * torch.randn(x.shape, generator=self.noise)
+        return x - self.mean if self.seen is None else x - self.mean + 0.01 * self.seen
+
+
+class Weighted(nn.Module):
+    """A loss with a layer and statistics of its own."""
+
+    def __init__(self):
+        super().__init__()
+        self.head, self.norm = nn.Linear(3, 3), nn.BatchNorm1d(3)
+
+    def forward(self, outputs, targets):
+        return F.cross_entropy(self.head(self.norm(outputs)), targets) - 1
+
+
+class Drawn:
+    """Batches by lot, from a generator of numpy's that they hold."""
+
+    def __init__(self, seed):
+        self.lot = np.random.default_rng(seed)
+
+    def __iter__(self):
+        everything = batches()
+        return iter([everything[i] for i in self.lot.integers(0, len(everything), 4)])
+
+
+def loader(kind, seed):
+    inputs, labels = (torch.cat(parts) for parts in zip(*batches(), strict=True))
+    own = torch.Generator().manual_seed(seed)
+    if kind == "drawn by numpy":
+        return Drawn(seed)
+    if kind == "list":
+        return batches()
+    if kind == "sampler":
+        sampler = RandomSampler(inputs, replacement=True, num_samples=64, generator=own)
+        return DataLoader(TensorDataset(inputs, labels), 16, sampler=sampler)
+    generator = own if kind == "own generator" else None
+    return DataLoader(TensorDataset(inputs, labels), 16, shuffle=True, generator=generator)
+
+
+KINDS = {
+    "sgd": partial(torch.optim.SGD, momentum=0.9),
+    "nesterov": partial(torch.optim.SGD, momentum=0.9, nesterov=True, weight_decay=1e-3),
+    "adamw": torch.optim.AdamW,
+    "amsgrad": partial(torch.optim.Adam, amsgrad=True),
+    "radam": torch.optim.RAdam,
+    "rmsprop": partial(torch.optim.RMSprop, centered=True),
+    "adagrad": torch.optim.Adagrad,
+    "lbfgs": partial(torch.optim.LBFGS, max_iter=3),
+}
+SETUPS = st.fixed_dictionaries(
+    {
+        "seed": st.integers(0, 99),
+        "optimizer": st.sampled_from(list(KINDS)),
+        "loader": st.sampled_from(
+            ["list", "shuffled", "own generator", "sampler", "drawn by numpy"]
+        ),
+        "loss": st.sampled_from(["function", "module"]),
+        "scheduler": st.booleans(),
+        "still": st.booleans(),  # a group of LR 0
+        "eval": st.booleans(),
+        "trained before": st.integers(0, 2),
+    }
+)
+
+
+def run(setup, sweep):
+    """Train as `setup` says, with a sweep in the middle or without; all that can be told after."""
+    for seed_everything in (torch.manual_seed, np.random.seed, random.seed):
+        seed_everything(setup["seed"])
+    model = nn.Sequential(
+        nn.Linear(6, 8), nn.BatchNorm1d(8), Counting(setup["seed"]), nn.Dropout(0.2),
+        nn.utils.parametrizations.spectral_norm(nn.Linear(8, 3)),
+    )  # fmt: skip
+    loss = Weighted() if setup["loss"] == "module" else F.cross_entropy
+    groups = [{"params": [*model.parameters()], "lr": 0.01}]
+    if setup["optimizer"] != "lbfgs":  # which knows one group only
+        groups = [
+            {"params": list(layer.parameters()), "lr": 0.01} for layer in (model[0], model[4])
+        ]
+        groups[0]["lr"] *= not setup["still"]
+        groups += (
+            [{"params": [*loss.parameters()], "lr": 0.02}] if setup["loss"] == "module" else []
+        )
+    optimizer = KINDS[setup["optimizer"]](groups)
+    scheduler = None
+    if setup["scheduler"]:
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda i: min(1, i / 5))
+    data, losses = loader(setup["loader"], setup["seed"]), []
+
+    def epoch():
+        model.train()
+        for inputs, targets in data:
+
+            def closure(inputs=inputs, targets=targets):
+                optimizer.zero_grad()
+                value = loss(model(inputs), targets)
+                value.backward()
+                return value
+
+            losses.append(optimizer.step(closure).item())
+            if scheduler:
+                scheduler.step()
+
+    for _ in range(setup["trained before"]):
+        epoch()
+    model.train(not setup["eval"])
+    if sweep:
+        lr_find(model, optimizer, data, loss, steps=12)
+    was = [module.training for module in model.modules()]
+    for _ in range(2):
+        epoch()
+    kept = model.state_dict(), optimizer.state_dict(), was, torch.get_rng_state()
+    beside = loss.state_dict() if setup["loss"] == "module" else {}
+    return losses, kept, beside, np.random.get_state(), random.getstate(), vars(model[2])["calls"]
+
+
+@given(SETUPS)
+@settings(max_examples=200 if settings.default.max_examples > 100 else 20)
+def test_a_whole_training_run_after_a_sweep_is_bit_for_bit_one_without(setup):
+    assert same(run(setup, sweep=True), run(setup, sweep=False))

@@ -1,11 +1,17 @@
 """The 8 steps: their order, what they record, that the best cycle is kept."""
 
+import dataclasses
+import math
+
+import numpy as np
 import pytest
 import torch
 
-from lessonkit import Learner, augment, eight_steps, models, recipe
+from lessonkit import Learner, augment, data, eight_steps, models, recipe
+from lessonkit.lr_finder import LRFinderResult
+from lessonkit.recipe import SAFE_LR
 from lessonkit.training.history import Diverged
-from tests.tiny import coloured
+from tests.tiny import coloured, creatures_folder
 
 NAMES = [
     "augmentation on, precompute on",
@@ -21,7 +27,23 @@ NAMES = [
 
 @pytest.fixture(scope="module")
 def report():
-    return eight_steps(coloured(60, 32, how=augment.side_on()), seed=0)
+    return eight_steps(coloured(60, 32, how=augment.side_on()), seed=0, hold_out=0.25, cycles=1)
+
+
+def small_pretrained(arch, n_classes):
+    """A tiny network with what a pretrained one has: three groups, a head of zeros, a classifier"""
+    model = models.small_cnn(n_classes, 8)
+    model.imagenet, model.imagenet_size = (torch.nn.Linear(64, 10),), 16
+    torch.nn.init.zeros_(model.imagenet[0].weight)
+    torch.nn.init.zeros_(model[-1].weight)
+    torch.nn.init.zeros_(model[-1].bias)
+    return model
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """The 8 steps train a tiny network."""
+    monkeypatch.setattr(models, "pretrained", small_pretrained)
 
 
 def test_there_are_eight_steps_in_the_lessons_order(report):
@@ -47,19 +69,115 @@ def test_the_report_is_about_the_learner_as_it_is_now(report):
     assert all(name in report.table() for name in NAMES)
 
 
-def test_the_same_seed_gives_the_same_run(report):
-    again = eight_steps(coloured(60, 32, how=augment.side_on()), seed=0)
-    assert again.learner.history.loss == report.learner.history.loss
-    assert [s.lr for s in again.steps] == [s.lr for s in report.steps]
+def test_the_same_seed_gives_the_same_run(small):
+    pictures = coloured(60, 16, how=augment.side_on())
+    one, other = (eight_steps(pictures, seed=0, hold_out=0.25, cycles=2) for _ in range(2))
+    assert one.learner.history.loss == other.learner.history.loss
+    assert [s.lr for s in one.steps] == [s.lr for s in other.steps]
 
 
-@pytest.mark.parametrize(("sure", "ratio"), [(0.8, 0.01), (0.4, 1 / 9), (0.1, 1.0)])
+def test_the_result_is_measured_on_pictures_that_chose_nothing(report):
+    images = report.learner.images
+    everything = coloured(60, 32)
+    assert len(images.test.labels) + len(images.train.labels) == len(everything.train.labels)
+    assert torch.equal(images.valid.images, everything.valid.images)
+    right = report.learner.predict(images.test.images).argmax(1) == images.test.labels
+    assert report.accuracy_test == report.steps[-1].accuracy_test == right.float().mean().item()
+    made = report.as_dict()
+    assert made["accuracy_test"] == report.accuracy_test and made["n_test"] == len(right)
+    assert f"on the {len(right)} test pictures" in report.result and "Result: " in report.table()
+
+
+def test_without_a_test_set_the_report_says_what_its_accuracy_is_worth(report, monkeypatch):
+    monkeypatch.setattr(report.learner, "images", coloured(60, 32))
+    assert "21 validation pictures, which also chose" in report.result
+    assert not {"n_test", "accuracy_test", "accuracy_test_tta"} & report.as_dict().keys()
+
+
+def test_held_out_pictures_are_a_share_of_each_class_and_stay_so_at_other_sizes():
+    images = coloured(90, 16)
+    held = images.with_hold_out(0.25, seed=1)
+    per_class = torch.bincount(images.train.labels)
+    np.testing.assert_array_equal(torch.bincount(held.test.labels), (per_class / 4).round())
+    everything = torch.cat([held.train.images, held.test.images]).flatten(1).tolist()
+    assert sorted(everything) == sorted(images.train.images.flatten(1).tolist())
+    larger = held.resized(24)
+    assert torch.equal(larger.test.labels, held.test.labels) and larger.test.images.shape[-1] == 24
+    assert not torch.equal(images.with_hold_out(0.25, 2).test.images, held.test.images)
+    assert images.key != held.key  # or its activations would be those of other pictures
+    for share in (-0.1, 0.7):
+        with pytest.raises(data.DataError, match="hold_out"):
+            images.with_hold_out(share)
+    with pytest.raises(data.DataError, match="class 0 has 1 training picture"):
+        images.with_training([0, 1, 2]).with_hold_out(0.2)
+
+
+# --- Learning rates -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("sure", "times"), [(0.8, 10), (0.4, 10**0.5), (0.1, 1)])
 def test_the_less_familiar_the_pictures_the_more_early_layers_may_change(
-    monkeypatch, report, sure, ratio
+    monkeypatch, report, sure, times
 ):
     monkeypatch.setattr(recipe, "familiarity", lambda *_: sure)
     ratios, _ = recipe.lr_ratios(report.learner)
-    assert ratios == pytest.approx([ratio, ratio**0.5, 1.0])
+    assert ratios == pytest.approx([times**-2, 1 / times, 1.0])
+
+
+def test_a_little_more_familiar_changes_the_ratios_a_little(monkeypatch, report):
+    ratios = []
+    for sure in np.linspace(0, 1, 201):
+        monkeypatch.setattr(recipe, "familiarity", lambda *_, sure=sure: sure)
+        ratios.append(recipe.lr_ratios(report.learner)[0][0])
+    steps = np.array(ratios[1:]) / ratios[:-1]
+    assert (steps <= 1).all() and steps.min() > 0.9 and ratios[-1] < ratios[0] / 50
+
+
+LRS = np.geomspace(1e-5, 10, 100)
+
+
+def found(losses):
+    return LRFinderResult(LRS[: len(losses)], np.array(losses))
+
+
+def falling(at, spike=None):
+    """A finder's curve that falls most around `at` and turns up at ten times that."""
+    losses = 2 / (1 + (LRS / at) ** 2) + (LRS / (20 * at)) ** 4
+    if spike:
+        losses[np.searchsorted(LRS, spike)] += 8.0  # after it, the running mean falls steeply
+    return found(losses[losses < 9])
+
+
+def test_one_rule_that_is_fooled_does_not_decide():
+    plain, fooled = falling(1e-3), falling(1e-3, spike=8e-3)
+    assert fooled.steepest > 5 * plain.steepest  # as on the solar cells, where it diverged
+    assert recipe.careful_lr(fooled, 1)[0] == fooled.lowest / 10 < 2e-3
+    by_heart = found(2 / (1 + (LRS / 1e-3) ** 2))  # learned by heart: no lowest point
+    assert math.isnan(by_heart.suggestion) and by_heart.lowest == LRS[-1]
+    assert recipe.careful_lr(by_heart, 1)[0] == by_heart.steepest < 1e-2
+
+
+@pytest.mark.parametrize("at", [1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1])
+def test_an_lr_is_never_far_from_what_has_served_and_says_if_that_is_why(at):
+    lr, why = recipe.careful_lr(falling(at), 3 * SAFE_LR)
+    assert SAFE_LR / 3 <= lr <= 3 * SAFE_LR
+    assert ("which has served" in why) == (lr in (SAFE_LR / 3, 3 * SAFE_LR))
+
+
+def test_a_curve_of_nothing_but_noise_gives_an_lr_that_has_served():
+    for seed in range(20):
+        noise = 2 + 0.02 * np.random.default_rng(seed).standard_normal(100)
+        assert recipe.careful_lr(found(noise), SAFE_LR)[0] == SAFE_LR
+
+
+def test_a_head_that_knows_the_pictures_by_heart_is_no_reason_for_a_tiny_lr():
+    learned = 0.01 + (LRS / 1e-3) ** 2  # any step away from it makes a loss of next to nothing more
+    curve = found(learned[learned < 1])
+    assert curve.suggestion < SAFE_LR / 10
+    assert recipe.careful_lr(curve, SAFE_LR)[0] == SAFE_LR
+
+
+# --- Cycles ---------------------------------------------------------------------------------------
 
 
 class Scripted(Learner):
@@ -67,10 +185,11 @@ class Scripted(Learner):
 
     def __init__(self, results):
         super().__init__(models.small_cnn(3, 4), coloured())
-        self.results, self.cycles, self.now = list(results), [], (1.0, 0.5)
+        self.results, self.cycles, self.now, self.lrs = list(results), [], (1.0, 0.5), []
 
     def fit(self, lr, n_cycle, cycle_len=None, cycle_mult=1):
         result = self.results.pop(0)
+        self.lrs.append(lr)
         if result is None:
             raise Diverged("too high")
         self.cycles.append(cycle_len)
@@ -89,18 +208,102 @@ class Scripted(Learner):
         ([(0.9, 0.6), (0.8, 0.7), (0.9, 0.6)], [1, 2, 4], 2),  # the last is overfitting
         ([(0.9, 0.7), (1.0, 0.6), (0.1, 0.9)], [1, 2], 1),  # stops when the loss rises
         ([(0.9, 0.6), (0.8, 0.6), (0.9, 0.6)], [1, 2, 4], 2),  # of equal accuracy, lower loss
-        ([(0.9, 0.6), None], [1], 1),  # divergence ends it
+        ([(0.9, 0.6), (1.0, 0.5), (1.1, 0.5)], [1, 2], 1),
+        ([(0.9, 1.0), (0.8, 1.0)], [1], 1),  # all are right: more could not be seen
     ],
 )
 def test_cycles_double_until_the_loss_rises_and_the_best_is_kept(results, cycles, kept):
     learn = Scripted(results)
-    recipe.train_until_overfitting(learn, [1e-3] * 3)
+    recipe.train_cycles(learn, [1e-3] * 3, [1, 2, 4])
     assert learn.cycles == cycles
     assert learn.groups[-1].bias[0] == kept
+
+
+def test_a_head_is_kept_where_the_loss_was_lowest():
+    learn = Scripted([(0.5, 0.7), (0.6, 0.8), (0.7, 0.8)])
+    recipe.train_cycles(learn, 1e-3, [1, 2, 4], by_loss=True)
+    assert learn.cycles == [1, 2] and learn.groups[-1].bias[0] == 1
 
 
 def test_if_no_cycle_is_better_the_network_stays_as_it_was():
     learn = Scripted([(2.0, 0.4), (3.0, 0.3)])
     before = learn.groups[-1].bias.clone()
-    recipe.train_until_overfitting(learn, [1e-3] * 3)
+    recipe.train_cycles(learn, [1e-3] * 3, [1, 2, 4])
     assert torch.equal(learn.groups[-1].bias, before)
+
+
+def test_a_cycle_that_diverges_is_tried_again_with_a_tenth_of_the_lr():
+    learn = Scripted([(0.9, 0.6), None, None, (0.8, 0.7), (0.7, 0.8)])
+    lrs, note = recipe.train_cycles(learn, [1e-3, 1e-2], [1, 2, 4])
+    assert learn.cycles == [1, 2, 4] and learn.groups[-1].bias[0] == 3
+    tried = [1e-2, 1e-2, 1e-3, 1e-4, 1e-4]
+    assert [lr[-1] for lr in learn.lrs] == pytest.approx(tried)
+    assert lrs == pytest.approx([1e-5, 1e-4]) and "2 times" in note and "tenth" in note
+
+
+def test_after_the_fourth_divergence_the_best_so_far_is_kept_and_the_note_says_so():
+    learn = Scripted([(0.9, 0.6), None, None, None, None])
+    lr, note = recipe.train_cycles(learn, 1.0, [1, 2])
+    assert lr == pytest.approx(1e-3) and "diverged at 4 LRs" in note
+    assert learn.groups[-1].bias[0] == 1  # the first cycle's
+
+
+class Explosive(torch.nn.Module):
+    """A network whose loss explodes at any LR that moves its weight."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.ones(()))
+
+    def forward(self, images):
+        logits = torch.eye(3)[torch.arange(len(images)) % 3] * 1e20 * (self.weight - 1)
+        return logits
+
+
+def test_real_divergence_ends_with_the_weights_as_they_were():
+    learn = Learner(Explosive(), coloured())
+    lr, note = recipe.train_cycles(learn, 1.0, [1])
+    assert learn.model.weight == 1 and lr == pytest.approx(1e-3) and "diverged at 4 LRs" in note
+
+
+# --- Pictures that teach nothing ------------------------------------------------------------------
+
+
+def degenerate(kind):
+    pictures = coloured(48, 16, classes=2)
+    train, valid = pictures.train, pictures.valid
+    draw = torch.Generator().manual_seed(0)
+    if kind == "noise":
+        train, valid = (
+            data.Split(
+                torch.randint(0, 256, part.images.shape, dtype=torch.uint8, generator=draw),
+                torch.randint(0, 2, part.labels.shape, generator=draw),
+            )
+            for part in (train, valid)
+        )
+    if kind == "constant":
+        train, valid = (
+            data.Split(torch.full_like(part.images, 7), part.labels) for part in (train, valid)
+        )
+    if kind == "the same pictures":
+        half = {part: len(part.labels) // 2 for part in (train, valid)}
+        train, valid = (
+            data.Split(
+                torch.cat([part.images[: half[part]]] * 2),
+                torch.arange(2).repeat_interleave(half[part]),
+            )
+            for part in (train, valid)
+        )
+    return dataclasses.replace(pictures, train=train, valid=valid, key=f"degenerate {kind}")
+
+
+@pytest.mark.parametrize("kind", ["noise", "constant", "the same pictures"])
+def test_pictures_that_teach_nothing_end_near_guessing_with_a_sentence(small, kind):
+    report = eight_steps(degenerate(kind), seed=0, cycles=1)
+    assert 0.2 <= report.accuracy <= 0.8
+    assert "not clearly better than always saying class" in " ".join(report.table().split())
+
+
+def test_three_pictures_a_class_are_enough_for_a_run(small, tmp_path):
+    report = eight_steps(data.from_folder(creatures_folder(tmp_path, 3), 32), cycles=1)
+    assert len(report.steps) == 8 and 0 <= report.accuracy <= 1

@@ -40,7 +40,7 @@ def learner(checkpoint=None, seed=0):
 def recipe(learn):
     """Everything that a recipe may do between its calls: freeze, choose, compare and put back."""
     learn.freeze()
-    lr = min(learn.lr_find(steps=6).suggestion, 0.01)
+    lr = min(learn.lr_find(steps=6).lowest / 10, 0.01)
     learn.fit(lr, 2)
     learn.unfreeze()
     learn.optimizer = partial(adamw, lr=0.1)

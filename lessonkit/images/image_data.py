@@ -96,6 +96,28 @@ class ImageData:
             said.append(f"{n_more} file(s) are copies of others, such as {' = '.join(example)}.")
         return said
 
+    def with_hold_out(self, share: float, seed: int = 0) -> "ImageData":
+        """This share of each class's training pictures, drawn by `seed`, as the test set instead.
+
+        DataError for a share outside 0 to 0.5, or one that leaves a class in one of the two only.
+        """
+        if not 0 < share <= 0.5:
+            raise DataError(f"hold_out is a share of the training pictures, 0 to 0.5, not {share}.")
+        generator, labels = np.random.default_rng(seed), self.train.labels.numpy()
+        held = []
+        for name, label in zip(self.classes, range(len(self.classes)), strict=True):
+            rows = generator.permutation(np.flatnonzero(labels == label))
+            if len(rows) < 2:
+                raise DataError(f"{name} has {len(rows)} training pictures: none can be held out.")
+            held += rows[: max(1, round(share * len(rows)))].tolist()
+        held, kept = sorted(held), sorted(set(range(len(labels))) - set(held))
+        return replace(
+            self.with_training(kept),
+            test=Split(self.train.images[held], self.train.labels[held]),
+            test_files=[self.train_files[i] for i in held if self.train_files],
+            reload=lambda new_size: self.reload(new_size).with_hold_out(share, seed),
+        )
+
     def __repr__(self) -> str:
         first = (
             f"ImageData: {len(self.train.labels)} training and {len(self.valid.labels)} validation "

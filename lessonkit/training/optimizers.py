@@ -49,6 +49,11 @@ def lr_per_group(lr: float | Sequence[float], n: int, frozen_to: int = 0) -> lis
     if len(lrs) != n:
         raise ValueError(f"Give one LR, or one for each of the {n} layer groups, not {len(lrs)}.")
     for value in lrs[frozen_to:]:
+        if math.isnan(value):
+            raise ValueError(
+                "This LR is NaN: if it is the LR finder's suggestion, its range of LRs was too "
+                "short, the loss never rose. Choose one from its curve, such as 1e-3."
+            )
         if not (math.isfinite(value) and value > 0):
             raise ValueError(f"An LR must be a positive number such as 1e-3, not {value}.")
     return lrs
