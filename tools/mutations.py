@@ -133,7 +133,8 @@ class _Changes:
     def _turned_round(self, test: ast.expr) -> Iterator[Change]:
         signs = getattr(test, "ops", [])
         by_sign = len(signs) == 1 and not isinstance(signs[0], ast.Lt | ast.LtE | ast.Gt | ast.GtE)
-        if not by_sign:  # else another sign turns it round
+        by_not = isinstance(getattr(test, "op", None), ast.Not)
+        if not (by_sign or by_not):  # else another sign, or none, turns it round
             yield from self._replaced(test, f"(not ({self._text(test)}))", "condition")
 
     def _return(self, node: ast.Return) -> Iterator[Change]:
