@@ -22,7 +22,7 @@ help:
 	@echo "make lab        set up (once) and open the course; ARGS=--no-browser on a server"
 	@echo "make test       set up (once); unit tests, and every notebook executed and compared"
 	@echo "make quick      unit tests and notebooks 00, 01 and 04: for the impatient"
-	@echo "make soak       many more made-up inputs, 100 random kills, memory over 200 epochs"
+	@echo "make soak       many more made-up inputs, 100 random kills, 200 epochs, 400 mutants"
 	@echo "make notebooks  execute the notebooks anew and store their outputs; NB=02 for one"
 	@echo "make bench      the measurements in benchmarks/, among them the one against fastai"
 	@echo "make cells      the 8 steps on solar cells at 224 px (an hour; goes on where it was stopped):"
@@ -49,6 +49,7 @@ quick: .venv/.ready
 soak: .venv/.ready
 	$(PYTEST) -m "" --hypothesis-profile=soak tests/test_fuzz.py tests/test_faults.py tests/test_soak.py \
 	  tests/test_resume.py tests/test_distributed.py tests/test_lr_finder.py
+	$(VENV_PYTHON) tools/mutants.py
 
 notebooks: .venv/.ready
 	$(VENV_PYTHON) tools/notebooks.py $(NB)

@@ -1,4 +1,4 @@
-"""Run the experiments: those that are missing, or whose code has changed.
+"""Run the experiments: those that are missing, or stale: made by other code or of other pictures.
 
     python -m experiments                                    all, until intervals are narrow enough
     python -m experiments --claim 05 pool                    these only

@@ -1,7 +1,5 @@
 """The files of results: one a claim, with what it states, what was tuned, and every run."""
 
-import ast
-import hashlib
 import importlib.metadata
 import json
 import os
@@ -16,17 +14,17 @@ from experiments.claim import Claim
 from lessonkit.files import safe_files
 from lessonkit.machine import hardware
 
-__all__ = ["FOLDER", "fingerprint", "load", "machine", "save", "state", "versions"]
+__all__ = ["FOLDER", "load", "machine", "save", "state", "versions"]
 
 FOLDER = Path(__file__).resolve().parent / "results"
 PACKAGES = ("torch", "timm", "numpy")
 
 
 def load(number: str) -> dict[str, Any]:
-    """What is stored of a claim: "claim", "code", "tuned" and "runs"; empty if nothing is."""
+    """What is stored of a claim: "claim", "tuned", "runs" and their fingerprints."""
     path = FOLDER / f"{number}.json"
     if not path.exists():
-        return {"claim": {}, "code": "", "tuned": None, "runs": []}
+        return {"claim": {}, "tuned": None, "runs": []}
     return json.loads(path.read_text(encoding="utf-8"))
 
 
@@ -44,70 +42,6 @@ def state(claims: Iterable[Claim]) -> None:
         stored = load(claim.number)
         if stored["claim"] != claim.statement():
             save(claim.number, {**stored, "claim": claim.statement()})
-
-
-def fingerprint(claim: Claim) -> str:
-    """Changes when the code of an experiment does: it, and what it imports from this folder.
-
-    Comments, docstrings, import statements and the statement in words may be mended without running
-    again. Changes in `lessonkit` aren't noticed here: `make check-claims` runs stored seeds again
-    and compares.
-    """
-    code = "".join(_code(module) for module in _modules(claim.run.__module__))
-    return hashlib.sha256(code.encode()).hexdigest()[:12]
-
-
-def _modules(name: str) -> list[str]:
-    """A module of this folder and those that it imports, directly or not, sorted."""
-    found, waiting = set(), [name]
-    while waiting:
-        name = waiting.pop()
-        if name in found or name == "experiments.claim":
-            continue
-        found.add(name)
-        for node in ast.walk(ast.parse(_path(name).read_text(encoding="utf-8"))):
-            if isinstance(node, ast.ImportFrom) and node.module == "experiments":
-                waiting += [f"experiments.{alias.name}" for alias in node.names]
-            elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith(
-                "experiments."
-            ):
-                waiting.append(node.module)
-    return sorted(found)
-
-
-def _path(name: str) -> Path:
-    return FOLDER.parent / f"{name.removeprefix('experiments.')}.py"
-
-
-def _code(name: str) -> str:
-    """A module's syntax tree, without docstrings, imports and its statement, `CLAIM`."""
-    tree = ast.parse(_path(name).read_text(encoding="utf-8"))
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.FunctionDef | ast.ClassDef):
-            node.body = [part for part in node.body if not _computes_nothing(part)]
-    return _tree(tree)
-
-
-def _tree(part: Any) -> str:
-    """A syntax tree as `ast.dump` of Python 3.11 writes it: newer ones omit fields and add some."""
-    if isinstance(part, list):
-        return f"[{', '.join(map(_tree, part))}]"
-    if not isinstance(part, ast.AST):
-        return repr(part)
-    kept = [
-        f"{name}={_tree(value)}"
-        for name, value in ast.iter_fields(part)
-        if name != "type_params" and (value is not None or getattr(type(part), name, 0) is not None)
-    ]
-    return f"{type(part).__name__}({', '.join(kept)})"
-
-
-def _computes_nothing(node: ast.stmt) -> bool:
-    if isinstance(node, ast.Import | ast.ImportFrom):
-        return True
-    if isinstance(node, ast.Expr):
-        return isinstance(node.value, ast.Constant)
-    return isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "CLAIM"
 
 
 def machine() -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from experiments import results
+from experiments import fingerprints, results
 from experiments.claim import Claim
 from experiments.claims import CLAIMS
 from lessonkit.course.measured import ledger
@@ -53,10 +53,10 @@ class Book:
         self.under_way: set[tuple[str, int | str]] = set()
 
     def _open(self, claim: Claim) -> dict[str, Any]:
-        stored, code = results.load(claim.number), results.fingerprint(claim)
-        if stored["code"] != code:
+        stored = results.load(claim.number)
+        if not stored.get("code") or _are_stale(claim, stored):
             _must_be_committed(claim)
-            stored = {"claim": {}, "code": code, "tuned": None, "runs": []}
+            stored = {"claim": {}, **fingerprints.of(claim), "tuned": None, "runs": []}
         stored["claim"] = claim.statement()
         return stored
 
@@ -105,6 +105,14 @@ def _rows(claim: Claim) -> list[dict[str, Any]]:
     """The rows that a claim's runs stand behind: its own, and those of claims that read them."""
     readers = (c for c in CLAIMS.values() if claim.number in (c.number, c.runs_from))
     return [row for reader in readers for row in reader.statement()["rows"]]
+
+
+def _are_stale(claim: Claim, stored: dict[str, Any]) -> bool:
+    """Whether what is stored of a claim was made by something else than what is here; says why."""
+    reasons = fingerprints.stale(claim, stored) if stored.get("code") else {}
+    for reason in reasons.values():
+        print(f"{claim.number}: the stored runs are stale. {reason}", flush=True)
+    return bool(reasons)
 
 
 def _must_be_committed(claim: Claim) -> None:
@@ -161,6 +169,8 @@ def check(claims: list[Claim], seeds: list[int]) -> bool:
     with _processes() as pool:
         tasks = list(itertools.product(claims, seeds))
         stored = {claim.number: results.load(claim.number) for claim in claims}
+        for claim in claims:
+            _are_stale(claim, stored[claim.number])
         runs = [pool.submit(one_run, c.number, s, stored[c.number]["tuned"]) for c, s in tasks]
         for (claim, seed), run in zip(tasks, runs, strict=True):
             for line, good in compared(claim, stored[claim.number]["runs"], run.result()):

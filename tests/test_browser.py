@@ -53,12 +53,17 @@ def shown(cell):
     return called if called.startswith("explore.") else None
 
 
-def is_exercise(cell):
-    return bool(re.search(r"^quiz\.(check|multiple_choice)\(", cell.source, re.MULTILINE))
+def is_asked(cell, exercise):
+    """Whether a cell is the exercise that will be answered, or the closing quiz."""
+    asked = rf'^quiz\.(check\("{re.escape(exercise)}"|multiple_choice\()'
+    return bool(re.search(asked, cell.source, re.MULTILINE))
 
 
-def needed(cells):
-    """The code cells that explorers and exercises need: themselves, and what they build upon."""
+def needed(cells, exercise):
+    """The code cells that explorers, an exercise and the quiz need: they, and what they build upon.
+
+    Other exercises, and the training that leads to them, have been run by nbval.
+    """
     wanted, kept = set(), []
     for cell in reversed(cells):
         makes = names(cell, ast.Store)
@@ -70,7 +75,7 @@ def needed(cells):
             and isinstance(node.func, ast.Attribute)
             and isinstance(node.func.value, ast.Name)
         }
-        if shown(cell) or is_exercise(cell) or wanted & (makes | (touches - MODULES)):
+        if shown(cell) or is_asked(cell, exercise) or wanted & (makes | (touches - MODULES)):
             kept.append(cell)
             wanted |= names(cell, ast.Load)
     return kept[::-1]
@@ -92,9 +97,10 @@ def explorers(path):
 
 
 def shortened(path):
-    """The notebook with all its prose and the code that explorers and exercises need."""
+    """The notebook with all its prose, and of its code what explorers and an exercise need."""
     notebook = nbformat.read(path, as_version=4)
-    kept = needed([cell for cell in notebook.cells if cell.cell_type == "code"])
+    exercise = typed_answers(path.name[:2])[0]
+    kept = needed([cell for cell in notebook.cells if cell.cell_type == "code"], exercise)
     notebook.cells = [c for c in notebook.cells if c.cell_type != "code" or c in kept]
     for cell in notebook.cells:
         if cell.cell_type == "code":
@@ -113,9 +119,12 @@ def test_what_is_left_out_is_not_needed():
         "explore.schedules(learn)",
         "desk = explore.cleaner(root, learn)\ndesk",
         "desk",
+        'quiz.check("01.1", unused)',
+        'quiz.check("01.2", learn)',
     ]
     cells = [nbformat.v4.new_code_cell(source) for source in sources]
-    assert [cell.source for cell in needed(cells)] == [sources[i] for i in (0, 1, 3, 4, 6, 7)]
+    kept = [cell.source for cell in needed(cells, "01.2")]
+    assert kept == [sources[i] for i in (0, 1, 3, 4, 6, 7, 10)]
 
 
 # --- In the browser -----------------------------------------------------------------------------

@@ -1,8 +1,11 @@
 """The challenge: hidden tiles that stay hidden, a deadline that holds, and a board that is kept."""
 
 import json
+import threading
 import time
 from contextlib import suppress
+from functools import cache
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -25,6 +28,45 @@ def own_folder(tmp_path, monkeypatch):
 @pytest.fixture(autouse=True)
 def on_the_courses_own_machine(monkeypatch):
     monkeypatch.setattr(challenge, "_step_seconds", lambda: challenge.REFERENCE_STEP)
+
+
+EARTH = cache(data.earth)  # read once for all tests
+
+
+@pytest.fixture(autouse=True)
+def read_once(monkeypatch):
+    monkeypatch.setattr(data, "earth", EARTH)
+
+
+class Clock:
+    """A clock, and timers, that move on when they are told to."""
+
+    def __init__(self):
+        self.now, self.timers = 0.0, {}
+
+    def pass_by(self, seconds):
+        self.now += seconds
+        for timer in [timer for timer, (due, _) in self.timers.items() if due <= self.now]:
+            self.timers.pop(timer)[1]()
+
+    def timer(self, seconds, function):
+        """As threading.Timer: call `function` in so many seconds, unless cancelled before."""
+        timer = SimpleNamespace(daemon=False, cancel=lambda: self.timers.pop(id(timer), None))
+        timer.start = lambda: self.timers.update({id(timer): (self.now + seconds, function)})
+        return timer
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """The challenge's own clock."""
+    clock = Clock()
+    modules = {
+        "time": SimpleNamespace(perf_counter=lambda: clock.now, sleep=clock.pass_by),
+        "threading": SimpleNamespace(Lock=threading.Lock, Timer=clock.timer),
+    }
+    for name, module in modules.items():
+        monkeypatch.setattr(challenge, name, module)
+    return clock
 
 
 def guess(tiles):
@@ -60,13 +102,18 @@ def test_what_an_entry_gets_leads_to_no_hidden_tile_at_any_size():
 # Entering
 
 
-def test_an_entry_is_scored_by_the_share_of_hidden_tiles_that_are_right():
+def test_an_entry_is_scored_by_the_share_of_hidden_tiles_that_are_right(clock):
     labels = challenge._hidden()[1]
     board = []
-    entry = challenge.enter("always rainforest", lambda images, seconds: guess, 60, board)
+
+    def train(images, seconds):
+        clock.pass_by(41)
+        return guess
+
+    entry = challenge.enter("always rainforest", train, 60, board)
     assert board == [entry] and entry.name == "always rainforest"
     assert entry.score == pytest.approx((labels == 0).float().mean().item())
-    assert 0 <= entry.seconds < 5
+    assert entry.seconds == 41
 
 
 def test_a_learner_is_asked_at_its_own_size():
@@ -77,37 +124,60 @@ def test_a_learner_is_asked_at_its_own_size():
     assert 0 <= entry.score < 0.5
 
 
-def test_a_slow_machine_gets_more_seconds(monkeypatch):
+def test_a_slow_machine_gets_more_seconds(monkeypatch, clock):
     monkeypatch.setattr(challenge, "_step_seconds", lambda: 3 * challenge.REFERENCE_STEP)
     given = []
 
     def train(images, seconds):
         given.append(seconds)
+        clock.pass_by(24)
         return guess
 
     entry = challenge.enter("asks for the time", train, 10, [])
-    assert given == [pytest.approx(30)] and entry.seconds < 1
+    assert given == [pytest.approx(30)] and entry.seconds == pytest.approx(8)
+    assert entry.score is not None
 
 
-def test_what_takes_too_long_is_stopped_and_entered_as_late(capsys):
+def test_what_takes_too_long_is_stopped_and_entered_as_late(capsys, clock):
     def endless(images, seconds):
         while True:
-            time.sleep(0.01)
+            clock.pass_by(1)
 
-    started, board = time.perf_counter(), []
-    entry = challenge.enter("endless", endless, 0.3, board)
-    assert time.perf_counter() - started < 10
+    board = []
+    entry = challenge.enter("endless", endless, 60, board)
     assert entry.score is None and board == [entry]
+    assert entry.seconds == 60 * challenge.GRACE == clock.now
     assert "late" in capsys.readouterr().out
 
 
-def test_one_that_does_not_let_itself_be_stopped_is_late_all_the_same():
+def test_the_timer_that_stops_it_is_a_real_one():
+    ended = []
+
+    def slow(images, seconds):
+        for _ in range(6000):
+            time.sleep(0.01)
+        ended.append(True)
+
+    assert challenge.enter("slow", slow, 0.01, []).score is None and not ended
+
+
+def test_one_that_does_not_let_itself_be_stopped_is_late_all_the_same(clock):
     def stubborn(images, seconds):
         with suppress(KeyboardInterrupt):
-            time.sleep(5)
+            while True:
+                clock.pass_by(1)
         return guess
 
-    assert challenge.enter("stubborn", stubborn, 0.2, []).score is None
+    assert challenge.enter("stubborn", stubborn, 60, []).score is None
+
+
+@pytest.mark.parametrize(("seconds", "late"), [(62.9, False), (63.1, True)])
+def test_what_no_interrupt_could_stop_is_late_by_the_clock(seconds, late, clock):
+    def deaf(images, allowed):
+        clock.now += seconds  # in one piece, as in a library that Python can't interrupt
+        return guess
+
+    assert (challenge.enter("deaf", deaf, 60, []).score is None) == late
 
 
 def test_ctrl_c_is_not_taken_for_a_deadline():
@@ -120,9 +190,9 @@ def test_ctrl_c_is_not_taken_for_a_deadline():
     assert board == []
 
 
-def test_no_interrupt_is_left_behind_for_what_comes_after():
-    challenge.enter("quick", lambda images, seconds: guess, 0.05, [])
-    time.sleep(0.2)
+def test_no_interrupt_is_left_behind_for_what_comes_after(clock):
+    challenge.enter("quick", lambda images, seconds: guess, 60, [])
+    clock.pass_by(1000)
 
 
 @pytest.mark.parametrize("result", ["a text", lambda tiles: torch.zeros(3, 8), object()])

@@ -1,6 +1,8 @@
 """The clinic: patients that are really ill, treatments that change one thing, honest quizzes."""
 
 import re
+from dataclasses import replace
+from functools import cache
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -9,21 +11,43 @@ import torch
 
 from lessonkit.course.clinic import charts, diagnoses
 from lessonkit.course.clinic import patients as clinic
+from lessonkit.images.image_data import Split
 from lessonkit.learner import History
 
+patient, treat = cache(clinic.patient), cache(clinic.treat)  # once for all tests
 ILL_BY_LOSS = [1, 2, 3, 4, 5, 6, 7, 10, 11, 12]  # 8 looks too good, 9 looks the same
+
+
+@pytest.fixture
+def small_pictures(monkeypatch):
+    """Pictures of at most 32 px, every fifth validation tile: the same ills in less time.
+
+    Notebook 10, which the tests run as well, has all patients with pictures of their full size.
+    """
+    earth, creatures = clinic.data.earth, clinic.data.creatures
+
+    def smaller_earth(size=64):
+        tiles = earth(min(size, 32))
+        return replace(tiles, valid=Split(*(part[::5] for part in tiles.valid)))
+
+    monkeypatch.setattr(clinic.data, "earth", smaller_earth)
+    monkeypatch.setattr(clinic.data, "creatures", lambda size, seed: creatures(32, seed))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", ILL_BY_LOSS)
-def test_a_treatment_lowers_the_validation_loss(number):
-    ill, well = clinic.patient(number), clinic.treat(number)
+def test_a_treatment_lowers_the_validation_loss(number, request):
+    if number > 9:
+        request.getfixturevalue("small_pictures")
+        ill, well = clinic.patient(number), clinic.treat(number)
+    else:
+        ill, well = patient(number), treat(number)
     assert well.valid_loss < 0.95 * ill.valid_loss
 
 
 @pytest.mark.slow
 def test_the_leak_flatters_and_its_treatment_tells_the_truth():
-    assert clinic.patient(8).accuracy > clinic.treat(8).accuracy + 0.08
+    assert patient(8).accuracy > treat(8).accuracy + 0.08
     train, valid = clinic.boxes()
     assert len(train) == 2542 and len(valid) == 723
     known = {tuple(box) for box in train}
@@ -32,15 +56,16 @@ def test_the_leak_flatters_and_its_treatment_tells_the_truth():
 
 @pytest.mark.slow
 def test_the_same_seed_gives_the_same_run_and_another_another():
-    first, again, other = clinic.patient(2), clinic.patient(2), clinic.patient(2, seed=1)
+    first, again, other = patient(2), clinic.patient(2), clinic.patient(2, seed=1)
     assert first.learn.history.loss == again.learn.history.loss
     assert first.learn.history.loss != other.learn.history.loss
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [2, 6, 11])
-def test_a_fresh_patient_is_untrained_and_ill_as_before(number):
-    learn, ill = clinic.fresh(number), clinic.patient(number)
+def test_a_fresh_patient_is_untrained_and_ill_as_before(number, small_pictures):
+    learn = clinic.fresh(number)
+    ill = clinic.patient(number) if number == 11 else patient(number)
     assert learn.history == History()
     assert learn.augment == ill.learn.augment and learn.frozen_to == ill.learn.frozen_to
     assert torch.equal(learn.images.train.labels, ill.learn.images.train.labels)
@@ -89,12 +114,12 @@ def test_no_chart_names_the_illness():
 
 @pytest.mark.slow
 def test_charts_are_drawn_from_what_was_measured():
-    run = clinic.patient(3)
+    run = patient(3)
     figure = charts.chart(run)
     bars = [patch.get_height() for patch in figure.axes[3].patches]
     assert bars[:3] == [1, 1, 1] and bars[3:] == [0, 0, 0]
     accuracy = figure.axes[1].lines[0].get_ydata()
     assert np.allclose(accuracy, [epoch["accuracy"] for epoch in run.learn.history.epochs])
-    figure = charts.before_and_after((run, clinic.treat(3)))
+    figure = charts.before_and_after((run, treat(3)))
     assert len(figure.axes) == 2
     plt.close("all")

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from lessonkit import models
+from lessonkit import landscape, models
 from lessonkit.landscape import interpolate, largest_curvature, random_direction, slice_1d, slice_2d
 
 
@@ -108,16 +108,63 @@ def test_the_way_between_two_networks_begins_and_ends_with_their_losses():
     assert way[1] <= way[[0, 2]].mean()  # the loss of a linear model is a bowl: no hill between
 
 
-def test_batchnorms_statistics_are_mixed_and_its_count_is_left_alone():
-    torch.manual_seed(0)
-    model = models.small_cnn(3, width=4).eval()
+def trained_a_little(seed):
+    """A small network whose BatchNorm layers have seen other pictures for each seed."""
+    model = models.small_cnn(3, width=4, seed=seed)
+    generator = torch.Generator().manual_seed(seed)
+    for _ in range(1 + seed):
+        model(torch.randint(0, 100 * (1 + seed), (6, 3, 16, 16), generator=generator).byte())
+    return model.eval()
+
+
+@pytest.mark.parametrize("share", [-0.5, 0.0, 0.3, 1.0, 1.5])
+def test_batchnorms_statistics_are_mixed_and_its_count_is_left_alone(share):
     pictures = torch.randint(0, 256, (6, 3, 16, 16), dtype=torch.uint8)
     labels = torch.tensor([0, 1, 2, 0, 1, 2])
-    one, other = model.state_dict(), models.small_cnn(3, width=4, seed=1).eval().state_dict()
-    way = interpolate(
-        model, nn.functional.cross_entropy, pictures, labels, one, other, [0.0, 0.5, 1.0]
-    )
-    assert np.isfinite(way).all()
+    one, other = trained_a_little(0), trained_a_little(1)
+    start, end = one.state_dict(), other.state_dict()
+    mixed = copy.deepcopy(one)
+    for name, value in mixed.state_dict().items():  # its own tensors: changed in place
+        if value.is_floating_point():
+            value.copy_((1 - share) * start[name] + share * end[name])
+    seen = []
+
+    def loss(outputs, targets):
+        seen.append(outputs)
+        return nn.functional.cross_entropy(outputs, targets)
+
+    [found] = interpolate(one, loss, pictures, labels, start, end, [share])
+    with torch.no_grad():
+        expected = mixed(pictures)
+    torch.testing.assert_close(seen[0], expected)
+    assert found == pytest.approx(nn.functional.cross_entropy(expected, labels).item())
+    statistics = [name for name in start if "running" in name]
+    assert statistics and not any(torch.equal(start[name], end[name]) for name in statistics)
+
+
+def test_a_plane_may_reach_further_to_one_side():
+    inputs, targets = problem()
+    model = nn.Linear(5, 1)
+    across, up = random_direction(model, 0), random_direction(model, 1)
+    given = model, mean_square, inputs, targets
+    wide = slice_2d(*given, across, up, DISTANCES, [0.5])
+    assert wide.shape == (1, 5) and wide.dtype == np.float64
+    np.testing.assert_allclose(wide[0], slice_2d(*given, across, up, [*DISTANCES, 0.5])[5, :5])
+
+
+def test_a_direction_is_the_draw_of_its_seed_and_of_the_kind_of_the_weights():
+    model = nn.Linear(5, 3).double()
+    drawn = torch.randn(3, 5, generator=torch.Generator().manual_seed(0)).double()
+    direction = random_direction(model)
+    assert {part.dtype for part in direction.values()} == {torch.float64}
+    cosines = nn.functional.cosine_similarity(direction["weight"], drawn)
+    torch.testing.assert_close(cosines, torch.ones(3).double())
+    assert not any(part.requires_grad for part in direction.values())
+
+
+def test_pictures_go_where_the_weights_are():
+    there = landscape._beside(iter([torch.empty(1, device="meta")]), torch.ones(2), torch.ones(3))
+    assert [(part.device.type, len(part)) for part in there] == [("meta", 2), ("meta", 3)]
 
 
 # --- Curvature ----------------------------------------------------------------------------------
@@ -150,6 +197,66 @@ def test_it_is_the_exact_largest_eigenvalue_of_a_small_network():
     exact = eigenvalues[eigenvalues.abs().argmax()].item()
     found = largest_curvature(model, mean_square, inputs, targets, steps=200, tolerance=1e-6)
     assert found == pytest.approx(exact, rel=2e-2)
+
+
+def power_iteration(matrix, steps, tolerance, seed=0):
+    """λ of a matrix, by the definition."""
+    direction = torch.randn(1, len(matrix), generator=torch.Generator().manual_seed(seed))[0]
+    found = 0.0
+    for _ in range(steps):
+        direction = direction / direction.norm()
+        product = matrix @ direction
+        before, found = found, (product @ direction).item()
+        if abs(found - before) <= tolerance * abs(found):
+            break
+        direction = product
+    return found
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])
+@pytest.mark.parametrize(
+    "how", [{}, {"steps": 1}, {"steps": 2, "seed": 5}, {"steps": 7, "tolerance": 0.0}, {"seed": 3}]
+)
+def test_it_takes_as_many_products_as_power_iteration_does(how, scale):
+    inputs, targets = problem()
+    model = nn.Linear(5, 1, bias=False)
+    matrix = scale * 2 * inputs.T @ inputs / len(inputs)
+    expected = power_iteration(matrix, **{"steps": 50, "tolerance": 1e-3, **how})
+    found = largest_curvature(model, lambda o, t: scale * mean_square(o, t), inputs, targets, **how)
+    assert found == pytest.approx(expected, rel=1e-4)
+
+
+def test_it_goes_on_for_50_products_at_most(monkeypatch):
+    inputs, targets = problem()
+    products, real = [], torch.autograd.grad
+    monkeypatch.setattr(
+        torch.autograd, "grad", lambda *a, **k: (products.append(1), real(*a, **k))[1]
+    )
+    largest_curvature(nn.Linear(5, 1), mean_square, inputs, targets, tolerance=-1.0)
+    assert len(products) == 1 + 50  # the gradient itself, once
+
+
+def test_it_is_found_in_the_precision_of_the_weights():
+    inputs, targets = (part.double() for part in problem())
+    found = largest_curvature(nn.Linear(5, 1).double(), mean_square, inputs, targets, 200, 1e-12)
+    padded = torch.cat([inputs, torch.ones(len(inputs), 1)], 1)  # the bias
+    exact = torch.linalg.eigvalsh(2 * padded.T @ padded / len(inputs))[-1].item()
+    assert found == pytest.approx(exact, rel=1e-9)
+
+
+def test_a_flat_place_has_none():
+    inputs, targets = problem()
+    model = nn.Linear(5, 1, bias=False)
+    nn.init.zeros_(model.weight)
+    assert largest_curvature(model, lambda o, t: (o**3).mean(), inputs, targets) == 0.0
+
+
+def test_frozen_weights_are_no_directions_to_go():
+    inputs, targets = problem()
+    model = nn.Linear(5, 1)
+    model.weight.requires_grad_(False)
+    # By the bias alone a mean square has the second derivative 2.
+    assert largest_curvature(model, mean_square, inputs, targets) == pytest.approx(2.0, rel=1e-5)
 
 
 def test_twice_the_loss_has_twice_the_curvature():

@@ -97,27 +97,119 @@ def test_cosine_is_flat_at_both_ends_and_steepest_in_the_middle():
     assert abs(falls.argmax() - 500) <= 1
 
 
+def test_what_is_not_given_is_what_the_docstrings_say():
+    thirds = [1.0] * 4 + [0.1] * 4 + [0.01] * 2
+    np.testing.assert_allclose(schedule.step_decay(1.0, 10), thirds)
+    np.testing.assert_allclose(schedule.step_decay(1.0, 2), [1.0, 0.1])
+    np.testing.assert_allclose(schedule.linear(1.0, 4), [1, 0.75, 0.5, 0.25])
+    np.testing.assert_allclose(schedule.cosine(1.0, 3), [1, 0.75, 0.25])
+    np.testing.assert_allclose(schedule.sgdr(1.0, 2), [1, 1])
+    np.testing.assert_allclose(schedule.sgdr(1.0, 2, 2), [1, 0.5, 1, 0.5])
+    np.testing.assert_allclose(schedule.sgdr(1.0, 1, 2, lr_min=0.5), [1, 0.75])
+    np.testing.assert_allclose(schedule.triangular(1.0, 4), [0.25, 0.625, 1, 0.625])
+    assert (schedule.constant(0.3, 3) == [0.3, 0.3, 0.3]).all()
+
+
+def test_a_line_goes_from_the_lr_to_its_end():
+    np.testing.assert_allclose(schedule.linear(0.5, 5, 0.1), [0.5, 0.42, 0.34, 0.26, 0.18])
+
+
+@pytest.mark.parametrize(("start_div", "final_div"), [(1, 1), (1, 10), (4, 1), (2, 100)])
+def test_one_cycle_starts_and_ends_where_it_is_told_to(start_div, final_div):
+    lrs = schedule.one_cycle(0.4, 20, 0.25, start_div, final_div)
+    assert lrs[0] == pytest.approx(0.4 / start_div) and lrs[4] == pytest.approx(0.4)
+    assert lrs[-1] == pytest.approx(0.4 / start_div / final_div)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 9, 10])
+def test_one_cycle_without_a_step_to_warm_up_in_begins_at_the_top(steps):
+    lrs = schedule.one_cycle(0.4, steps, warm_up=0.1)
+    assert lrs[0] == pytest.approx(0.4 if steps == 10 else lrs.max())
+    assert lrs[-1] == pytest.approx(0.4 / 25 / 1e4)
+
+
+# --- What is refused ----------------------------------------------------------------------------
+
+
+def in_each_function(**bad):
+    """A call of each function that takes the argument `bad`, all else as it should be."""
+    wanted = [
+        (schedule.constant, {"steps": 6}),
+        (schedule.step_decay, {"steps": 6, "every": 2}),
+        (schedule.linear, {"steps": 6, "lr_min": 0.01}),
+        (schedule.cosine, {"steps": 6, "lr_min": 0.01}),
+        (
+            schedule.sgdr,
+            {"n_cycle": 2, "cycle_len": 1, "cycle_mult": 2, "steps_per_epoch": 3, "lr_min": 0.01},
+        ),
+        (schedule.triangular, {"steps": 6, "cycle": 3, "lr_min": 0.01}),
+        (schedule.one_cycle, {"steps": 6}),
+    ]
+    [name] = bad
+    fitting = [(f, given) for f, given in wanted if name in given or name == "lr"]
+    assert fitting
+    return [(function, {"lr": 0.1, **given, **bad}) for function, given in fitting]
+
+
+COUNTS = ["steps", "every", "n_cycle", "cycle_len", "cycle_mult", "steps_per_epoch", "cycle"]
+
+
+@pytest.mark.parametrize("count", [0, -1, 1.5, 2.0, None, "3"])
+@pytest.mark.parametrize("name", COUNTS)
+def test_a_count_is_a_whole_number_of_at_least_one(name, count):
+    if count is None and name in ("every", "cycle"):
+        return  # a third of all; all
+    for function, others in in_each_function(**{name: count}):
+        with pytest.raises(ValueError, match=f"^{name} must be a whole number"):
+            function(**others)
+
+
+@pytest.mark.parametrize("name", COUNTS)
+def test_one_is_enough_and_may_be_numpys(name):
+    for function, others in in_each_function(**{name: np.int64(1)}):
+        lrs = function(**others)
+        assert len(lrs) >= 1 and (lrs > 0).all() and (lrs <= 0.1).all()
+
+
+@pytest.mark.parametrize("lr_min", [-0.001, 0.2, math.nan])
+def test_the_lowest_lr_lies_between_zero_and_the_lr(lr_min):
+    for function, others in in_each_function(lr_min=lr_min):
+        with pytest.raises(ValueError, match="lr_min must lie between"):
+            function(**others)
+
+
+def test_the_lowest_lr_may_be_zero_or_the_lr_itself():
+    for function, others in in_each_function(lr_min=0.1):
+        np.testing.assert_allclose(function(**others), 0.1)
+    for function, others in in_each_function(lr_min=0):
+        assert function(**others).min() < 0.06
+
+
 @pytest.mark.parametrize("lr", [0, -0.1, math.nan, math.inf])
-@pytest.mark.parametrize("name", ["constant", "step_decay", "linear", "cosine", "one_cycle"])
-def test_a_bad_lr_gets_a_sentence(name, lr):
-    with pytest.raises(ValueError, match="LR must be a positive number"):
-        getattr(schedule, name)(lr, 10)
+def test_a_bad_lr_gets_a_sentence(lr):
+    for function, others in in_each_function(lr=lr):
+        with pytest.raises(ValueError, match="LR must be a positive number"):
+            function(**others)
 
 
-@pytest.mark.parametrize(
-    "call",
-    [
-        lambda: schedule.cosine(0.1, 0),
-        lambda: schedule.sgdr(0.1, 0),
-        lambda: schedule.sgdr(0.1, 1, cycle_len=0),
-        lambda: schedule.sgdr(0.1, 2, cycle_mult=1.5),
-        lambda: schedule.step_decay(0.1, 10, every=0),
-        lambda: schedule.step_decay(0.1, 10, drop=0),
-        lambda: schedule.triangular(0.1, 10, cycle=0),
-        lambda: schedule.cosine(0.1, 10, lr_min=0.2),
-        lambda: schedule.one_cycle(0.1, 10, warm_up=1),
-    ],
-)
-def test_bad_counts_and_shares_are_refused(call):
-    with pytest.raises(ValueError, match=r"must|share|lr_min"):
-        call()
+@pytest.mark.parametrize("drop", [0, -0.5, 1.001, math.nan])
+def test_a_decay_never_climbs_nor_ends_at_zero(drop):
+    with pytest.raises(ValueError, match="drop must be above 0 and at most 1"):
+        schedule.step_decay(0.1, 10, drop=drop)
+
+
+def test_a_drop_of_one_is_none():
+    assert (schedule.step_decay(0.1, 10, drop=1) == 0.1).all()
+
+
+@pytest.mark.parametrize("warm_up", [0, 1, -0.1, 1.5, math.nan])
+def test_the_share_of_the_way_up_lies_between_none_and_all(warm_up):
+    with pytest.raises(ValueError, match="warm_up is a share"):
+        schedule.one_cycle(0.1, 10, warm_up=warm_up)
+
+
+@pytest.mark.parametrize("name", ["start_div", "final_div"])
+@pytest.mark.parametrize("value", [0, 0.5, -2, math.inf, math.nan])
+def test_a_cycle_starts_and_ends_below_its_top(name, value):
+    with pytest.raises(ValueError, match="can't be divided by"):
+        schedule.one_cycle(0.1, 10, **{name: value})

@@ -102,8 +102,8 @@ def validation_pixels(seed: int = SPLIT_SEED) -> np.ndarray:
     tops, lefts, labels = _pure_tiles(climates)
     blocks = _block(tops + TILE // 2, lefts + TILE // 2)
     chosen = _validation_blocks(blocks, labels, np.random.default_rng(seed))
-    rows, columns = np.arange(climates.shape[0])[:, None], np.arange(climates.shape[1])
-    return np.isin(_block(rows, columns), chosen)
+    rows, columns = (np.arange(0, size, BLOCK) for size in climates.shape)
+    return np.isin(_block(rows[:, None], columns), chosen).repeat(BLOCK, 0).repeat(BLOCK, 1)
 
 
 def _block(tops: np.ndarray, lefts: np.ndarray) -> np.ndarray:

@@ -84,13 +84,13 @@ def bootstrap(
 
     For measures that aren't means (Efron 1979). Its ends are percentiles of the draws.
     """
-    random = np.random.default_rng(seed)
-    drawn = np.array([measure(random.integers(0, n, n)) for _ in range(draws)])
-    tail = 50 * (1 - CONFIDENCE)
-    low, high = np.percentile(drawn, [tail, 100 - tail])
-    return Interval(
-        measure(np.arange(n)), float(low), float(high), float(drawn.std(ddof=1)), math.inf
-    )
+    rows, random = np.arange(n), np.random.default_rng(seed)
+    found = stats.bootstrap(
+        (rows,), measure, n_resamples=draws, vectorized=False, method="percentile",
+        confidence_level=CONFIDENCE, random_state=random,
+    )  # fmt: skip
+    low, high = map(float, found.confidence_interval)
+    return Interval(measure(rows), low, high, float(found.standard_error), math.inf)
 
 
 def partial_rank_correlation(x: np.ndarray, y: np.ndarray, given: np.ndarray) -> float:

@@ -1,0 +1,175 @@
+"""What a claim's runs stand on, as fingerprints: when one changes, the stored runs are stale.
+
+"code" is the experiment: its module and those that it imports from this folder. "kit" is what they
+import from `lessonkit`, and what that imports in turn, a fingerprint for each module, so that one
+can say which has changed. "pictures" are the data sets that they name. Comments, docstrings, import
+statements, a module's name and the claim's statement in words may change without new runs.
+"""
+
+import ast
+import hashlib
+import importlib
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from experiments.claim import Claim
+
+__all__ = ["fingerprint", "of", "stale"]
+
+ROOT = Path(__file__).resolve().parent.parent
+# No value depends on them: what a claim must state, pictures of results, and progress bars.
+LEFT_OUT = {"experiments.claim", "lessonkit.plot", "lessonkit.machine.progress"}
+
+
+def of(claim: Claim) -> dict[str, Any]:
+    """All that is stored with a claim's runs: {"code": ..., "kit": {...}, "pictures": {...}}."""
+    return {"code": fingerprint(claim), "kit": _kit(claim), "pictures": _pictures(claim)}
+
+
+def stale(claim: Claim, stored: dict[str, Any]) -> dict[str, str]:
+    """Why the runs in `stored` aren't those that would be made now: by "code", "kit", "pictures".
+
+    Each reason is a sentence; runs that nothing was stored of are stale as well.
+    """
+    reasons, now = {}, of(claim)
+    if stored.get("code") != now["code"]:
+        reasons["code"] = "The experiment's own code has changed."
+    for name, what in (("kit", "of lessonkit"), ("pictures", "of the pictures")):
+        then = stored.get(name)
+        if then is None:
+            reasons[name] = f"Nothing is known {what} that they were made with."
+            continue
+        # A module that has only moved has its old fingerprint under another name.
+        new = sorted(key for key, value in now[name].items() if value not in then.values())
+        gone = sorted(key for key, value in then.items() if value not in now[name].values())
+        if new or gone:
+            changed = ", ".join(dict.fromkeys([*new, *gone]))
+            reasons[name] = f"Other parts {what} now: {changed}."
+    return reasons
+
+
+def fingerprint(claim: Claim) -> str:
+    """Of an experiment's code: its module and those that it imports from this folder."""
+    return _short("".join(_read(_path(name)).code for name in _experiment(claim)))
+
+
+def _kit(claim: Claim) -> dict[str, str]:
+    """Module of `lessonkit` -> fingerprint, of all that a claim's runs load."""
+    found = _reached(claim.run.__module__)
+    kit = [name for name in found if name.startswith("lessonkit")]
+    return {name: _short(_read(_path(name)).code) for name in kit}
+
+
+def _pictures(claim: Claim) -> dict[str, str]:
+    """Folder of `data` -> fingerprint of its files, of those that an experiment names.
+
+    A data set is named by a function or attribute that begins with its name, in the singular.
+    """
+    named = set().union(*(_read(_path(name)).names for name in _experiment(claim)))
+    folders = [path for path in sorted((ROOT / "data").iterdir()) if path.is_dir()]
+    used = [f for f in folders if any(name.startswith(f.name.rstrip("s")) for name in named)]
+    return {folder.name: _of_files(folder) for folder in used}
+
+
+@cache
+def _of_files(folder: Path) -> str:
+    digest = hashlib.sha256()
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        if path.suffix in (".jpg", ".png"):
+            digest.update(path.relative_to(folder).as_posix().encode() + b"\0")
+            digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()[:12]
+
+
+def _short(code: str) -> str:
+    return hashlib.sha256(code.encode()).hexdigest()[:12]
+
+
+# --- Which modules --------------------------------------------------------------------------------
+
+
+def _experiment(claim: Claim) -> list[str]:
+    """A claim's module and those of this folder that it imports, directly or not, sorted."""
+    return [name for name in _reached(claim.run.__module__) if name.startswith("experiments")]
+
+
+def _reached(start: str) -> list[str]:
+    """A module and all of the course's that are loaded for it, sorted by name."""
+    found, waiting = set(), [start]
+    while waiting:
+        name = waiting.pop()
+        if name not in found | LEFT_OUT:
+            found.add(name)
+            waiting += [_module_of(*wanted) for wanted in _read(_path(name)).imported]
+    return sorted(found)
+
+
+def _module_of(module: str, name: str) -> str:
+    """Where `name` of a `module` is: a module itself, or in that one, or in one it leads on to."""
+    if name and _path(f"{module}.{name}").exists():
+        return f"{module}.{name}"
+    if module == "lessonkit" and name:  # `from lessonkit import Learner`
+        led_to = getattr(importlib.import_module(module), name)
+        return getattr(led_to, "__module__", None) or led_to.__name__
+    return module
+
+
+def _path(name: str) -> Path:
+    """The file of a module; for a package, that of its own code."""
+    path = ROOT / Path(*name.split("."))
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+# --- What of their code ---------------------------------------------------------------------------
+
+
+class _Read(NamedTuple):
+    """What is read in a module: its code, the names in it, and what it imports of the course."""
+
+    code: str
+    names: frozenset[str]
+    imported: list[tuple[str, str]]  # module and name, "" for a whole module
+
+
+def _read(path: Path) -> _Read:
+    return _understood(path.read_text(encoding="utf-8"))
+
+
+@cache
+def _understood(source: str) -> _Read:
+    tree, names, imported = ast.parse(source), set(), []
+    for node in list(ast.walk(tree)):
+        if isinstance(node, ast.Import):
+            imported += [(alias.name, "") for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            imported += [(node.module or "", alias.name) for alias in node.names]
+        elif isinstance(node, ast.Name | ast.Attribute):
+            names.add(node.id if isinstance(node, ast.Name) else node.attr)
+        if isinstance(node, ast.Module | ast.FunctionDef | ast.ClassDef):
+            node.body = [part for part in node.body if not _is_words(part)]
+    ours = [pair for pair in imported if pair[0].split(".")[0] in ("experiments", "lessonkit")]
+    return _Read(_tree(tree), frozenset(names), ours)
+
+
+def _tree(part: Any) -> str:
+    """A syntax tree as `ast.dump` of Python 3.11 writes it: newer ones omit fields and add some."""
+    if isinstance(part, list):
+        return f"[{', '.join(map(_tree, part))}]"
+    if not isinstance(part, ast.AST):
+        return repr(part)
+    kept = [
+        f"{name}={_tree(value)}"
+        for name, value in ast.iter_fields(part)
+        if name != "type_params" and (value is not None or getattr(type(part), name, 0) is not None)
+    ]
+    return f"{type(part).__name__}({', '.join(kept)})"
+
+
+def _is_words(node: ast.stmt) -> bool:
+    """Whether a statement is a docstring, an import, or what the claim states."""
+    if isinstance(node, ast.Import | ast.ImportFrom):
+        return True
+    if isinstance(node, ast.Expr):
+        return isinstance(node.value, ast.Constant)
+    return isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "CLAIM"
