@@ -46,34 +46,42 @@ def eight_steps(
     learn = Learner.pretrained(arch, images, seed=seed, **learner)
     with progress.bar("eight_steps: 8 steps", 8) as bar:
         report = Report(learn, bar)
+        report.begin("augmentation on, precompute on")
         learn.activations()
-        report.add("augmentation on, precompute on", chose=f"augmentation {images.augment.name}")
+        report.add(chose=f"augmentation {images.augment.name}")
 
+        report.begin("find a learning rate")
         head_lr = learn.lr_find().steepest
-        report.add("find a learning rate", head_lr, "where the loss falls fastest")
+        report.add(head_lr, "where the loss falls fastest")
 
+        report.begin("train the head")
         epochs = max(2, math.ceil(HEAD_STEPS / learn.n_batches))
         learn.fit(head_lr, 1, cycle_len=epochs)
-        report.add("train the head", head_lr)
+        report.add(head_lr)
 
+        report.begin("train the head with augmentation")
         learn.precompute = False
         learn.fit(head_lr, 2, cycle_len=1)
-        report.add("train the head with augmentation", head_lr)
+        report.add(head_lr)
 
+        report.begin("unfreeze")
         learn.unfreeze()
         learn.optimizer = radam  # what ImageNet taught is easily lost in rough first steps
-        report.add("unfreeze", chose="all layer groups train from here on")
+        report.add(chose="all layer groups train from here on")
 
+        report.begin("lower LRs for earlier layers")
         ratios, chose = lr_ratios(learn)
-        report.add("lower LRs for earlier layers", ratios, chose)
+        report.add(chose=chose)
         learn.label_smoothing = SMOOTHING * (ratios[0] == 1 and learn.n_batches >= MANY)
 
+        report.begin("find the learning rate again")
         lr, chose = whole_network_lr(learn, ratios)
         lrs = [lr * share for share in ratios]
-        report.add("find the learning rate again", lrs, chose)
+        report.add(lrs, chose)
 
+        report.begin("train the whole network")
         train_until_overfitting(learn, lrs)
-        report.add("train the whole network", lrs)
+        report.add(lrs)
         report.finish()
     return report
 
@@ -86,7 +94,8 @@ def lr_ratios(learn: Learner) -> tuple[list[float], str]:
     """
     sure = familiarity(learn.model, learn.images.train.images)
     times = next(times for at_least, times in LR_RATIOS.items() if sure >= at_least)
-    why = f"{times:g} times for each group: ImageNet's classifier is {sure:.0%} sure of these"
+    how = f"{times:g} times less for each earlier group" if times > 1 else "the same for all groups"
+    why = f"{how}: ImageNet's classifier is {sure:.0%} sure of these pictures"
     return [times ** (i + 1 - len(learn.groups)) for i in range(len(learn.groups))], why
 
 
@@ -95,7 +104,10 @@ def whole_network_lr(learn: Learner, ratios: list[float]) -> tuple[float, str]:
     found = learn.lr_find(ratios, steps=40).suggestion  # 40 batches, as each one takes its time
     if SAFE_LR / 3 <= found <= SAFE_LR * 3:
         return found, "a tenth of the LR where the finder's loss is lowest"
-    return SAFE_LR, f"the finder says {found:.0e}, far from what has served before: that instead"
+    return (
+        SAFE_LR,
+        f"the usual one: the finder's, {found:.0e}, is far from what serves others",
+    )
 
 
 def train_until_overfitting(learn: Learner, lrs: list[float]) -> None:
@@ -111,7 +123,7 @@ def train_until_overfitting(learn: Learner, lrs: list[float]) -> None:
         try:
             learn.fit(lrs, 1, cycle_len=2**cycle)
         except Diverged as reason:
-            print(f"{reason} The best cycle so far is kept.")
+            progress.say(f"{reason} The best cycle so far is kept.")
             break
         before, (loss, accuracy) = loss, learn.validate()
         if (accuracy, -loss) > best:
@@ -171,14 +183,19 @@ class Report:
     def __post_init__(self):
         self._started = self._last = self._clock()
 
-    def add(self, name: str, lr: float | list[float] | None = None, chose: str = "") -> None:
-        """Record a step that has just ended; its accuracy is measured if it trained."""
+    def begin(self, name: str) -> None:
+        """Say which step comes next."""
+        self._name = name
+        self.bar.stage(f"{len(self.steps) + 1} {name}")
+
+    def add(self, lr: float | list[float] | None = None, chose: str = "") -> None:
+        """Record the step that has just ended; its accuracy is measured if it trained."""
         seconds = self._clock() - self._last
         if not self.steps or not chose:
             self.accuracy = self.learner.validate()[1]
-        self.steps.append(Step(name, lr, self.accuracy, seconds, chose))
+        self.steps.append(Step(self._name, lr, self.accuracy, seconds, chose))
         self.bar.step()
-        self.bar.row({"step": name, "accuracy": self.accuracy, "seconds": seconds})
+        self.bar.row({"accuracy": self.accuracy, "seconds": seconds})
         self._last = self._clock()
 
     def finish(self) -> None:
@@ -197,8 +214,9 @@ class Report:
             name = f"{number} {step.name}"
             lines.append(f"{name:<42}{_lrs(step.lr):>24}{step.accuracy:>10.3f}{step.seconds:>9.1f}")
             lines += [f"  {step.chose}"] if step.chose else []
-        total = f"{self.accuracy_tta:>34.3f}{self.seconds:>9.1f}"
-        return "\n".join([*lines, f"{'test-time augmentation; all seconds':<42}{total}"])
+        lines.append(f"{'all 8 steps':<66}{self.accuracy:>10.3f}{self.seconds:>9.1f}")
+        lines.append(f"{'with test-time augmentation':<66}{self.accuracy_tta:>10.3f}")
+        return "\n".join(lines)
 
     def as_dict(self) -> dict:
         """The report as numbers, strings and lists, for JSON."""
