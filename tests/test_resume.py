@@ -316,7 +316,7 @@ def begun(photos, tmp_path, monkeypatch):
     """Arguments of a `train` that Ctrl-C has stopped in its first step."""
     monkeypatch.chdir(tmp_path)
 
-    def stopped(images, arch, seed, journal):
+    def stopped(images, arch, seed, journal, **_):
         learner(journal).lr_find(steps=6)
         raise KeyboardInterrupt
 

@@ -13,7 +13,7 @@ import shutil
 import tempfile
 import warnings
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +22,9 @@ import torch
 
 from lessonkit.files.safe_files import remove_leftovers
 
-__all__ = ["cache_folder", "cached", "check_room", "new_array", "read_array"]
+__all__ = [
+    "cache_folder", "cached", "check_room", "entries", "new_array", "read_array", "remove",
+]  # fmt: skip
 
 SEAL = "seal.json"  # in each entry of the cache: what its files' sizes and checksums were
 LARGEST_CHECKED = 1_000_000_000  # bytes; checking those takes a quarter of a second
@@ -36,6 +38,20 @@ def cache_folder() -> Path:
     It may be deleted at any time: everything in it can be made again.
     """
     return Path(os.environ.get("LESSONKIT_CACHE") or platformdirs.user_cache_path("lessonkit"))
+
+
+def entries() -> dict[Path, int]:
+    """The cache's entries, and how many bytes each of them takes on disk."""
+    seals = sorted(cache_folder().glob(f"*/{SEAL}"))
+    sizes = [[path.lstat().st_size for path in seal.parent.rglob("*")] for seal in seals]
+    return {seal.parent: sum(size) for seal, size in zip(seals, sizes, strict=True)}
+
+
+def remove(some: Iterable[Path]) -> None:
+    """Remove these entries: what they hold is made again when it is needed."""
+    for entry in some:
+        (entry / SEAL).unlink(missing_ok=True)  # first, so that nothing half-removed looks whole
+        shutil.rmtree(entry)
 
 
 def cached(key: str, build: Callable[[Path], None]) -> Path:
