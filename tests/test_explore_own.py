@@ -79,12 +79,65 @@ def test_decisions_from_before_stay(cleaner, root):
     assert not cleaning.read(root).relabel
 
 
-def test_every_control_has_a_name_and_every_other_class(cleaner):
-    for number, dropdown in enumerate(dropdowns(cleaner), 1):
-        assert dropdown.description == f"decision {number}" and dropdown.tooltip
-        assert len(dropdown.options) == 4
+def test_keeping_takes_a_decision_back(cleaner, root):
+    one, two, _ = dropdowns(cleaner)
+    cleaner.decide("cat/0.png")
+    cleaner.decide("dog/1.png", "cat")
+    cleaner.save()
+    assert data.from_folder(root, 16).cleaned
+    one.value = two.value = ("keep", "")
+    cleaner.save()
+    assert repr(cleaner) == "cleaner: 3 pictures, 0 to drop, 0 to relabel"
+    assert "0 dropped, 0 relabelled" in cleaner.status.value
+    assert not cleaning.file_beside(root).exists() and not data.from_folder(root, 16).cleaned
+
+
+def test_a_new_table_shows_what_is_saved(cleaner, root):
+    cleaning.write(root, cleaning.Cleaning(("dog/1.png",), {"cat/0.png": "<emu>"}))
+    images = data.from_folder(root, 16, clean=False)
+    again = explore.cleaner(root, images, dict.fromkeys(cleaner.decisions, "?"))
+    assert [box.value for box in dropdowns(again)] == [
+        ("relabel", "<emu>"), ("drop", ""), ("keep", ""),
+    ]  # fmt: skip
+    again.save()
+    assert cleaning.read(root).relabel == {"cat/0.png": "<emu>"}
+
+
+def test_two_tables_of_the_same_pictures_end_up_agreeing(cleaner, root):
+    other = explore.cleaner(root, data.from_folder(root, 16), {"cat/0.png": "?", "cat/2.png": "?"})
+    cleaner.decide("cat/0.png", "dog")
+    cleaner.save()
+    other.decide("cat/2.png")
+    other.save()
+    assert cleaning.read(root) == cleaning.Cleaning(("cat/2.png",), {"cat/0.png": "dog"})
+    assert other.decisions["cat/0.png"].value == ("relabel", "dog")
+
+
+def test_a_picture_relabelled_earlier_goes_back_to_its_folder_and_forth(cleaner, root):
+    cleaning.write(root, cleaning.Cleaning((), {"cat/0.png": "dog"}))
+    again = explore.cleaner(root, data.from_folder(root, 16), {"cat/0.png": "?"})
+    assert repr(again).endswith("0 to relabel")  # it counts as a dog already
+    for label, relabel in (("cat", {}), ("<emu>", {"cat/0.png": "<emu>"})):
+        again.decide("cat/0.png", label)
+        again.save()
+        assert cleaning.read(root).relabel == relabel
+    again.decisions["cat/0.png"].value = ("keep", "")
+    again.save()
+    assert cleaning.read(root).relabel == {"cat/0.png": "dog"}
+
+
+def test_every_box_is_named_after_its_picture_and_offers_every_other_class(cleaner):
+    boxes = list(dropdowns(cleaner))
+    assert [box.description for box in boxes] == ["cat/0.png", "dog/1.png", "<emu>/2.png"]
+    assert all(len(box.options) == 4 for box in boxes)
     page = "".join(c.value for row in cleaner.children[0].children for c in row.children[:1])
     assert "&lt;emu&gt;/2.png" in page and "<emu>" not in page and "looks like a dog" in page
+
+
+def test_names_with_dollars_are_no_formulas(root):
+    (root / "cat" / "x$^$y.png").write_bytes((root / "cat" / "0.png").read_bytes())
+    desk = explore.cleaner(root, data.from_folder(root, 16), {"cat/x$^$y.png": "dear"})
+    assert desk._repr_mimebundle_()["image/png"]
 
 
 def test_viewers_without_a_kernel_get_a_picture(cleaner):
