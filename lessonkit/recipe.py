@@ -106,7 +106,7 @@ def whole_network_lr(learn: Learner, ratios: list[float]) -> tuple[float, str]:
         return found, "a tenth of the LR where the finder's loss is lowest"
     return (
         SAFE_LR,
-        f"the usual one: the finder's, {found:.0e}, is far from what serves others",
+        f"the usual one, as {found:.0e}, the finder's, is far from what serves others",
     )
 
 

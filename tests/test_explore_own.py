@@ -1,7 +1,6 @@
 """The widgets for your own pictures: cleaning, upload, and the map to click on."""
 
 import base64
-import datetime
 import io
 import warnings
 
@@ -185,27 +184,64 @@ def png(colour):
     return file.getvalue()
 
 
-def chosen(**files):
-    now = datetime.datetime.now(tz=datetime.UTC)
-    about = {"type": "image/png", "last_modified": now}
-    return tuple(
-        {"name": name, "size": len(content), "content": memoryview(content), **about}
-        for name, content in files.items()
-    )
+def choose(upload, *files, part=4_000_000):
+    """What the button's script does with files, (name, content) each, that a person chooses."""
+    for number, (name, content) in enumerate(files):
+        for start in range(0, max(1, len(content)), part):
+            ends = start + part >= len(content)
+            about = {"name": name, "number": number, "start": start, "ends": ends}
+            message = {"method": "custom", "content": about}
+            buffers = [memoryview(content)[start : start + part]]
+            upload.button._handle_msg({"content": {"data": message}, "buffers": buffers})
+
+
+def said(upload):
+    return [answer.get("class", answer.get("error")) for answer in upload.answers]
 
 
 def test_uploaded_pictures_are_classified_and_a_broken_one_gets_its_sentence():
     upload = explore.upload(Reddish)
-    assert repr(upload) == "upload: 0 pictures" and upload.button.multiple
-    upload.button.value = chosen(a=png("red"), b=b"junk", c=png("blue"))
-    said = [answer.get("class", answer.get("error")) for answer in upload.answers]
-    assert said[::2] == ["<red>", "blue"] and "is not a picture" in said[1]
+    assert repr(upload) == "upload: 0 pictures"
+    choose(upload, ("a", png("red")), ("b", b"junk"), ("c", png("blue")), ("d", b""))
+    assert said(upload)[::2] == ["<red>", "blue"] and "is not a picture" in said(upload)[1]
+    assert "is empty" in said(upload)[3]
     assert upload.answers[0]["probability"] > 0.9
-    assert repr(upload) == "upload: 3 pictures, 1 of them can't be read"
+    assert repr(upload) == "upload: 4 pictures, 2 of them can't be read"
     assert upload._repr_mimebundle_()["text/plain"] == repr(upload)
     assert "&lt;red&gt;" in upload.table.value and "<red>" not in upload.table.value
-    upload.button.value = chosen(d=png("red"))
+    choose(upload, ("d", png("red")))
     assert [answer["name"] for answer in upload.answers] == ["d"]
+
+
+def test_a_file_comes_in_parts_however_large_it_is():
+    upload = explore.upload(Reddish)
+    choose(upload, ("a", png("red")), ("b", png("blue")), part=17)
+    assert said(upload) == ["<red>", "blue"]
+    whole = png("red")
+    about = {"name": "a", "number": 0, "start": 0, "ends": False}
+    upload.button._handle_custom_msg(about, [memoryview(whole)[:50]])  # the page was closed here
+    choose(upload, ("c", whole), part=40)
+    assert said(upload) == ["<red>"]
+
+
+def test_files_of_one_name_and_the_same_file_again_are_all_answered():
+    upload = explore.upload(Reddish)
+    choose(upload, ("image.jpg", png("red")), ("image.jpg", png("blue")))
+    assert said(upload) == ["<red>", "blue"]
+    upload.classes = ["other", "names"]  # as if it had been trained further
+    choose(upload, ("image.jpg", png("red")), ("image.jpg", png("blue")))
+    assert said(upload) == ["other", "names"]
+
+
+def test_an_error_of_the_network_is_told_where_one_looks():
+    def full(_):
+        raise RuntimeError("out of <memory>")
+
+    upload = explore.upload(Reddish)
+    upload.predict = full
+    choose(upload, ("a.png", png("red")), ("b.png", png("red")))
+    assert upload.table.value.count("could not be classified") == 2
+    assert "out of &lt;memory&gt;" in upload.table.value
 
 
 def test_names_of_uploaded_files_are_shown_and_never_run():
