@@ -270,7 +270,7 @@ def test_the_map_says_what_the_network_and_the_map_say(world):
     assert repr(world) == "click_map: longitude=10 latitude=23"
     told = "23.0° north, 10.0° east: the network says desert, 86%; the map says desert."
     assert world.alt == told and world.image.alt == told
-    assert Image.open(io.BytesIO(world.image.value)).size == (900, 310)
+    assert Image.open(io.BytesIO(world.image.value)).size == (920, 390)
 
 
 def place_of(world, longitude, latitude):
@@ -288,7 +288,7 @@ def test_a_click_goes_where_it_points(world):
     }
     assert "the map says rainforest" in world.alt and world.image.value != before
     now = world.values
-    for outside in ([0.7, 0.5, 2], [0.0, 0.0, 3], [0.99, 0.99, 4]):
+    for outside in ([0.79, 0.5, 2], [0.9, 0.2, 5], [0.0, 0.0, 3], [0.99, 0.99, 4]):
         world.image.clicked = outside
         assert world.values == now
 
@@ -302,6 +302,11 @@ def test_the_map_can_be_drawn_everywhere(world):
                 assert world.values[name] == end and "drawn" not in world.caption.value
         world.image.clicked = [*place_of(world, -40, 40), 9]
     assert "the map says sea" in world.alt
+    assert not world.axes[2].get_title(loc="right")  # nothing is hatched there
+
+
+def test_the_map_is_wide_enough_to_hit_a_country(world):
+    assert world.axes[0].bbox.width > 600 and world.axes[0].bbox.height > 300
 
 
 def test_viewers_without_a_kernel_get_the_map(world):
