@@ -130,7 +130,7 @@ def test_every_box_is_named_after_its_picture_and_offers_every_other_class(clean
     assert [box.description for box in boxes] == ["cat/0.png", "dog/1.png", "<emu>/2.png"]
     assert all(len(box.options) == 4 for box in boxes)
     page = "".join(c.value for row in cleaner.children[0].children for c in row.children[:1])
-    assert "&lt;emu&gt;/2.png" in page and "<emu>" not in page and "looks like a dog" in page
+    assert "under &lt;emu&gt;" in page and "<emu>" not in page and "looks like a dog" in page
 
 
 def test_names_with_dollars_are_no_formulas(root):

@@ -23,6 +23,7 @@ KEEP, DROP = ("keep", ""), ("drop", "")
 CARD = {"width": "280px", "margin": "4px", "padding": "4px", "border": "1px solid #8888"}
 CARDS = {"flex_flow": "row wrap", "align_items": "stretch"}
 NAME = {"description_width": "initial"}
+BELOW_ITS_NAME = {"width": "auto", "height": "auto", "flex_flow": "column"}
 COLUMNS = 8  # of the picture for viewers without a kernel
 
 
@@ -49,7 +50,7 @@ class Cleaner(widgets.VBox):
             )
             self._thumbnails[file] = split.images[row]
             self.decisions[file] = self._dropdown(file)
-            text = widgets.HTML(_card(split.images[row], file, self.label[file], why))
+            text = widgets.HTML(_card(split.images[row], self.label[file], why))
             cards.append(widgets.VBox([text, self.decisions[file]], layout=CARD))
         self._saved: dict[str, tuple[str, str]] = {}
         self._show(cleaning.read(self.root))
@@ -67,7 +68,7 @@ class Cleaner(widgets.VBox):
         options += [(f"it is {name}", ("relabel", name)) for name in self.classes if name != label]
         return widgets.Dropdown(
             options=options, value=KEEP, description=file, tooltip=file, style=NAME,
-            layout={"width": "auto", "flex_flow": "column"},
+            layout=BELOW_ITS_NAME,
         )  # fmt: skip
 
     def _show(self, decided: cleaning.Cleaning) -> None:
@@ -152,11 +153,11 @@ def cleaner(root: str | Path, images: ImageData, suspects: Mapping[str, str]) ->
     return Cleaner(root, images, suspects)
 
 
-def _card(image: Tensor, file: str, label: str, why: str) -> str:
+def _card(image: Tensor, label: str, why: str) -> str:
     png = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(np.asarray(image).transpose(1, 2, 0))).save(png, "PNG")
     source = f"data:image/png;base64,{base64.b64encode(png.getvalue()).decode()}"
-    text = f"<b>{html.escape(file)}</b><br>filed under {html.escape(label)}; {html.escape(why)}"
+    text = f"filed under {html.escape(label)}; {html.escape(why)}"
     return (
         '<div style="display: flex; gap: 8px; line-height: 1.3; overflow-wrap: anywhere">'
         f'<img alt="" width="96" height="96" src="{source}"><div>{text}</div></div>'
