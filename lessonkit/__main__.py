@@ -287,11 +287,9 @@ def export(options: argparse.Namespace) -> int:
 
 def cache(options: argparse.Namespace) -> int:
     """Say where decoded pictures and activations are kept, and how much that is; or remove them."""
-    entries = kept_files.entries()
-    megabytes = sum(entries.values()) / 1e6
-    if options.clear:
-        kept_files.remove(entries)
-    what = f"{_count(len(entries), 'entry', 'entries')}, {megabytes:.1f} MB"
+    there = kept_files.entries()
+    n_bytes = kept_files.clear() if options.clear else sum(entry.n_bytes for entry in there)
+    what = f"{_count(len(there), 'entry', 'entries')}, {n_bytes / 1e6:.1f} MB"
     print(f"{kept_files.cache_folder()}: {what}{' removed' * options.clear}")
     return 0
 

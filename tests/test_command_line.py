@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -25,6 +26,7 @@ from lessonkit.__main__ import main
 from lessonkit.files import cache as kept_files
 from lessonkit.files import model_files
 from lessonkit.recipe import Report
+from lessonkit.training import distributed
 from lessonkit.training.checkpoint import Journal
 from tests.test_recipe import NAMES
 from tests.tiny import coloured
@@ -347,6 +349,50 @@ def test_ctrl_c_or_a_polite_kill_ends_training_with_a_sentence(photos, tmp_path,
         assert kept == ["model.pt.resume"] and "--resume" in err
     else:
         assert "Nothing was written" in err
+
+
+def joining(rank, port, **environment):
+    """`train` as the process `rank` of two that torchrun has started."""
+    about = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2"}
+    about |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "PYTHONPATH": str(ROOT), **environment}
+    return subprocess.Popen(
+        [sys.executable, "-m", "lessonkit", "train", "nowhere"],
+        env={**os.environ, **about},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_processes_that_cannot_meet_say_so_in_one_line():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        process = joining(0, taken.getsockname()[1])
+        _, err = process.communicate(timeout=120)
+    assert process.returncode == 2
+    (line,) = (line for line in err.splitlines() if line.startswith("lessonkit: "))
+    assert "can't reach one another" in line and "--master-port" in line
+    assert "Traceback" not in err
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="interfaces have other names there")
+def test_a_network_interface_that_is_not_there_costs_one_line():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    both = [joining(rank, port, GLOO_SOCKET_IFNAME="nope0") for rank in (0, 1)]
+    said = "".join(process.communicate(timeout=120)[1] for process in both)
+    assert [process.returncode for process in both] == [2, 2] and "Traceback" not in said
+    assert said.count("lessonkit: ") == 1 and "nope0" in said and "GLOO_SOCKET_IFNAME" in said
+
+
+@pytest.mark.parametrize("size", [None, "", "1"])
+def test_a_process_alone_joins_nobody(monkeypatch, size):
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    if size is not None:
+        monkeypatch.setenv("WORLD_SIZE", size)
+    with distributed.joined():
+        assert distributed.rank() == 0
 
 
 @pytest.mark.parametrize("name", ["train", "predict", "check", "export", "cache"])

@@ -13,8 +13,9 @@ import shutil
 import tempfile
 import warnings
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import platformdirs
@@ -23,7 +24,7 @@ import torch
 from lessonkit.files.safe_files import remove_leftovers
 
 __all__ = [
-    "cache_folder", "cached", "check_room", "entries", "new_array", "read_array", "remove",
+    "Entry", "cache_folder", "cached", "check_room", "clear", "entries", "new_array", "read_array",
 ]  # fmt: skip
 
 SEAL = "seal.json"  # in each entry of the cache: what its files' sizes and checksums were
@@ -40,18 +41,28 @@ def cache_folder() -> Path:
     return Path(os.environ.get("LESSONKIT_CACHE") or platformdirs.user_cache_path("lessonkit"))
 
 
-def entries() -> dict[Path, int]:
-    """The cache's entries, and how many bytes each of them takes on disk."""
-    seals = sorted(cache_folder().glob(f"*/{SEAL}"))
-    sizes = [[path.lstat().st_size for path in seal.parent.rglob("*")] for seal in seals]
-    return {seal.parent: sum(size) for seal, size in zip(seals, sizes, strict=True)}
+class Entry(NamedTuple):
+    """Something kept in the cache: its folder, and its size on disk."""
+
+    folder: Path
+    n_bytes: int
 
 
-def remove(some: Iterable[Path]) -> None:
-    """Remove these entries: what they hold is made again when it is needed."""
-    for entry in some:
-        (entry / SEAL).unlink(missing_ok=True)  # first, so that nothing half-removed looks whole
-        shutil.rmtree(entry)
+def entries() -> list[Entry]:
+    """All that is kept in the cache."""
+    found = sorted(seal.parent for seal in cache_folder().glob(f"*/{SEAL}"))
+    return [
+        Entry(one, sum(f.stat().st_size for f in one.rglob("*") if f.is_file())) for one in found
+    ]
+
+
+def clear() -> int:
+    """Take everything away; returns how many bytes that were."""
+    there = entries()
+    for entry in there:
+        (entry.folder / SEAL).unlink()  # first, so that nothing half-removed looks whole
+        shutil.rmtree(entry.folder)
+    return sum(entry.n_bytes for entry in there)
 
 
 def cached(key: str, build: Callable[[Path], None]) -> Path:
