@@ -197,7 +197,10 @@ def _doubts(root: str, images: data.ImageData) -> list[str]:
 
 
 def predict(options: argparse.Namespace) -> int:
-    """Say for each picture which class it is; those that can't be read are named and left out."""
+    """Say for each picture which class it is.
+
+    Those that can't be read are named and left out; the exit status is 2 then.
+    """
     from lessonkit.learner import Learner
 
     files = list(dict.fromkeys(file for given in options.images for file in _files(given)))
@@ -330,18 +333,21 @@ def _parser() -> argparse.ArgumentParser:
         one.add_argument(*names, type=os.path.expanduser, **more)
 
     def device(one: argparse.ArgumentParser) -> None:
-        one.add_argument("--device", type=_device, help="cpu, cuda or mps (the fastest there is)")
+        one.add_argument("--device", type=_device, metavar="NAME",
+                         help="cpu, cuda or mps (the fastest there is)")  # fmt: skip
 
     one = command(train, "train a classifier of a folder's pictures")
     path(one, "folder", help="FOLDER/CLASS/*, or FOLDER/train/CLASS/* and FOLDER/valid/…")
-    one.add_argument("--size", type=int, default=128, help="side of the pictures, px (128)")
-    one.add_argument("--arch", default="tf_efficientnet_lite0", help="a network known to timm")
+    one.add_argument("--size", type=int, default=128, metavar="PX", help="the pictures' side (128)")
+    one.add_argument("--arch", default="tf_efficientnet_lite0", metavar="NAME",
+                     help="a network known to timm (tf_efficientnet_lite0)")  # fmt: skip
     one.add_argument("--augment", choices=list(augment.PRESETS), default="side_on",
                      help="how training varies the pictures: photos, views from above, letters, "
                      "or not at all (side_on)")  # fmt: skip
-    one.add_argument("--seed", type=_seed, default=0, help="split, order and augmentation (0)")
-    path(one, "--out", default="model.pt", help="where the model goes (model.pt)")
-    path(one, "--report", help="where to write a report, as JSON")
+    one.add_argument("--seed", type=_seed, default=0, metavar="N",
+                     help="decides split, order and augmentation (0)")  # fmt: skip
+    path(one, "--out", default="model.pt", metavar="FILE", help="where the model goes (model.pt)")
+    path(one, "--report", metavar="FILE", help="where to write a report, as JSON")
     one.add_argument("--force", action="store_true", help="replace a model or report of that name")
     one.add_argument("--resume", action="store_true", help="go on with a run that was stopped")
     device(one)
