@@ -110,7 +110,11 @@ def _train(options: argparse.Namespace, kept: journal.Journal) -> None:
         _note(f"left out: {path} {why}")
     for doubt in _doubts(options.folder, images):
         _note(f"note: {doubt}")
-    print(str(images).removeprefix("ImageData: "), flush=True)
+    if images.cleaned:
+        _note(f"note: {images.cleaned}")
+    n_train, n_valid = len(images.train.labels), len(images.valid.labels)
+    what = f"{len(images.classes)} classes, {images.size} px, augmentation {images.augment.name}"
+    print(f"{n_train} pictures for training, {n_valid} for validation: {what}", flush=True)
     report = eight_steps(images, options.arch, options.seed, device=options.device, journal=kept)
     distributed.check_equal(
         report.learner.model.state_dict().values(),
