@@ -39,10 +39,10 @@ def bar(title: str, total: int, cached: bool = False) -> Iterator["Bar"]:
     try:
         yield shown
     except BaseException:
-        shown.close("stopped")
+        shown.show("stopped")
         raise
     else:
-        shown.close("done")
+        shown.show("done")
     finally:
         _outer.reset(token)
 
@@ -107,8 +107,8 @@ class Bar:
     def row(self, row: dict[str, Any]) -> None:
         """Add a line to the table; its keys are the columns."""
 
-    def close(self, state: str) -> None:
-        """Show the last state: "done" or "stopped"."""
+    def show(self, state: str) -> None:
+        """Show that it is "done" or "stopped", at the end; or still "running"."""
 
 
 class _TerminalBar(Bar):
@@ -136,7 +136,7 @@ class _TerminalBar(Bar):
         if not self.is_inner or time.monotonic() - self.told_at >= SECONDS_A_LINE:
             self._tell()
 
-    def close(self, state: str) -> None:
+    def show(self, state: str) -> None:
         self.tqdm.close()
         self._tell()
         if state == "stopped":
@@ -159,7 +159,7 @@ class _NotebookBar(Bar):
         self.inner, self.rows = "", []
         self.started = time.monotonic()
         self.widget = ipywidgets.HTML()
-        self.close("running")
+        self.show("running")
         shown = dict(self.widget._repr_mimebundle_())
         del shown["text/plain"]
         display(shown if cached else shown | {"text/plain": title}, raw=True)
@@ -167,13 +167,13 @@ class _NotebookBar(Bar):
     def step(self, n: int = 1, **figures: float) -> None:
         super().step(n, **figures)
         if time.monotonic() - self.shown_at >= 1 / UPDATES_PER_SECOND:
-            self.close("running")
+            self.show("running")
 
     def row(self, row: dict[str, Any]) -> None:
         self.rows.append({"step": self.about} | row if self.about else row)
-        self.close("running")
+        self.show("running")
 
-    def close(self, state: str) -> None:
+    def show(self, state: str) -> None:
         self.shown_at = time.monotonic()
         seconds = f"{self.shown_at - self.started:.1f} s"
         line, value = f"done in {seconds}", self.total
@@ -199,7 +199,7 @@ class _InnerBar(Bar):
         self.outer.inner = f"{self.title}, {self.done} of {self.total}"
         self.outer.step(0)
 
-    def close(self, state: str) -> None:
+    def show(self, state: str) -> None:
         self.outer.inner = ""
 
 
