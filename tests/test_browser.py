@@ -207,13 +207,13 @@ def decide_about_a_picture(page):
 
 
 def upload_pictures(page, folder):
-    good, broken = folder / "a reddish square.png", folder / "broken.jpg"
-    Image.new("RGB", (200, 120), "firebrick").save(good)
+    good, broken = folder / "a reddish square.bmp", folder / "broken.jpg"
+    Image.new("RGB", (2000, 2000), "firebrick").save(good)  # 12 MB: Jupyter's messages end at 10
     broken.write_text("no picture")
     with page.expect_file_chooser() as chooser:
         page.get_by_role("button", name="Choose pictures").click()
     chooser.value.set_files([good, broken])
-    wait_for_text(page, re.compile(r"^a reddish square\.png: (bird|mammal), \d+%"))
+    wait_for_text(page, re.compile(r"^a reddish square\.bmp: (bird|mammal), \d+%"))
     wait_for_text(page, re.compile(r"^broken\.jpg "))
 
 
