@@ -1,28 +1,50 @@
-"""The command line: `python -m lessonkit train|predict|check|export`, see `--help` of each."""
+"""The command line: `lessonkit train|predict|check|export|cache`, see `--help` of each."""
 
 import argparse
+import csv
+import glob
+import importlib.metadata
 import io
 import json
 import os
+import signal
 import sys
+import threading
 import warnings
 from pathlib import Path
 
+import torch
+
 from lessonkit import augment, data
+from lessonkit.files import cache as kept_files
 from lessonkit.files import safe_files
+from lessonkit.images import folder, look
 from lessonkit.images import image_data as pictures
+from lessonkit.machine import progress
 from lessonkit.networks import weights
 from lessonkit.training import distributed
 from lessonkit.training.checkpoint import Checkpoint
 from lessonkit.training.history import Diverged
 
+AT_ONCE = 64  # pictures that `predict` reads before it asks the network
+FEW_FOR_TRAINING, FEW_FOR_VALIDATION = 10, 50  # below that, a sentence says so
+SHOWN = 5  # groups of copies that are named
+
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; returns the exit status: 0, 2 for a user's mistake, 130 after Ctrl-C."""
+    """Run one command; returns the exit status.
+
+    0; 1 where the machine failed; 2 for a user's mistake, and where `predict` had to leave pictures
+    out; 130 after Ctrl-C or SIGTERM.
+    """
     warnings.showwarning = lambda message, *_, **__: _note(f"note: {message}")
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # names that the terminal can't show
     options = _parser().parse_args(arguments)
+    if threading.current_thread() is threading.main_thread():  # others may set no handlers
+        signal.signal(
+            signal.SIGTERM, signal.default_int_handler
+        )  # `docker stop`, `kill`: as Ctrl-C
     try:
         status = options.command(options)
         sys.stdout.flush()
@@ -36,13 +58,18 @@ def main(arguments: list[str] | None = None) -> int:
         return _end(f"lessonkit: {error.filename or 'a file'}: {error.strerror or error}", 2)
     except KeyboardInterrupt as stop:
         return _end(f"\nStopped. {str(stop) or 'Nothing was written.'}", 130)
+    except (torch.OutOfMemoryError, MemoryError):
+        return _end("lessonkit: the memory is full: take a smaller --size, or --device cpu.", 1)
     except distributed.Lost as stop:
         return _end(f"lessonkit: another process ended, or can't be reached. {stop}", 1)
     except RuntimeError as error:
-        if distributed.world_size() == 1:
+        if not distributed.is_one_of_several():
             raise
         why = " ".join(str(error).split())[:300]
         return _end(f"lessonkit: process {distributed.rank()} failed: {why}", 1)
+
+
+# --- train ----------------------------------------------------------------------------------------
 
 
 def train(options: argparse.Namespace) -> int:
@@ -63,10 +90,7 @@ def train(options: argparse.Namespace) -> int:
 
 
 def _train(options: argparse.Namespace, kept: Checkpoint) -> None:
-    for path in filter(None, (options.out, options.report)):
-        safe_files.check_can_write(path)  # before an hour of training, not after it
-    if options.report and Path(options.report).resolve() == Path(options.out).resolve():
-        raise ValueError(f"The model and the report can't both go to {options.out}.")
+    _check_outputs(options, kept)
     weights.check_name(options.arch)
     _begin_or_resume(kept, options.resume)
     from lessonkit.recipe import eight_steps
@@ -82,9 +106,16 @@ def _train(options: argparse.Namespace, kept: Checkpoint) -> None:
     )
     kept.run["pictures"] = images.key
     kept.check()
-    _list_skipped(images)
-    print(images, flush=True)
-    report = eight_steps(images, options.arch, options.seed, checkpoint=kept)
+    for path, why in images.skipped:
+        _note(f"left out: {path} {why}")
+    for doubt in _doubts(options.folder, images):
+        _note(f"note: {doubt}")
+    if images.cleaned:
+        _note(f"note: {images.cleaned}")
+    n_train, n_valid = len(images.train.labels), len(images.valid.labels)
+    what = f"{len(images.classes)} classes, {images.size} px, augmentation {images.augment.name}"
+    print(f"{n_train} pictures for training, {n_valid} for validation: {what}", flush=True)
+    report = eight_steps(images, options.arch, options.seed, device=options.device, checkpoint=kept)
     distributed.check_equal(
         report.learner.model.state_dict().values(),
         "The processes have come to different weights, which must not happen: nothing is written.",
@@ -94,8 +125,20 @@ def _train(options: argparse.Namespace, kept: Checkpoint) -> None:
         if options.report:
             report.write(options.report)
         kept.remove()
-    print(report.table())
-    print(f"The model is in {options.out}.")
+    print(f"\n{report.table()}\nThe model is in {options.out}.")
+
+
+def _check_outputs(options: argparse.Namespace, kept: Checkpoint) -> None:
+    """ValueError or OSError if the model or the report can't be written, or would be lost."""
+    outputs = [path for path in (options.out, options.report) if path is not None]
+    for path in outputs:
+        safe_files.check_can_write(path)  # before an hour of training, not after it
+        goes_on = options.resume and kept.exists()  # what was asked for when it began
+        if not (options.force or goes_on) and os.path.isfile(path) and os.path.getsize(path):
+            option = "--out" if path == options.out else "--report"
+            raise ValueError(f"{path} exists: give another {option}, or --force to replace it.")
+    if len({Path(path).resolve() for path in outputs}) < len(outputs):
+        raise ValueError(f"The model and the report can't both go to {options.out}.")
 
 
 def _begin_or_resume(kept: Checkpoint, resume: bool) -> None:
@@ -109,49 +152,131 @@ def _begin_or_resume(kept: Checkpoint, resume: bool) -> None:
         _note(f"note: going on from {kept.folder}.")
     else:
         raise ValueError(
-            f"{kept.folder} holds a training that was stopped, or one that is still running: add "
-            "--resume to go on with it, or delete that folder to start anew."
+            f"{kept.folder} holds a training run that was stopped, or one that is still running: "
+            "add --resume to go on with it, or delete that folder to start anew."
         )
 
 
-def predict(options: argparse.Namespace) -> int:
-    """Say for each picture which class it is; those that can't be read are named and left out."""
-    from lessonkit.learner import Learner
-
-    learn = Learner.load(options.model)
-    answers, status = [], 0
-    for path in options.images:
-        try:
-            photo = pictures.read_pictures([path], learn.size)
-        except data.DataError as mistake:
-            _say(f"lessonkit: {mistake}")
-            status = 2
-            continue
-        probabilities = learn.predict(photo, tta=options.tta)[0]
-        best = int(probabilities.argmax())
-        answers.append(
-            {"path": path, "class": learn.classes[best], "probability": float(probabilities[best])}
-        )
-    if options.json:
-        print(json.dumps(answers, indent=2, ensure_ascii=False))
-    else:
-        for answer in answers:
-            print(f"{answer['path']}\t{answer['class']}\t{answer['probability']:.3f}")
-    return status
+# --- check ----------------------------------------------------------------------------------------
 
 
 def check(options: argparse.Namespace) -> int:
-    """Read every picture of a folder and say what training would leave out, and why."""
+    """Read every picture of a folder, say what training would leave out, and what is doubtful."""
     images = data.from_folder(options.folder)
+    if images.skipped:
+        print(f"{_count(len(images.skipped), 'file')} would be left out:")
     for path, why in images.skipped:
-        print(f"{path} {why}")
+        print(f"  {path} {why}")
     if images.cleaned:
         print(images.cleaned)
-    print(f"{len(images.skipped)} file(s) would be left out. What remains:")
-    for number, name in enumerate(images.classes):
-        n_train, n_valid = (int((s.labels == number).sum()) for s in (images.train, images.valid))
-        print(f"{name}: {n_train} for training, {n_valid} for validation")
+    counts = look.counts(images)
+    print(f"{_count(sum(map(sum, counts.values())), 'picture')} in {len(counts)} classes:")
+    for name, (n_train, n_valid) in counts.items():
+        print(f"  {name}: {n_train} for training, {n_valid} for validation")
+    if doubts := _doubts(options.folder, images):
+        print("To look at before you train:")
+    for doubt in doubts:
+        print(f"  {doubt}")
     return 0
+
+
+def _doubts(root: str, images: data.ImageData) -> list[str]:
+    """What may be wrong with pictures that can be read: copies, and too few of them."""
+    if distributed.rank():
+        return []
+    copies = look.exact_duplicates(root, [*images.train_files, *images.valid_files])
+    doubts = [f"the same picture: {', '.join(group)}" for group in copies[:SHOWN]]
+    if len(copies) > SHOWN:
+        doubts.append(f"{len(copies) - SHOWN} more pictures are there twice or more")
+    for name, (n_train, _) in look.counts(images).items():
+        if n_train < FEW_FOR_TRAINING:
+            doubts.append(f"{name} has only {_count(n_train, 'picture')} to learn from")
+    if (n_valid := len(images.valid.labels)) < FEW_FOR_VALIDATION:
+        points = f"{100 / n_valid:.1f} points of accuracy"
+        doubts.append(f"{_count(n_valid, 'picture')} for validation: each is {points}")
+    return doubts
+
+
+# --- predict, export, cache -----------------------------------------------------------------------
+
+
+def predict(options: argparse.Namespace) -> int:
+    """Say for each picture which class it is.
+
+    Those that can't be read are named and left out; the exit status is 2 then.
+    """
+    from lessonkit.learner import Learner
+
+    files = list(dict.fromkeys(file for given in options.images for file in _files(given)))
+    if options.csv:
+        safe_files.check_can_write(options.csv)
+        if Path(options.csv).resolve() in {
+            Path(file).resolve() for file in (options.model, *files)
+        }:
+            raise ValueError(f"The answers would take the place of {options.csv}.")
+    learn, answers = Learner.load(options.model, device=options.device), []
+    with progress.bar("predict", len(files)) as bar:
+        for start in range(0, len(files), AT_ONCE):
+            answers += _predict(learn, files[start : start + AT_ONCE], options)
+            bar.step(min(AT_ONCE, len(files) - start))
+    if options.json:
+        print(json.dumps(answers, indent=2))  # in ASCII, which every encoding has
+    if options.csv:
+        _write_csv(options.csv, learn.classes, answers)
+        progress.say(f"The answers are in {options.csv}.", sys.stderr)
+    return 0 if len(answers) == len(files) else 2
+
+
+def _files(given: str) -> list[str]:
+    """`given` itself, all pictures in it if it is a folder, or those that fit if it is a pattern.
+
+    Shells replace patterns such as *.jpg themselves, except for those of Windows.
+    """
+    if glob.has_magic(given) and not os.path.exists(given):
+        found = [file for fits in sorted(glob.glob(given)) for file in _files(fits)]
+    elif os.path.isdir(given):
+        found = sorted(
+            os.path.join(place, name)
+            for place, _, names in os.walk(given)
+            for name in names
+            if Path(name).suffix.lower() in folder.SUFFIXES and not name.startswith(".")
+        )
+    else:
+        return [given]
+    if not found:
+        raise ValueError(f"There are no pictures in {given}.")
+    return found
+
+
+def _predict(learn, files: list[str], options: argparse.Namespace) -> list[dict]:
+    """The answers about a few pictures; printed, unless they go elsewhere."""
+    squares, answers = {}, []
+    for file in files:
+        try:
+            squares[file] = pictures.read_pictures([file], learn.size)
+        except data.DataError as mistake:
+            _say(f"lessonkit: {mistake}")
+    rows = learn.predict(torch.cat([*squares.values()]), tta=options.tta) if squares else []
+    for file, row in zip(squares, rows, strict=True):
+        by_class = dict(zip(learn.classes, row.tolist(), strict=True))
+        best = max(by_class, key=by_class.get)
+        said = {"path": file, "class": best, "probability": by_class[best]}
+        answers.append(said | {"probabilities": by_class})
+        if not (options.json or options.csv):
+            progress.say(f"{file}\t{best}\t{by_class[best]:.3f}")
+    return answers
+
+
+def _write_csv(path: str, classes: list[str], answers: list[dict]) -> None:
+    with (
+        safe_files.atomic_path(path) as part,
+        part.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file,
+    ):
+        lines = csv.writer(file)
+        lines.writerow(["path", "class", "probability", *(f"p({name})" for name in classes)])
+        for answer in answers:
+            *said, probabilities = answer.values()
+            lines.writerow([*said, *probabilities.values()])
 
 
 def export(options: argparse.Namespace) -> int:
@@ -167,44 +292,94 @@ def export(options: argparse.Namespace) -> int:
     return 0
 
 
+def cache(options: argparse.Namespace) -> int:
+    """Say where decoded pictures and activations are kept, and how much that is; or remove them."""
+    there = kept_files.entries()
+    n_bytes = kept_files.clear() if options.clear else sum(entry.n_bytes for entry in there)
+    what = f"{_count(len(there), 'entry', 'entries')}, {n_bytes / 1e6:.1f} MB"
+    print(f"{kept_files.cache_folder()}: {what}{' removed' * options.clear}")
+    return 0
+
+
+# --- Arguments ------------------------------------------------------------------------------------
+
+
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str):
         self.exit(2, f"lessonkit: {message}; see `{self.prog} --help`.\n")
 
 
+EXAMPLES = """\
+examples:
+  lessonkit check my_pictures
+  lessonkit train my_pictures --size 160 --out animals.pt
+  lessonkit predict animals.pt photo.jpg more_photos --csv answers.csv
+"""
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="python -m lessonkit", description="Train and use image classifiers.")
+    by_name = Path(sys.argv[0]).stem == "lessonkit"  # else it was python -m lessonkit
+    parser = _Parser(
+        prog="lessonkit" if by_name else "python -m lessonkit",
+        description="Train and use image classifiers.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"lessonkit {_version()}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    one = commands.add_parser("train", help="train a classifier of a folder's pictures")
-    one.add_argument("folder", help="FOLDER/CLASS/*, or FOLDER/train/CLASS/* and FOLDER/valid/…")
-    one.add_argument("--size", type=int, default=128, help="side of the pictures, px (128)")
-    one.add_argument("--arch", default="tf_efficientnet_lite0", help="a network known to timm")
+    def command(run, summary: str) -> argparse.ArgumentParser:
+        one = commands.add_parser(run.__name__, help=summary, description=run.__doc__)
+        one.set_defaults(command=run)
+        return one
+
+    def path(one: argparse.ArgumentParser, *names: str, **more) -> None:
+        one.add_argument(*names, type=os.path.expanduser, **more)
+
+    def device(one: argparse.ArgumentParser) -> None:
+        one.add_argument("--device", type=_device, metavar="NAME",
+                         help="cpu, cuda or mps (the fastest there is)")  # fmt: skip
+
+    one = command(train, "train a classifier of a folder's pictures")
+    path(one, "folder", help="FOLDER/CLASS/*, or FOLDER/train/CLASS/* and FOLDER/valid/…")
+    one.add_argument("--size", type=int, default=128, metavar="PX", help="the pictures' side (128)")
+    one.add_argument("--arch", default="tf_efficientnet_lite0", metavar="NAME",
+                     help="a network known to timm (tf_efficientnet_lite0)")  # fmt: skip
     one.add_argument("--augment", choices=list(augment.PRESETS), default="side_on",
                      help="how training varies the pictures: photos, views from above, letters, "
                      "or not at all (side_on)")  # fmt: skip
-    one.add_argument("--seed", type=_seed, default=0, help="split, order and augmentation (0)")
-    one.add_argument("--out", default="model.pt", help="where the model goes (model.pt)")
-    one.add_argument("--report", help="where to write a report, as JSON")
-    one.add_argument("--resume", action="store_true", help="go on with a training that was stopped")
-    one.set_defaults(command=train)
+    one.add_argument("--seed", type=_seed, default=0, metavar="N",
+                     help="decides split, order and augmentation (0)")  # fmt: skip
+    path(one, "--out", default="model.pt", metavar="FILE", help="where the model goes (model.pt)")
+    path(one, "--report", metavar="FILE", help="where to write a report, as JSON")
+    one.add_argument("--force", action="store_true", help="replace a model or report of that name")
+    one.add_argument("--resume", action="store_true", help="go on with a run that was stopped")
+    device(one)
 
-    two = commands.add_parser("predict", help="say which class pictures belong to")
-    two.add_argument("model", help="a model written by train")
-    two.add_argument("images", nargs="+", metavar="IMAGE", help="picture files")
+    two = command(predict, "say which class pictures belong to")
+    path(two, "model", help="a model written by train")
+    path(two, "images", nargs="+", metavar="IMAGE", help="picture files, or folders of them")
     two.add_argument("--tta", action="store_true", help="average over fixed views of each picture")
-    two.add_argument("--json", action="store_true", help="print JSON")
-    two.set_defaults(command=predict)
+    two.add_argument("--json", action="store_true", help="print JSON, with all probabilities")
+    path(two, "--csv", metavar="FILE", help="write a table, with all probabilities")
+    device(two)
 
-    three = commands.add_parser("check", help="say which files training would leave out")
-    three.add_argument("folder", help="as for train")
-    three.set_defaults(command=check)
+    path(command(check, "say which files training would leave out"), "folder", help="as for train")
 
-    four = commands.add_parser("export", help="write a model as ONNX, to use without PyTorch")
-    four.add_argument("model", help="a model written by train")
-    four.add_argument("out", help="where the ONNX file goes, such as model.onnx")
-    four.set_defaults(command=export)
+    four = command(export, "write a model as ONNX, to use without PyTorch")
+    path(four, "model", help="a model written by train")
+    path(four, "out", help="where the ONNX file goes, such as model.onnx")
+
+    five = command(cache, "say how much is kept on disk, and where")
+    five.add_argument("--clear", action="store_true", help="remove it; it can be made again")
     return parser
+
+
+def _version() -> str:
+    try:
+        return importlib.metadata.version("lessonkit")
+    except importlib.metadata.PackageNotFoundError:
+        return "of unknown version, not installed"
 
 
 def _seed(text: str) -> int:
@@ -213,9 +388,26 @@ def _seed(text: str) -> int:
     return int(text)
 
 
-def _list_skipped(images: data.ImageData) -> None:
-    for path, why in images.skipped:
-        _note(f"left out: {path} {why}")
+def _device(text: str) -> str:
+    """Without an index, such as in cuda:1: that is for CUDA_VISIBLE_DEVICES."""
+    here = {
+        "cpu": True,
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+    }
+    if text not in here:
+        raise argparse.ArgumentTypeError(f"it is one of {', '.join(here)}, not {text!r}")
+    if not here[text]:
+        there = " and ".join(name for name in here if here[name])
+        raise argparse.ArgumentTypeError(f"PyTorch finds no {text} on this machine, only {there}")
+    return text
+
+
+# --- What is said ---------------------------------------------------------------------------------
+
+
+def _count(n: int, one: str, several: str = "") -> str:
+    return f"{n} {one if n == 1 else several or f'{one}s'}"
 
 
 def _note(text: str) -> None:
@@ -230,7 +422,7 @@ def _end(text: str, status: int) -> int:
 
 
 def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    progress.say(text, sys.stderr)
 
 
 if __name__ == "__main__":

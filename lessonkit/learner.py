@@ -160,7 +160,7 @@ class Learner:
             group.requires_grad_(n >= self.frozen_to)
         if self.precompute and not self._only_head_trains():
             self._precompute = False
-            print("precompute is off now: activations of layers that train can't be kept.")
+            progress.note("precompute is off now: activations of layers that train can't be kept.")
 
     def freeze(self) -> None:
         """Train the last group, the head, only. ValueError for a network that is one group."""
@@ -306,7 +306,7 @@ class Learner:
         waits = self.precompute and self.augment.name != "none"
         if waits and not self._said_that_augmentation_waits:
             self._said_that_augmentation_waits = True
-            print(
+            progress.note(
                 "precompute is on: the head trains on stored activations of unaugmented pictures,\n"
                 "so augmentation does nothing until you set learn.precompute = False."
             )

@@ -64,15 +64,18 @@ def eight_steps(
     learn = Learner.pretrained(arch, images, seed=seed, **learner)
     with progress.bar("eight_steps: 8 steps", 8) as bar:
         report = Report(learn, bar)
+        report.begin("augmentation on, precompute on")
         learn.activations()
         chose = f"augmentation {images.augment.name}"
         if images.test is not None:
             chose += f"; {len(images.test.labels)} pictures choose nothing, for the result"
-        report.add("augmentation on, precompute on", chose=chose)
+        report.add(chose=chose)
 
+        report.begin("find a learning rate")
         head_lr, chose = careful_lr(learn.lr_find(), 3 * SAFE_LR)
-        report.add("find a learning rate", head_lr, chose)
+        report.add(head_lr, chose)
 
+        report.begin("train the head")
         # Departs from the lesson's one or two epochs: with many pictures a head has far to go, and
         # on stored activations the way takes seconds. Where it begins to learn by heart, the loss
         # tells before the accuracy does.
@@ -80,30 +83,34 @@ def eight_steps(
         lengths = [epochs * 2**i for i in range(HEAD_CYCLES)]
         with progress.quiet():  # of a few pictures it takes hundreds of epochs, in no time
             head_lr, note = train_cycles(learn, head_lr, lengths, by_loss=True)
-        report.add("train the head", head_lr, note=note)
+        report.add(head_lr, note=note)
 
+        report.begin("train the head with augmentation")
         learn.precompute = False
         head_lr, note = train_cycles(learn, head_lr, [1, 1])
-        report.add("train the head with augmentation", head_lr, note=note)
+        report.add(head_lr, note=note)
 
+        report.begin("unfreeze")
         learn.unfreeze()
         learn.optimizer = radam  # what ImageNet taught is easily lost in rough first steps
-        report.add("unfreeze", chose="all layer groups train from here on")
+        report.add(chose="all layer groups train from here on")
 
+        report.begin("lower LRs for earlier layers")
         ratios, chose = lr_ratios(learn)
-        report.add("lower LRs for earlier layers", ratios, chose)
+        report.add(chose=chose)
         unfamiliar = 1 - math.log10(ratios[-1] / ratios[-2])
         learn.label_smoothing = SMOOTHING * unfamiliar * min(1.0, learn.n_batches / MANY)
 
-        # 40 batches, as each one takes its time.
+        report.begin("find the learning rate again")  # 40 batches, as each one takes its time
         lr, chose = careful_lr(learn.lr_find(ratios, steps=40), SAFE_LR)
         lrs = [lr * share for share in ratios]
-        report.add("find the learning rate again", lrs, chose)
+        report.add(lrs, chose)
 
+        report.begin("train the whole network")
         # Departs from the lesson's first cycle of one epoch where that is only a few mini-batches.
         epochs = math.ceil(WHOLE_STEPS / learn.n_batches)
         lrs, note = train_cycles(learn, lrs, [epochs * 2**i for i in range(cycles)])
-        report.add("train the whole network", lrs, note=note)
+        report.add(lrs, note=note)
         report.finish()
     return report
 
@@ -141,7 +148,8 @@ def lr_ratios(learn: Learner) -> tuple[list[float], str]:
     sure = familiarity(learn.model, learn.images.train.images)
     share = min(max((sure - UNFAMILIAR) / (FAMILIAR - UNFAMILIAR), 0.0), 1.0)
     times = 10**share
-    why = f"{times:.1f} times for each group: ImageNet's classifier is {sure:.0%} sure of these"
+    how = f"{times:.1f} times less for each earlier group" if times > 1 else "equal for all groups"
+    why = f"{how}: ImageNet's classifier is {sure:.0%} sure of these pictures"
     return [times ** (i + 1 - len(learn.groups)) for i in range(len(learn.groups))], why
 
 
@@ -241,17 +249,20 @@ class Report:
     def __post_init__(self):
         self._started = self._last = self._clock()
 
-    def add(
-        self, name: str, lr: float | list[float] | None = None, chose: str = "", note: str = ""
-    ) -> None:
-        """Record a step that has just ended; its accuracy is measured if it trained."""
+    def begin(self, name: str) -> None:
+        """Say which step comes next."""
+        self._name = name
+        self.bar.stage(f"{len(self.steps) + 1} {name}")
+
+    def add(self, lr: float | list[float] | None = None, chose: str = "", note: str = "") -> None:
+        """Record the step that has just ended; its accuracy is measured if it trained."""
         seconds = self._clock() - self._last
         if not self.steps or not chose:
             self.accuracy, self.accuracy_test = self.learner.validate()[1], self._on_test()
-        step = Step(name, lr, self.accuracy, seconds, chose, note, self.accuracy_test)
+        step = Step(self._name, lr, self.accuracy, seconds, chose, note, self.accuracy_test)
         self.steps.append(step)
         self.bar.step()
-        self.bar.row({"step": name, "accuracy": self.accuracy, "seconds": seconds})
+        self.bar.row({"accuracy": self.accuracy, "seconds": seconds})
         self._last = self._clock()
 
     def finish(self) -> None:
@@ -292,7 +303,7 @@ class Report:
         return f"Result: {said}"
 
     def _clock(self) -> float:
-        # Epochs that a checkpoint saves this process did take their time, in the one that wrote it.
+        # What a checkpoint answers in no time did take its time, in the run that it is from.
         checkpoint = self.learner.checkpoint
         return time.perf_counter() + (checkpoint.seconds if checkpoint else 0.0)
 
@@ -303,8 +314,8 @@ class Report:
             name = f"{number} {step.name}"
             lines.append(f"{name:<42}{_lrs(step.lr):>24}{step.accuracy:>10.3f}{step.seconds:>9.1f}")
             lines += [f"  {said}" for said in (step.chose, step.note) if said]
-        total = f"{self.accuracy_tta:>34.3f}{self.seconds:>9.1f}"
-        lines += [f"{'test-time augmentation; all seconds':<42}{total}"]
+        lines.append(f"{'all 8 steps':<66}{self.accuracy:>10.3f}{self.seconds:>9.1f}")
+        lines.append(f"{'with test-time augmentation':<66}{self.accuracy_tta:>10.3f}")
         return "\n".join([*lines, *textwrap.wrap(self.result, 85)])
 
     def as_dict(self) -> dict:

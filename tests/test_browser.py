@@ -209,29 +209,29 @@ def wait_for_text(page, text):
 
 
 def decide_about_a_picture(page):
-    first = page.get_by_label("decision 1", exact=True)
+    first = page.get_by_role("combobox", name=re.compile(r"/.*\.jpg$")).first  # a picture's path
     first.select_option("drop")
     page.get_by_role("button", name="Save decisions").click()
     wait_for_text(page, re.compile(r"^Saved in my_pictures\.cleaning\.json: \d+ dropped"))
 
 
 def upload_pictures(page, folder):
-    good, broken = folder / "a reddish square.png", folder / "broken.jpg"
-    Image.new("RGB", (200, 120), "firebrick").save(good)
+    good, broken = folder / "a reddish square.bmp", folder / "broken.jpg"
+    Image.new("RGB", (2000, 2000), "firebrick").save(good)  # 12 MB: Jupyter's messages end at 10
     broken.write_text("no picture")
     with page.expect_file_chooser() as chooser:
         page.get_by_role("button", name="Choose pictures").click()
     chooser.value.set_files([good, broken])
-    wait_for_text(page, re.compile(r"^a reddish square\.png: (bird|mammal), \d+%"))
+    wait_for_text(page, re.compile(r"^a reddish square\.bmp: (bird|mammal), \d+%"))
     wait_for_text(page, re.compile(r"^broken\.jpg "))
 
 
 def click_on_greenland(page):
-    """The map is the left 60 % of the last picture; Greenland is up in the middle."""
+    """The map is the left three quarters of the last picture; Greenland is up in the middle."""
     image = pictures(page)[-1]
     image.scroll_into_view_if_needed()
     box, before = image.bounding_box(), image.get_attribute("src")
-    image.click(position={"x": 0.28 * box["width"], "y": 0.18 * box["height"]})
+    image.click(position={"x": 0.326 * box["width"], "y": 0.15 * box["height"]})
     wait_for_change(page, image, before)
     wait_for_text(page, "the map says ice.")
 

@@ -1,12 +1,18 @@
 """`python -m lessonkit`: what it prints and writes, and that a mistake costs one line only."""
 
+import csv
+import importlib
+import io
 import json
 import os
 import re
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
+import tomllib
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,8 +21,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lessonkit import Learner, augment, models
 from lessonkit.__main__ import main
+from lessonkit.files import cache as kept_files
+from lessonkit.files import model_files
 from lessonkit.recipe import Report
+from lessonkit.training import distributed
 from tests.test_recipe import NAMES
 from tests.tiny import coloured
 
@@ -80,6 +90,44 @@ def test_train_writes_a_model_a_report_and_a_table(trained):
     assert "\r" not in done.stdout + done.stderr  # bars are for terminals
 
 
+def test_what_training_says_can_be_read(trained):
+    done, folder = trained
+    lines = done.stderr.splitlines()
+    steps = [i for i, line in enumerate(lines) if line[:1].isdigit()]
+    assert [lines[i] for i in steps] == [f"{n} {name}" for n, name in enumerate(NAMES, 1)]
+    for start, end in zip(steps, [*steps[1:], len(lines)], strict=True):
+        below = lines[start + 1 : end]  # a fit's epochs come after the step's name, and are few
+        assert all(line.startswith("   ") for line in below) and "accuracy" in below[-1]
+    fits = [line for line in lines[steps[2] : steps[3]] if "epoch 60" in line]
+    assert len(fits) == 1 and "LR" in fits[0] and "valid loss" in fits[0]
+    assert "learn." not in done.stdout + done.stderr  # Python is for notebooks
+    table = done.stdout.splitlines()
+    report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    assert f"{report['accuracy_tta']:.3f}" in next(x for x in table if "test-time" in x)
+    assert f"{report['seconds']:.1f}" in next(x for x in table if "all 8 steps" in x)
+    (ratios,) = (line for line in table if line.startswith("6 "))
+    assert "e-0" not in ratios and "1.0e+00" not in done.stdout
+
+
+def test_a_model_is_not_replaced_without_a_word(trained, photos, capsys, monkeypatch):
+    _, folder = trained
+    monkeypatch.chdir(folder)
+    before = (folder / "model.pt").read_bytes()
+    assert main(["train", str(photos), "--size", "32"]) == 2
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1 and "model.pt exists" in err and "--force" in err
+    assert main(["train", str(photos), "--out", "m.pt", "--report", "report.json"]) == 2
+    assert "report.json exists" in capsys.readouterr().err
+
+    def stopped(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("lessonkit.recipe.eight_steps", stopped)
+    assert main(["train", str(photos), "--size", "32", "--force"]) == 130  # it has begun
+    assert "Nothing was written" in capsys.readouterr().err
+    assert (folder / "model.pt").read_bytes() == before
+
+
 def test_predict_names_path_class_and_probability(trained, photos):
     _, folder = trained
     files = [photos / "green" / "3.png", photos / "rot und blau" / "4.png"]
@@ -99,13 +147,145 @@ def test_predict_as_json_with_tta_goes_on_after_a_bad_picture(trained, photos, c
     (answer,) = json.loads(out)
     assert answer["path"] == str(good) and answer["class"] == "green"
     assert status == 2 and err.count("\n") == 1 and "broken.jpg is empty" in err
+    assert sum(answer["probabilities"].values()) == pytest.approx(1, abs=1e-5)
+    assert answer["probabilities"]["green"] == answer["probability"]
+
+
+@pytest.fixture(scope="module")
+def quick(tmp_path_factory):
+    """A model file that was trained on nothing, so that it costs nothing."""
+    path = tmp_path_factory.mktemp("quick") / "model.pt"
+    classes, network = ["猫, gross", "dog"], models.small_cnn(2, 2)
+    model_files.write(path, model_files.SavedModel(network, classes, 16, augment.side_on()))
+    return path
+
+
+def test_predict_looks_into_folders_and_writes_a_table(quick, tmp_path, capsys):
+    tree = tmp_path / "tree"
+    names = ["1.png", "a/2.JPG", "a/b c/3.png", 'a/ü,"4".png']
+    for name in names:
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (20, 20), "red").save(tree / name)
+    for other in ("notes.txt", "a/.5.png", ".hidden.png"):
+        (tree / other).write_bytes(b"no picture")
+    status = main(["predict", str(quick), str(tree), "--csv", str(tmp_path / "out.csv")])
+    out, err = capsys.readouterr()
+    assert (status, out) == (0, "") and "out.csv" in err
+    with (tmp_path / "out.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["path"] for row in rows] == sorted(str(tree / name) for name in names)
+    for row in rows:
+        probabilities = {name: float(row[f"p({name})"]) for name in ("猫, gross", "dog")}
+        assert row["class"] == max(probabilities, key=probabilities.get)
+        assert float(row["probability"]) == max(probabilities.values())
+        assert sum(probabilities.values()) == pytest.approx(1, abs=1e-5)
+
+
+def test_predict_answers_many_pictures_as_one_by_one(quick, tmp_path, capsys):
+    generator = np.random.default_rng(1)
+    for i in range(70):  # more than are read at once
+        pixels = generator.integers(0, 256, (20, 24, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"{i:02}.png")
+    assert main(["predict", str(quick), str(tmp_path), "--json"]) == 0
+    answers = json.loads(capsys.readouterr().out)
+    assert [Path(answer["path"]).stem for answer in answers] == [f"{i:02}" for i in range(70)]
+    learn = Learner.load(quick, device="cpu")
+    for answer in answers[::23]:
+        alone = learn.predict([answer["path"]])[0].tolist()
+        assert list(answer["probabilities"].values()) == pytest.approx(alone, abs=1e-6)
+
+
+def test_patterns_are_expanded_where_the_shell_does_not(quick, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for name in ("b.png", "a.png", "odd[1].png"):
+        Image.new("RGB", (20, 20), "red").save(name)
+    assert main(["predict", str(quick), "*.png", "odd[1].png"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split("\t")[0] for line in lines] == ["a.png", "b.png", "odd[1].png"]
+
+
+@pytest.mark.parametrize("csv_path", ["model.pt", "x.png"])
+def test_answers_never_replace_what_they_are_about(quick, tmp_path, monkeypatch, csv_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("model.pt").write_bytes(quick.read_bytes())
+    Image.new("RGB", (20, 20), "red").save("x.png")
+    before = Path(csv_path).read_bytes()
+    assert main(["predict", "model.pt", "x.png", "--csv", f"./{csv_path}"]) == 2
+    assert "take the place" in capsys.readouterr().err and Path(csv_path).read_bytes() == before
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "cp932", "utf-8"])
+def test_json_is_json_in_every_encoding(quick, tmp_path, monkeypatch, encoding):
+    files = ["em😺ji.png", "ü.png", "odd-\udcff.png" if sys.platform == "linux" else "odd.png"]
+    monkeypatch.chdir(tmp_path)
+    for name in files:
+        Image.new("RGB", (20, 20), "red").save(tmp_path / "x.png")
+        os.replace("x.png", name)
+    raw = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding=encoding))
+    assert main(["predict", str(quick), *files, "--json", "--csv", "t.csv"]) == 0
+    assert [answer["path"] for answer in json.loads(raw.getvalue())] == files
+    table = Path("t.csv").read_text(encoding="utf-8")  # is valid, whatever the names
+    assert "em😺ji.png" in table and "猫, gross" in table
+
+
+def test_home_is_where_the_tilde_says(quick, tmp_path, monkeypatch, capsys):
+    for variable in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(variable, str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "m.pt").write_bytes(quick.read_bytes())
+    Image.new("RGB", (20, 20), "red").save(tmp_path / "x.png")
+    assert main(["predict", "~/m.pt", "~/x.png", "--csv=~/t.csv"]) == 0
+    assert (tmp_path / "t.csv").is_file() and not (tmp_path / "~").exists()
+    assert main(["check", "~/nowhere"]) == 2
+    assert f"no folder {tmp_path / 'nowhere'}" in capsys.readouterr().err
+
+
+def test_lessonkit_is_a_command():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    module, _, function = project["scripts"]["lessonkit"].partition(":")
+    assert getattr(importlib.import_module(module), function) is main
+
+
+def test_the_version_is_the_packages(capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["--version"])
+    assert end.value.code == 0 and re.fullmatch(r"lessonkit \d+\.\d+.*\n", capsys.readouterr().out)
+
+
+def test_the_cache_can_be_seen_and_cleared_and_nothing_else_goes(cache, capsys):
+    assert main(["cache"]) == 0
+    assert capsys.readouterr().out == f"{cache}: 0 entries, 0.0 MB\n"
+    entry = kept_files.cached(
+        "images-1", lambda folder: (folder / "x").write_bytes(b"0" * 3_000_000)
+    )
+    (cache / "holiday").mkdir()  # somebody took a folder of their own for the cache
+    (cache / "holiday" / "photo.jpg").write_bytes(b"mine")
+    assert main(["cache"]) == 0
+    assert capsys.readouterr().out == f"{cache}: 1 entry, 3.0 MB\n"
+    assert main(["cache", "--clear"]) == 0
+    assert capsys.readouterr().out == f"{cache}: 1 entry, 3.0 MB removed\n"
+    assert not entry.exists() and (cache / "holiday" / "photo.jpg").is_file()
 
 
 def test_check_says_what_would_be_left_out(photos, capsys):
     assert main(["check", str(photos)]) == 0
     out = capsys.readouterr().out
-    assert "green/broken.jpg is empty" in out and "1 file(s) would be left out" in out
+    assert "green/broken.jpg is empty" in out and "1 file would be left out" in out
     assert "green: 11 for training, 3 for validation" in out
+    assert "6 pictures for validation: each is 16.7 points" in out and "same picture" not in out
+
+
+def test_check_names_copies_and_classes_with_few_pictures(tmp_path, capsys):
+    for label, colour in (("few", 0), ("many", 200)):
+        (tmp_path / label).mkdir()
+        for i in range(5 if label == "few" else 15):
+            Image.new("RGB", (20, 20), (colour + i, 0, 0)).save(tmp_path / label / f"{i}.png")
+    shutil.copy(tmp_path / "few" / "3.png", tmp_path / "many" / "copy.png")
+    assert main(["check", str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    assert "the same picture: few/3.png, many/copy.png" in out
+    assert "few has only 4 pictures to learn from" in out and "many has only" not in out
 
 
 MISTAKES = {
@@ -121,6 +301,13 @@ MISTAKES = {
     "report": (["train", "PHOTOS", "--report", "nowhere/r.json"], "no folder nowhere"),
     "one file for both": (["train", "PHOTOS", "--out", "x", "--report", "./x"], "can't both go"),
     "seed": (["train", "PHOTOS", "--seed", "-1"], "from 0 on"),
+    "device": (["train", "PHOTOS", "--device", "gpu"], "one of cpu, cuda, mps, not 'gpu'"),
+    "missing device": (["train", "PHOTOS", "--device", "mps"], "finds no mps on this machine"),
+    "no pictures": (["predict", "x.pt", "."], "There are no pictures in ."),
+    "no pattern": (["predict", "x.pt", "*.gif"], "There are no pictures in *.gif"),
+    "csv": (["predict", "x.pt", "PHOTOS", "--csv", "nowhere/t.csv"], "no folder nowhere"),
+    "long name": (["predict", "x" * 300, "PHOTOS"], "no model file xxx"),
+    "long csv": (["predict", "x.pt", "PHOTOS", "--csv", "x" * 300], "File name too long"),
     "model": (["predict", "nowhere.pt", "x.jpg"], "no model file nowhere.pt"),
     "model is a picture": (["predict", "PHOTOS/green/1.png", "x.jpg"], "not a model saved by"),
     "check": (["check", "nowhere"], "There is no folder"),
@@ -141,7 +328,8 @@ def test_a_mistake_costs_one_line_and_status_2(kind, photos, tmp_path, monkeypat
     assert len(err) == 1 and words in err[0] and "Traceback" not in err[0]
 
 
-def test_ctrl_c_ends_training_with_a_sentence(photos, tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_or_a_polite_kill_ends_training_with_a_sentence(photos, tmp_path, number):
     process = subprocess.Popen(
         [sys.executable, "-u", "-m", "lessonkit", "train", str(photos), "--size", "64"],
         cwd=tmp_path,
@@ -151,9 +339,8 @@ def test_ctrl_c_ends_training_with_a_sentence(photos, tmp_path):
         text=True,
     )
     process.stdout.readline()  # what was read
-    process.stdout.readline()  # a note of the first training step
     time.sleep(0.5)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
     assert "topped" in err and "Traceback" not in err
@@ -163,12 +350,56 @@ def test_ctrl_c_ends_training_with_a_sentence(photos, tmp_path):
         assert "Nothing was written" in err
 
 
-@pytest.mark.parametrize("name", ["train", "predict", "check"])
+def joining(rank, port, **environment):
+    """`train` as the process `rank` of two that torchrun has started."""
+    about = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2"}
+    about |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "PYTHONPATH": str(ROOT), **environment}
+    return subprocess.Popen(
+        [sys.executable, "-m", "lessonkit", "train", "nowhere"],
+        env={**os.environ, **about},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_processes_that_cannot_meet_say_so_in_one_line():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        process = joining(0, taken.getsockname()[1])
+        _, err = process.communicate(timeout=120)
+    assert process.returncode == 2
+    (line,) = (line for line in err.splitlines() if line.startswith("lessonkit: "))
+    assert "can't reach one another" in line and "--master-port" in line
+    assert "Traceback" not in err
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="interfaces have other names there")
+def test_a_network_interface_that_is_not_there_costs_one_line():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    both = [joining(rank, port, GLOO_SOCKET_IFNAME="nope0") for rank in (0, 1)]
+    said = "".join(process.communicate(timeout=120)[1] for process in both)
+    assert [process.returncode for process in both] == [2, 2] and "Traceback" not in said
+    assert said.count("lessonkit: ") == 1 and "nope0" in said and "GLOO_SOCKET_IFNAME" in said
+
+
+@pytest.mark.parametrize("size", [None, "", "1"])
+def test_a_process_alone_joins_nobody(monkeypatch, size):
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    if size is not None:
+        monkeypatch.setenv("WORLD_SIZE", size)
+    with distributed.joined():
+        assert distributed.rank() == 0
+
+
+@pytest.mark.parametrize("name", ["train", "predict", "check", "export", "cache"])
 def test_help_explains_every_option(name, capsys):
     with pytest.raises(SystemExit) as end:
         main([name, "--help"])
     assert end.value.code == 0
-    usage, _, details = capsys.readouterr().out.partition("positional arguments:")
+    usage, _, details = capsys.readouterr().out.partition("\n\n")
     options = set(re.findall(r"--[a-z]+", usage)) | {"-h"}
     lines = re.split(r"\n  (?=\S)", details.partition("\n\n")[0] + details.partition("options:")[2])
     explained = {line.split()[0].strip(",") for line in lines if re.search(r"\S\s{2,}\S", line)}

@@ -1,7 +1,6 @@
 """The widgets for your own pictures: cleaning, upload, and the map to click on."""
 
 import base64
-import datetime
 import io
 import warnings
 
@@ -79,12 +78,65 @@ def test_decisions_from_before_stay(cleaner, root):
     assert not cleaning.read(root).relabel
 
 
-def test_every_control_has_a_name_and_every_other_class(cleaner):
-    for number, dropdown in enumerate(dropdowns(cleaner), 1):
-        assert dropdown.description == f"decision {number}" and dropdown.tooltip
-        assert len(dropdown.options) == 4
+def test_keeping_takes_a_decision_back(cleaner, root):
+    one, two, _ = dropdowns(cleaner)
+    cleaner.decide("cat/0.png")
+    cleaner.decide("dog/1.png", "cat")
+    cleaner.save()
+    assert data.from_folder(root, 16).cleaned
+    one.value = two.value = ("keep", "")
+    cleaner.save()
+    assert repr(cleaner) == "cleaner: 3 pictures, 0 to drop, 0 to relabel"
+    assert "0 dropped, 0 relabelled" in cleaner.status.value
+    assert not cleaning.file_beside(root).exists() and not data.from_folder(root, 16).cleaned
+
+
+def test_a_new_table_shows_what_is_saved(cleaner, root):
+    cleaning.write(root, cleaning.Cleaning(("dog/1.png",), {"cat/0.png": "<emu>"}))
+    images = data.from_folder(root, 16, clean=False)
+    again = explore.cleaner(root, images, dict.fromkeys(cleaner.decisions, "?"))
+    assert [box.value for box in dropdowns(again)] == [
+        ("relabel", "<emu>"), ("drop", ""), ("keep", ""),
+    ]  # fmt: skip
+    again.save()
+    assert cleaning.read(root).relabel == {"cat/0.png": "<emu>"}
+
+
+def test_two_tables_of_the_same_pictures_end_up_agreeing(cleaner, root):
+    other = explore.cleaner(root, data.from_folder(root, 16), {"cat/0.png": "?", "cat/2.png": "?"})
+    cleaner.decide("cat/0.png", "dog")
+    cleaner.save()
+    other.decide("cat/2.png")
+    other.save()
+    assert cleaning.read(root) == cleaning.Cleaning(("cat/2.png",), {"cat/0.png": "dog"})
+    assert other.decisions["cat/0.png"].value == ("relabel", "dog")
+
+
+def test_a_picture_relabelled_earlier_goes_back_to_its_folder_and_forth(cleaner, root):
+    cleaning.write(root, cleaning.Cleaning((), {"cat/0.png": "dog"}))
+    again = explore.cleaner(root, data.from_folder(root, 16), {"cat/0.png": "?"})
+    assert repr(again).endswith("0 to relabel")  # it counts as a dog already
+    for label, relabel in (("cat", {}), ("<emu>", {"cat/0.png": "<emu>"})):
+        again.decide("cat/0.png", label)
+        again.save()
+        assert cleaning.read(root).relabel == relabel
+    again.decisions["cat/0.png"].value = ("keep", "")
+    again.save()
+    assert cleaning.read(root).relabel == {"cat/0.png": "dog"}
+
+
+def test_every_box_is_named_after_its_picture_and_offers_every_other_class(cleaner):
+    boxes = list(dropdowns(cleaner))
+    assert [box.description for box in boxes] == ["cat/0.png", "dog/1.png", "<emu>/2.png"]
+    assert all(len(box.options) == 4 for box in boxes)
     page = "".join(c.value for row in cleaner.children[0].children for c in row.children[:1])
-    assert "&lt;emu&gt;/2.png" in page and "<emu>" not in page and "looks like a dog" in page
+    assert "under &lt;emu&gt;" in page and "<emu>" not in page and "looks like a dog" in page
+
+
+def test_names_with_dollars_are_no_formulas(root):
+    (root / "cat" / "x$^$y.png").write_bytes((root / "cat" / "0.png").read_bytes())
+    desk = explore.cleaner(root, data.from_folder(root, 16), {"cat/x$^$y.png": "dear"})
+    assert desk._repr_mimebundle_()["image/png"]
 
 
 def test_viewers_without_a_kernel_get_a_picture(cleaner):
@@ -132,27 +184,64 @@ def png(colour):
     return file.getvalue()
 
 
-def chosen(**files):
-    now = datetime.datetime.now(tz=datetime.UTC)
-    about = {"type": "image/png", "last_modified": now}
-    return tuple(
-        {"name": name, "size": len(content), "content": memoryview(content), **about}
-        for name, content in files.items()
-    )
+def choose(upload, *files, part=4_000_000):
+    """What the button's script does with files, (name, content) each, that a person chooses."""
+    for number, (name, content) in enumerate(files):
+        for start in range(0, max(1, len(content)), part):
+            ends = start + part >= len(content)
+            about = {"name": name, "number": number, "start": start, "ends": ends}
+            message = {"method": "custom", "content": about}
+            buffers = [memoryview(content)[start : start + part]]
+            upload.button._handle_msg({"content": {"data": message}, "buffers": buffers})
+
+
+def said(upload):
+    return [answer.get("class", answer.get("error")) for answer in upload.answers]
 
 
 def test_uploaded_pictures_are_classified_and_a_broken_one_gets_its_sentence():
     upload = explore.upload(Reddish)
-    assert repr(upload) == "upload: 0 pictures" and upload.button.multiple
-    upload.button.value = chosen(a=png("red"), b=b"junk", c=png("blue"))
-    said = [answer.get("class", answer.get("error")) for answer in upload.answers]
-    assert said[::2] == ["<red>", "blue"] and "is not a picture" in said[1]
+    assert repr(upload) == "upload: 0 pictures"
+    choose(upload, ("a", png("red")), ("b", b"junk"), ("c", png("blue")), ("d", b""))
+    assert said(upload)[::2] == ["<red>", "blue"] and "is not a picture" in said(upload)[1]
+    assert "is empty" in said(upload)[3]
     assert upload.answers[0]["probability"] > 0.9
-    assert repr(upload) == "upload: 3 pictures, 1 of them can't be read"
+    assert repr(upload) == "upload: 4 pictures, 2 of them can't be read"
     assert upload._repr_mimebundle_()["text/plain"] == repr(upload)
     assert "&lt;red&gt;" in upload.table.value and "<red>" not in upload.table.value
-    upload.button.value = chosen(d=png("red"))
+    choose(upload, ("d", png("red")))
     assert [answer["name"] for answer in upload.answers] == ["d"]
+
+
+def test_a_file_comes_in_parts_however_large_it_is():
+    upload = explore.upload(Reddish)
+    choose(upload, ("a", png("red")), ("b", png("blue")), part=17)
+    assert said(upload) == ["<red>", "blue"]
+    whole = png("red")
+    about = {"name": "a", "number": 0, "start": 0, "ends": False}
+    upload.button._handle_custom_msg(about, [memoryview(whole)[:50]])  # the page was closed here
+    choose(upload, ("c", whole), part=40)
+    assert said(upload) == ["<red>"]
+
+
+def test_files_of_one_name_and_the_same_file_again_are_all_answered():
+    upload = explore.upload(Reddish)
+    choose(upload, ("image.jpg", png("red")), ("image.jpg", png("blue")))
+    assert said(upload) == ["<red>", "blue"]
+    upload.classes = ["other", "names"]  # as if it had been trained further
+    choose(upload, ("image.jpg", png("red")), ("image.jpg", png("blue")))
+    assert said(upload) == ["other", "names"]
+
+
+def test_an_error_of_the_network_is_told_where_one_looks():
+    def full(_):
+        raise RuntimeError("out of <memory>")
+
+    upload = explore.upload(Reddish)
+    upload.predict = full
+    choose(upload, ("a.png", png("red")), ("b.png", png("red")))
+    assert upload.table.value.count("could not be classified") == 2
+    assert "out of &lt;memory&gt;" in upload.table.value
 
 
 def test_names_of_uploaded_files_are_shown_and_never_run():
@@ -181,7 +270,7 @@ def test_the_map_says_what_the_network_and_the_map_say(world):
     assert repr(world) == "click_map: longitude=10 latitude=23"
     told = "23.0° north, 10.0° east: the network says desert, 86%; the map says desert."
     assert world.alt == told and world.image.alt == told
-    assert Image.open(io.BytesIO(world.image.value)).size == (900, 310)
+    assert Image.open(io.BytesIO(world.image.value)).size == (920, 390)
 
 
 def place_of(world, longitude, latitude):
@@ -199,7 +288,7 @@ def test_a_click_goes_where_it_points(world):
     }
     assert "the map says rainforest" in world.alt and world.image.value != before
     now = world.values
-    for outside in ([0.7, 0.5, 2], [0.0, 0.0, 3], [0.99, 0.99, 4]):
+    for outside in ([0.79, 0.5, 2], [0.9, 0.2, 5], [0.0, 0.0, 3], [0.99, 0.99, 4]):
         world.image.clicked = outside
         assert world.values == now
 
@@ -213,6 +302,11 @@ def test_the_map_can_be_drawn_everywhere(world):
                 assert world.values[name] == end and "drawn" not in world.caption.value
         world.image.clicked = [*place_of(world, -40, 40), 9]
     assert "the map says sea" in world.alt
+    assert not world.axes[2].get_title(loc="right")  # nothing is hatched there
+
+
+def test_the_map_is_wide_enough_to_hit_a_country(world):
+    assert world.axes[0].bbox.width > 600 and world.axes[0].bbox.height > 300
 
 
 def test_viewers_without_a_kernel_get_the_map(world):

@@ -574,19 +574,26 @@ def untrained(images, arch="", seed=0, *_, **__):
 
 
 WORDS = st.sampled_from([
-    "train", "predict", "check", "photos", "photos/one/0.png", "photos/one/broken.jpg",
+    "train", "predict", "check", "cache", "photos", "photos/one/0.png", "photos/one/broken.jpg",
     "model.pt", "report.json", "nowhere/x", "--size", "--seed", "--arch", "--augment", "--out",
     "--report", "--resume", "--tta", "--json", "--help", "-h", "--", "side_on", "symbols", "none",
-    "resnet18",
+    "resnet18", "--csv", "--force", "--device", "cpu", "cuda", "--clear", "--version", "*", ".",
 ])  # fmt: skip
 LINES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="/\\\0"), max_size=12)
-VALUES = WORDS | LINES.filter(lambda text: text not in ("..", "~")) | BYTES_THAT_ARE_NO_TEXT
+VALUES = (
+    WORDS | LINES.filter(lambda text: text != ".." and text[:1] != "~") | BYTES_THAT_ARE_NO_TEXT
+)
 NUMBERS = st.integers().map(str) | st.integers(16, 64).map(str) | st.floats().map(str)
-OPTIONS = st.sampled_from(["size", "seed", "arch", "augment", "out", "report", "json", "tta", "x"])
+OPTIONS = st.sampled_from([
+    "size", "seed", "arch", "augment", "out", "report", "json", "tta", "csv", "device", "x",
+])  # fmt: skip
 ARGUMENTS = (
     VALUES | NUMBERS | st.tuples(OPTIONS, VALUES | NUMBERS).map(lambda t: f"--{t[0]}={t[1]}")
 )
-COMMANDS = st.sampled_from([["train", "photos"], ["check"], ["predict", "model.pt"], []])
+COMMANDS = st.sampled_from([
+    ["train", "photos"], ["check"], ["predict", "model.pt"], ["predict", "model.pt", "photos"],
+    ["cache"], [],
+])  # fmt: skip
 
 
 def run(arguments):
@@ -614,6 +621,9 @@ def run(arguments):
 @example(["train", "photos", "--out", "x" * 252])
 @example(["check", "x" * 5000])
 @example(["predict", "x" * 5000, "y"])
+@example(["predict", "model.pt", "photos", "--csv", "photos/one/0.png"])
+@example(["predict", "model.pt", "[" + "x" * 300])
+@example(["predict", "model.pt", "*", "--csv=photos"])
 def test_no_command_line_ever_ends_in_a_traceback(workplace, arguments):
     with tempfile.TemporaryDirectory() as place:
         here = Path.cwd()

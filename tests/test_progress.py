@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import subprocess
 import sys
 import time
@@ -40,29 +41,97 @@ def in_notebook(monkeypatch):
 # --- Terminal -----------------------------------------------------------------------------------
 
 
-def test_a_log_gets_the_table_and_no_bar(capsys):
+def test_a_log_gets_the_rows_and_no_bar(capsys):
     train()
     out, err = capsys.readouterr()
     assert out == ""
-    assert [line.split() for line in err.splitlines()] == [
-        ["epoch", "LR", "train", "loss", "accuracy", "seconds"],
-        ["1", "1.0e-02", "0.693", "0.812", "12.3"],
-        ["2", "1.0e-02", "0.693", "0.812", "12.3"],
+    assert err.splitlines() == [
+        f"epoch {epoch}, LR 1.0e-02, train loss 0.693, accuracy 0.812, seconds 12.3"
+        for epoch in (1, 2)
     ]
-    assert len({len(line) for line in err.splitlines()}) == 1  # columns stand below one another
     with progress.bar("lr_find", 10) as bar:
         bar.step()
     assert capsys.readouterr() == ("", "")
 
 
-def test_a_terminal_shows_bar_and_table(monkeypatch):
+def recipe(epochs=30):
+    """A longer piece of work in two stages, the second of which trains."""
+    with progress.bar("2 steps", 2) as bar:
+        bar.stage("1 look")
+        progress.note("Use look.off() to leave this out.")
+        bar.row({"accuracy": 0.5})
+        bar.step()
+        bar.stage("2 train")
+        train(epochs)
+        progress.say("That was hard.")
+        bar.row({"accuracy": 0.75})
+        bar.step()
+    return bar
+
+
+RECIPE = """\
+1 look
+   accuracy 0.500
+2 train
+   epoch 30, LR 1.0e-02, train loss 0.693, accuracy 0.812, seconds 12.3
+   accuracy 0.750
+"""
+
+
+def test_a_log_names_a_step_before_what_it_does_and_shows_one_line_of_a_fit(capsys):
+    recipe()
+    assert capsys.readouterr() == ("That was hard.\n", RECIPE)
+    progress.note("This one is for you.")
+    assert capsys.readouterr() == ("This one is for you.\n", "")
+
+
+def test_a_long_fit_within_a_longer_piece_of_work_shows_that_it_lives(capsys, monkeypatch):
+    monkeypatch.setattr(progress, "SECONDS_A_LINE", 0.0)
+    recipe(4)
+    assert [line for line in capsys.readouterr().err.splitlines() if "epoch" in line] == [
+        f"   epoch {epoch}, LR 1.0e-02, train loss 0.693, accuracy 0.812, seconds 12.3"
+        for epoch in range(1, 5)
+    ]
+
+
+def on_screen(written):
+    """The lines that a terminal without wrapping shows in the end."""
+    lines, row, column = [[]], 0, 0
+    for part in re.split(r"(\n|\r|\x1b\[A)", written):
+        if part == "\n":
+            row, column = row + 1, 0
+            lines += [[]] * (row == len(lines))
+        elif part == "\r":
+            column = 0
+        elif part == "\x1b[A":
+            row -= 1
+        else:
+            line = lines[row] = lines[row] + [" "] * (column - len(lines[row]))
+            line[column : column + len(part)] = part
+            column += len(part)
+    return "\n".join("".join(line).rstrip() for line in lines)
+
+
+def test_no_sentence_is_written_into_a_bar(monkeypatch):
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setattr(sys, "stdout", terminal)  # as in a window that shows both
+    recipe()
+    written = terminal.getvalue()
+    assert "2 steps:  50%" in written and "fit: 2 epochs:   0%" in written
+    assert on_screen(written) == RECIPE.replace(
+        "   accuracy 0.75", "That was hard.\n   accuracy 0.75"
+    )
+
+
+def test_a_terminal_shows_bar_and_rows(monkeypatch):
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
     train()
     shown = terminal.getvalue()
     assert "fit: 2 epochs:   0%" in shown
-    assert "1.0e-02       0.693" in shown
-    assert shown.endswith("\r")  # the bar has gone, the table stays
+    assert "LR 1.0e-02, train loss 0.693" in shown
+    assert shown.endswith("\r")  # the bar has gone, the rows stay
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError("out of memory")])
@@ -122,6 +191,19 @@ def test_a_notebook_bar_shows_figures_and_where_it_was_stopped(in_notebook):
     assert "stopped after 12 of 20 steps" in bar.widget.value
     assert "loss 0.500, LR 1.0e-02" in bar.widget.value
     assert "fit: &lt;1&gt; epoch" in bar.widget.value
+
+
+def test_a_bar_within_another_is_shown_in_its_widget(in_notebook):
+    with progress.bar("2 steps", 2) as outer:
+        outer.stage("train <it>")
+        with progress.bar("fit: 1 epoch", 20) as inner:
+            outer.shown_at = 0.0
+            inner.step(7)
+            assert "· train &lt;it&gt; · fit: 1 epoch, 7 of 20" in outer.widget.value
+        outer.row({"accuracy": 0.75})
+        assert "<th" in outer.widget.value and ">step<" in outer.widget.value
+        assert "fit: 1 epoch" not in outer.widget.value
+    assert len(in_notebook) == 1
 
 
 def test_a_notebook_bar_is_updated_ten_times_a_second_at_most(in_notebook):

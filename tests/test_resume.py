@@ -357,7 +357,7 @@ def begun(photos, tmp_path, monkeypatch):
     """Arguments of a `train` that Ctrl-C has stopped in its first step."""
     monkeypatch.chdir(tmp_path)
 
-    def stopped(images, arch, seed, checkpoint):
+    def stopped(images, arch, seed, checkpoint, **_):
         learner(checkpoint).fit(1e-3, 1)
         raise KeyboardInterrupt
 

@@ -1,9 +1,9 @@
 """Progress of something that takes a while: a bar with figures, and a table of the epochs.
 
 Three ways to show it: a widget in a notebook, tqdm in a terminal, and, where nobody watches (a
-pipe, a log of automatic tests), the table alone. What a notebook stores is only the title, which
-is the same on every machine; seconds appear nowhere but inside the widget. Of work that a cache
-may save, it stores nothing: whether that was done must not change what the notebook says.
+pipe, a log of automatic tests), lines alone. What a notebook stores is only the title, which is
+the same on every machine; seconds appear nowhere but inside the widget. Of work that a cache may
+save, it stores nothing: whether that was done must not change what the notebook says.
 """
 
 import html
@@ -12,13 +12,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, TextIO
 
-__all__ = ["bar", "quiet"]
+__all__ = ["bar", "note", "quiet", "say"]
 
 UPDATES_PER_SECOND = 10
+SECONDS_A_LINE = 10.0  # in a terminal, for the epochs within a longer piece of work
 _quiet: ContextVar[bool] = ContextVar("quiet", default=False)
-_outer: ContextVar["_NotebookBar | None"] = ContextVar("outer", default=None)
+_outer: ContextVar["Bar | None"] = ContextVar("outer", default=None)
 
 
 @contextmanager
@@ -27,22 +28,23 @@ def bar(title: str, total: int, cached: bool = False) -> Iterator["Bar"]:
 
     `cached` work is done the first time only: its title isn't stored in a notebook.
 
-    The block gets an object with `step(n=1, **figures)`, such as step(loss=0.5, lr=1e-2), and
-    `row(dict)`, which adds a line to the table below. Ended by an error or Ctrl-C, it says so.
-    In a notebook a bar inside another one's block is shown within that one.
+    The block gets an object with `step(n=1, **figures)`, such as step(loss=0.5, lr=1e-2); with
+    `stage(name)`, which says what comes next; and with `row(dict)`, which adds a line to the table
+    below. Ended by an error or Ctrl-C, it says so. A bar inside another one's block is a few words
+    in that one's widget, or a second bar in the terminal, which keeps its last row and few others.
     """
-    shown = _new_bar(title, total, cached)
-    token = _outer.set(shown) if isinstance(shown, _NotebookBar) else None
+    outer = _outer.get()
+    shown = _new_bar(title, total, cached, outer)
+    token = _outer.set(outer or shown)
     try:
         yield shown
     except BaseException:
-        shown.close("stopped")
+        shown.show("stopped")
         raise
     else:
-        shown.close("done")
+        shown.show("done")
     finally:
-        if token:
-            _outer.reset(token)
+        _outer.reset(token)
 
 
 @contextmanager
@@ -55,13 +57,30 @@ def quiet() -> Iterator[None]:
         _quiet.reset(token)
 
 
-def _new_bar(title: str, total: int, cached: bool) -> "Bar":
+def say(text: str, file: TextIO | None = None) -> None:
+    """Print a sentence, above the bars if there are any."""
+    if _in_notebook():
+        print(text, file=file)
+    else:
+        from tqdm import tqdm
+
+        tqdm.write(text, file=file)
+
+
+def note(text: str) -> None:
+    """Say what concerns the caller of a single call, and is of no use within another one's bar."""
+    if _outer.get() is None:
+        say(text)
+
+
+def _new_bar(title: str, total: int, cached: bool, outer: "Bar | None") -> "Bar":
     if _quiet.get():
         return Bar(title, total)
-    if not _in_notebook():
-        return _TerminalBar(title, total)
-    outer = _outer.get()
-    return _InnerBar(title, total, outer) if outer else _NotebookBar(title, total, cached)
+    if isinstance(outer, _NotebookBar):
+        return _InnerBar(title, total, outer)
+    if _in_notebook():
+        return _NotebookBar(title, total, cached)
+    return _TerminalBar(title, total, is_inner=outer is not None)
 
 
 def _in_notebook() -> bool:
@@ -74,50 +93,59 @@ class Bar:
     """Shows nothing; the ways to show something build on it."""
 
     def __init__(self, title: str, total: int):
-        self.title, self.total, self.done = title, total, 0
-        self.figures: dict[str, str] = {}
+        self.title, self.total, self.done, self.about = title, total, 0, ""
+        self.figures: dict[str, float] = {}
 
     def step(self, n: int = 1, **figures: float) -> None:
         """`n` more steps are done; `figures` are shown beside the bar."""
-        self.done += n
-        self.figures = {name: _cell(name, value) for name, value in figures.items()}
+        self.done, self.figures = self.done + n, figures
+
+    def stage(self, name: str) -> None:
+        """What follows is about `name`."""
+        self.about = name
 
     def row(self, row: dict[str, Any]) -> None:
         """Add a line to the table; its keys are the columns."""
 
-    def close(self, ending: str) -> None:
-        """The last state that is shown: `ending` is "done" or "stopped"."""
+    def show(self, state: str) -> None:
+        """Show that it is "done" or "stopped", at the end; or still "running"."""
 
 
 class _TerminalBar(Bar):
-    """A tqdm bar if a terminal shows it, and lines of a table, all on stderr."""
+    """A tqdm bar if a terminal shows it, and lines for a log, all on stderr."""
 
-    def __init__(self, title: str, total: int):
+    def __init__(self, title: str, total: int, is_inner: bool):
         from tqdm import tqdm
 
         super().__init__(title, total)
-        self.rows = 0
+        self.is_inner, self.untold, self.told_at = is_inner, {}, time.monotonic()
         watched = sys.stderr.isatty()
         self.tqdm = tqdm(total=total, desc=title, file=sys.stderr, leave=False, disable=not watched)
 
     def step(self, n: int = 1, **figures: float) -> None:
         super().step(n, **figures)
-        self.tqdm.set_postfix(self.figures, refresh=False)
+        self.tqdm.set_postfix_str(_words(figures), refresh=False)
         self.tqdm.update(n)
 
+    def stage(self, name: str) -> None:
+        super().stage(name)
+        say(name, sys.stderr)
+
     def row(self, row: dict[str, Any]) -> None:
-        if not self.rows:
-            self._write("  ".join(f"{_heading(name):>10}" for name in row))
-        self.rows += 1
-        self._write("  ".join(f"{_cell(name, value):>10}" for name, value in row.items()))
+        self.untold = row
+        if not self.is_inner or time.monotonic() - self.told_at >= SECONDS_A_LINE:
+            self._tell()
 
-    def close(self, ending: str) -> None:
+    def show(self, state: str) -> None:
         self.tqdm.close()
-        if ending == "stopped":
-            self._write(f"{self.title}: stopped after {self.done} of {self.total} steps")
+        self._tell()
+        if state == "stopped":
+            say(f"{self.title}: stopped after {self.done} of {self.total} steps", sys.stderr)
 
-    def _write(self, line: str) -> None:
-        self.tqdm.write(line, file=sys.stderr)
+    def _tell(self) -> None:
+        if self.untold:
+            say("   " * (self.is_inner or bool(self.about)) + _words(self.untold), sys.stderr)
+            self.untold, self.told_at = {}, time.monotonic()
 
 
 class _NotebookBar(Bar):
@@ -128,10 +156,10 @@ class _NotebookBar(Bar):
         from IPython.display import display
 
         super().__init__(title, total)
-        self.detail = ""
-        self.rows: list[dict] = []
-        self.started = self.shown_at = time.monotonic()
-        self.widget = ipywidgets.HTML(self._page("running"))
+        self.inner, self.rows = "", []
+        self.started = time.monotonic()
+        self.widget = ipywidgets.HTML()
+        self.show("running")
         shown = dict(self.widget._repr_mimebundle_())
         del shown["text/plain"]
         display(shown if cached else shown | {"text/plain": title}, raw=True)
@@ -139,35 +167,28 @@ class _NotebookBar(Bar):
     def step(self, n: int = 1, **figures: float) -> None:
         super().step(n, **figures)
         if time.monotonic() - self.shown_at >= 1 / UPDATES_PER_SECOND:
-            self._update("running")
+            self.show("running")
 
     def row(self, row: dict[str, Any]) -> None:
-        self.rows.append(row)
-        self._update("running")
+        self.rows.append({"step": self.about} | row if self.about else row)
+        self.show("running")
 
-    def close(self, ending: str) -> None:
-        self._update(ending)
-
-    def _update(self, state: str) -> None:
+    def show(self, state: str) -> None:
         self.shown_at = time.monotonic()
-        self.widget.value = self._page(state)
-
-    def _page(self, state: str) -> str:
-        seconds = f"{time.monotonic() - self.started:.1f} s"
-        if state == "done":
-            line = f"done in {seconds}"
-        else:
-            figures = "".join(f", {_heading(k)} {v}" for k, v in self.figures.items())
-            stopped = "stopped after " if state == "stopped" else ""
-            line = f"{stopped}{self.done} of {self.total} steps, {seconds}{figures}"
-            line += f" · {html.escape(self.detail)}" if self.detail else ""
-        value = self.total if state == "done" else self.done
+        seconds = f"{self.shown_at - self.started:.1f} s"
+        line, value = f"done in {seconds}", self.total
+        if state != "done":
+            stopped, value = "stopped after " * (state == "stopped"), self.done
+            told = [_words(self.figures), self.about, self.inner]
+            line = f"{stopped}{self.done} of {self.total} steps, {seconds}"
+            line = " · ".join([line, *filter(None, told)])
         meter = f'<progress max="{self.total}" value="{value}"></progress>'
-        return f"<div>{html.escape(self.title)} {meter} {line}</div>{_table(self.rows)}"
+        words = f"<div>{html.escape(self.title)} {meter} {html.escape(line)}</div>"
+        self.widget.value = words + _table(self.rows)
 
 
 class _InnerBar(Bar):
-    """A line within another bar's widget."""
+    """A few words within another bar's widget."""
 
     def __init__(self, title: str, total: int, outer: _NotebookBar):
         super().__init__(title, total)
@@ -175,15 +196,19 @@ class _InnerBar(Bar):
 
     def step(self, n: int = 1, **figures: float) -> None:
         super().step(n, **figures)
-        self.outer.detail = f"{self.title}, {self.done} of {self.total}"
+        self.outer.inner = f"{self.title}, {self.done} of {self.total}"
         self.outer.step(0)
 
-    def close(self, ending: str) -> None:
-        self.outer.detail = ""
+    def show(self, state: str) -> None:
+        self.outer.inner = ""
+
+
+def _words(figures: dict[str, Any]) -> str:
+    return ", ".join(f"{_heading(name)} {_cell(name, value)}" for name, value in figures.items())
 
 
 def _heading(name: str) -> str:
-    """A column's name, as people write it: "LR" for "lr", "train loss" for "train_loss"."""
+    """As people write it: "LR" for "lr", "train loss" for "train_loss"."""
     return "LR" if name == "lr" else name.replace("_", " ")
 
 
@@ -199,8 +224,6 @@ def _table(rows: list[dict]) -> str:
         return ""
     style = ' style="text-align: right; padding: 0 0.8em"'
     head = "".join(f'<th scope="col"{style}>{html.escape(_heading(name))}</th>' for name in rows[0])
-    body = ""
-    for row in rows:
-        cells = (html.escape(_cell(name, value)) for name, value in row.items())
-        body += "<tr>" + "".join(f"<td{style}>{text}</td>" for text in cells) + "</tr>"
+    lines = [[html.escape(_cell(name, value)) for name, value in row.items()] for row in rows]
+    body = "".join(f"<tr><td{style}>{f'</td><td{style}>'.join(line)}</td></tr>" for line in lines)
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"

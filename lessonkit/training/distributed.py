@@ -21,8 +21,8 @@ from lessonkit.files import safe_files
 from lessonkit.machine import progress
 
 __all__ = [
-    "Lost", "average", "check_equal", "first", "in_turn", "joined", "own_draws", "rank",
-    "same_buffers", "share", "speaks", "world_size",
+    "Lost", "average", "check_equal", "first", "in_turn", "is_one_of_several", "joined",
+    "own_draws", "rank", "same_buffers", "share", "speaks", "world_size",
 ]  # fmt: skip
 
 Result = TypeVar("Result")
@@ -48,16 +48,28 @@ def rank() -> int:
     return dist.get_rank() if world_size() > 1 else 0
 
 
+def is_one_of_several() -> bool:
+    """Whether torchrun has started this process beside others, joined or not yet."""
+    return int(os.environ.get("WORLD_SIZE") or "1") > 1
+
+
 @contextmanager
 def joined() -> Iterator[None]:
     """Within the block this process works together with those that torchrun started beside it.
 
     All but the first are silent there. Raises Lost when another one has ended.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    if not is_one_of_several():
         yield
         return
-    _join()
+    try:
+        _join()
+    except (RuntimeError, OSError) as error:
+        why = " ".join(str(error).split())[:200].rstrip(".")
+        raise ValueError(
+            f"The processes can't reach one another: {why}. Set GLOO_SOCKET_IFNAME to the network "
+            "interface that they share, such as lo or eth0, or give torchrun another --master-port."
+        ) from error
     try:
         with open(os.devnull, "w") as nowhere:
             if rank() == 0:

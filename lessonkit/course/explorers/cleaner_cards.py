@@ -19,16 +19,23 @@ from lessonkit.images.image_data import ImageData
 
 __all__ = ["Cleaner", "cleaner"]
 
-KEEP, DROP = "keep", "drop"
-ROW = {"width": "300px", "margin": "4px"}
-TABLE = {"flex_flow": "row wrap", "max_height": "660px", "overflow": "auto"}
+KEEP, DROP = ("keep", ""), ("drop", "")
+CARD = {"width": "280px", "margin": "4px", "padding": "4px", "border": "1px solid #8888"}
+CARDS = {"flex_flow": "row wrap", "align_items": "stretch"}
+NAME = {"description_width": "initial"}
+BELOW_ITS_NAME = {
+    "width": "auto",
+    "height": "58px",
+    "flex_flow": "column",
+}
 COLUMNS = 8  # of the picture for viewers without a kernel
 
 
 class Cleaner(widgets.VBox):
-    """A row for each suspicious picture, with what to do about it, and a button that saves.
+    """A card for each suspicious picture, with what to do about it, and a button that saves.
 
-    Saving writes the decisions beside the folder `root`; the pictures stay as they are.
+    Saving writes the decisions beside the folder `root`; the pictures stay as they are. What was
+    decided before stands in the boxes, and "keep" takes it back.
     """
 
     def __init__(self, root: str | Path, images: ImageData, suspects: Mapping[str, str]):
@@ -39,51 +46,64 @@ class Cleaner(widgets.VBox):
         n_train = len(images.train_files)
         self._thumbnails = {}
         self.decisions: dict[str, widgets.Dropdown] = {}
-        rows = []
-        for number, (file, why) in enumerate(suspects.items(), 1):
+        cards = []
+        for file, why in suspects.items():
             place = files.index(file)  # ValueError for a picture that isn't in the set
             split, row = (
                 (images.train, place) if place < n_train else (images.valid, place - n_train)
             )
             self._thumbnails[file] = split.images[row]
-            self.decisions[file] = self._dropdown(number, file)
-            text = widgets.HTML(_row(split.images[row], file, self.label[file], why))
-            rows.append(widgets.VBox([text, self.decisions[file]], layout=ROW))
+            self.decisions[file] = self._dropdown(file)
+            text = widgets.HTML(_card(split.images[row], self.label[file], why))
+            cards.append(widgets.VBox([text, self.decisions[file]], layout=CARD))
+        self._saved: dict[str, tuple[str, str]] = {}
+        self._show(cleaning.read(self.root))
         self.button = widgets.Button(
             description="Save decisions", tooltip="Write them beside the folder"
         )
         self.button.on_click(self.save)
         self.status = widgets.HTML()
         self._say("Nothing is saved yet.")
-        super().__init__([widgets.Box(rows, layout=TABLE), self.button, self.status])
+        super().__init__([widgets.Box(cards, layout=CARDS), self.button, self.status])
 
-    def _dropdown(self, number: int, file: str) -> widgets.Dropdown:
+    def _dropdown(self, file: str) -> widgets.Dropdown:
         label = self.label[file]
-        others = [name for name in self.classes if name != label]
-        options = [(f"keep as {label}", (KEEP, "")), ("drop", (DROP, ""))]
-        options += [(f"it is {name}", ("relabel", name)) for name in others]
-        style = {"description_width": "initial"}
+        options = [(f"keep as {label}", KEEP), ("drop", DROP)]
+        options += [(f"it is {name}", ("relabel", name)) for name in self.classes if name != label]
         return widgets.Dropdown(
-            options=options, value=(KEEP, ""), description=f"decision {number}", tooltip=file,
-            style=style,
+            options=options, value=KEEP, description=file, tooltip=file, style=NAME,
+            layout=BELOW_ITS_NAME,
         )  # fmt: skip
+
+    def _show(self, decided: cleaning.Cleaning) -> None:
+        """Put the boxes to what has been decided."""
+        for file, dropdown in self.decisions.items():
+            label = decided.relabel.get(file, self.label[file])
+            kept = KEEP if label == self.label[file] else ("relabel", label)
+            dropdown.value = self._saved[file] = DROP if file in decided.drop else kept
 
     def decide(self, file: str, label: str | None = None) -> None:
         """Give a picture the class `label`, or drop it if there is none; as by hand."""
-        self.decisions[file].value = (DROP, "") if label is None else ("relabel", label)
+        self.decisions[file].value = DROP if label is None else ("relabel", label)
 
     def cleaning(self) -> cleaning.Cleaning:
-        """The decisions as they stand, together with those that were saved before."""
+        """What is saved, with what has been changed here since."""
         before = cleaning.read(self.root)
         drop, relabel = set(before.drop), dict(before.relabel)
         for file, dropdown in self.decisions.items():
-            what, label = dropdown.value
-            if what == DROP:
-                drop.add(file)
+            if dropdown.value != self._saved[file]:  # else another table may know better
+                drop.discard(file)
                 relabel.pop(file, None)
-            elif what != KEEP:
-                relabel[file] = label
+                label = dropdown.value[1] or self.label[file]
+                if dropdown.value == DROP:
+                    drop.add(file)
+                elif label != self._folder_of(file):
+                    relabel[file] = label
         return cleaning.Cleaning(tuple(sorted(drop)), relabel)
+
+    def _folder_of(self, file: str) -> str:
+        """The class in whose folder a file is: `label` may be another one since an earlier day."""
+        return next((part for part in file.split("/") if part in self.classes), "")
 
     def save(self, button: widgets.Button | None = None) -> None:
         """Write the decisions to the folder's cleaning file."""
@@ -93,6 +113,7 @@ class Cleaner(widgets.VBox):
         except (OSError, ValueError) as error:
             self._say(f"Not saved: {error}")
             raise
+        self._show(decided)
         n_drop, n_relabel = len(decided.drop), len(decided.relabel)
         self._say(f"Saved in {file.name}: {n_drop} dropped, {n_relabel} relabelled.")
 
@@ -102,7 +123,7 @@ class Cleaner(widgets.VBox):
     def __repr__(self) -> str:
         kinds = [dropdown.value[0] for dropdown in self.decisions.values()]
         return (
-            f"cleaner: {len(kinds)} pictures, {kinds.count(DROP)} to drop, "
+            f"cleaner: {len(kinds)} pictures, {kinds.count('drop')} to drop, "
             f"{kinds.count('relabel')} to relabel"
         )
 
@@ -111,7 +132,7 @@ class Cleaner(widgets.VBox):
         return dict(super()._repr_mimebundle_(**kwargs)) | {"image/png": png}
 
     def _picture(self) -> bytes:
-        """A PNG of all rows, for viewers without a kernel."""
+        """A PNG of all pictures, for viewers without a kernel."""
         lines = max(1, -(-len(self._thumbnails) // COLUMNS))
         figure = Figure(figsize=(1.15 * COLUMNS, 1.5 * lines), dpi=100, layout="constrained")
         canvas = FigureCanvasAgg(figure)
@@ -120,7 +141,8 @@ class Cleaner(widgets.VBox):
             ax.set_axis_off()
         for ax, (file, image) in zip(axes.flat, self._thumbnails.items(), strict=False):
             ax.imshow(np.asarray(image).transpose(1, 2, 0))
-            ax.set_title(f"{Path(file).stem[:22]}\nas {self.label[file]}", fontsize=7, pad=2)
+            title = f"{Path(file).stem[:22]}\nas {self.label[file]}"
+            ax.set_title(title, fontsize=7, pad=2, parse_math=False)
         png = io.BytesIO()
         canvas.print_png(png)
         return png.getvalue()
@@ -135,9 +157,12 @@ def cleaner(root: str | Path, images: ImageData, suspects: Mapping[str, str]) ->
     return Cleaner(root, images, suspects)
 
 
-def _row(image: Tensor, file: str, label: str, why: str) -> str:
+def _card(image: Tensor, label: str, why: str) -> str:
     png = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(np.asarray(image).transpose(1, 2, 0))).save(png, "PNG")
     source = f"data:image/png;base64,{base64.b64encode(png.getvalue()).decode()}"
-    text = f"<b>{html.escape(file)}</b>, filed under {html.escape(label)}; {html.escape(why)}"
-    return f'<img alt="" width="96" src="{source}" style="vertical-align: middle"> {text}'
+    text = f"filed under {html.escape(label)}; {html.escape(why)}"
+    return (
+        '<div style="display: flex; gap: 8px; line-height: 1.3; overflow-wrap: anywhere">'
+        f'<img alt="" width="96" height="96" src="{source}"><div>{text}</div></div>'
+    )

@@ -17,9 +17,9 @@ from lessonkit.course.explorers.live_figure import LiveFigure, slider
 __all__ = ["ClickImage", "click_map", "clickable"]
 
 PX_PER_DEGREE = 15  # of the embedded map
-SIZE = 9, 3.1  # inches, of 100 pixels
+SIZE = 9.2, 3.9  # inches, of 100 pixels
 # Left, bottom, width and height of the map, the spot and the bars, as shares of the picture.
-PLACES = [(0.075, 0.17, 0.52, 0.74), (0.608, 0.3, 0.15, 0.435), (0.862, 0.17, 0.12, 0.74)]
+PLACES = [(0.062, 0.13, 0.68, 0.802), (0.838, 0.632, 0.1272, 0.3), (0.838, 0.13, 0.1272, 0.38)]
 BARS_Y = len(COLOURS) - 0.4, -0.6
 
 _SCRIPT = """
@@ -127,12 +127,12 @@ def _draw_world(axes: np.ndarray, picture: np.ndarray) -> None:
     axes[0].figure.set_layout_engine("none")
     for ax, place in zip(axes, PLACES, strict=True):
         ax.set_position(place)
-    small = Image.fromarray(picture).resize((470, 235), Image.Resampling.BOX)
-    flat = small.quantize(48).convert("RGB")  # few colours make a small file, quick to send
+    small = Image.fromarray(picture).resize((626, 313), Image.Resampling.BOX)
+    flat = small.quantize(64).convert("RGB")  # few colours make a small file, quick to send
     axes[0].imshow(flat, extent=(-180, 180, -90, 90), interpolation="nearest", aspect="auto")
     axes[0].set(xticks=range(-180, 181, 90), yticks=range(-90, 91, 45))
     axes[0].set(xlabel="longitude, degrees", ylabel="latitude, degrees")
-    axes[0].yaxis.labelpad = -2
+    axes[0].yaxis.labelpad = -4
     axes[1].set(xticks=[], yticks=[])
     axes[2].set(xlabel="probability", xticks=[0, 0.5, 1])
     axes[2].set_yticks(range(len(COLOURS)), list(COLOURS), fontsize="small")
@@ -151,10 +151,10 @@ def _draw_bars(ax: Axes, probabilities: np.ndarray, truth: int) -> None:
     bars = ax.barh(
         range(len(COLOURS)), probabilities, color=list(COLOURS.values()), edgecolor="black"
     )
+    ax.set(xlim=(0, 1), ylim=BARS_Y)
     if truth >= 0:
         bars[truth].set_hatch("////")
-    ax.set(xlim=(0, 1), ylim=BARS_Y)
-    ax.set_title("hatched: the truth", fontsize="medium", loc="right")
+        ax.set_title("hatched: the truth", fontsize="medium", loc="right")
 
 
 def _sentence(longitude: float, latitude: float, probabilities: np.ndarray, truth: int) -> str:

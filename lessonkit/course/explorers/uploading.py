@@ -4,10 +4,11 @@ import base64
 import html
 import io
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import anywidget
 import ipywidgets as widgets
 import torch
 from PIL import Image
@@ -18,6 +19,41 @@ from lessonkit.images import decode
 __all__ = ["Upload", "upload"]
 
 THUMBNAIL = 96  # px
+# Jupyter cuts the connection at a message of 10 MB, so files come in parts.
+_SCRIPT = """
+const PART = 4_000_000;
+
+function render({ model, el }) {
+  const button = document.createElement("button");
+  const input = document.createElement("input");
+  button.className = "jupyter-button widget-button";
+  button.textContent = "Choose pictures";
+  button.style.width = "auto";
+  Object.assign(input, { type: "file", accept: "image/*", multiple: true, hidden: true });
+  button.addEventListener("click", () => input.click());
+  input.addEventListener("change", async () => {
+    const files = [...input.files];
+    input.value = "";  // so that the same file can be chosen again
+    button.disabled = true;
+    for (const [number, file] of files.entries()) {
+      for (let start = 0; start === 0 || start < file.size; start += PART) {
+        const part = await file.slice(start, start + PART).arrayBuffer();
+        const ends = start + PART >= file.size;
+        model.send({ name: file.name, number, start, ends }, undefined, [part]);
+      }
+    }
+    button.disabled = false;
+  });
+  el.append(button, input);
+}
+export default { render };
+"""
+
+
+class FileButton(anywidget.AnyWidget):
+    """A button that chooses files; each part of one arrives as a message with its bytes."""
+
+    _esm = _SCRIPT
 
 
 class Upload(widgets.VBox):
@@ -29,36 +65,50 @@ class Upload(widgets.VBox):
     def __init__(self, predict: Callable[[Tensor], Tensor], classes: Sequence[str], size: int):
         self.predict, self.classes, self.size = predict, list(classes), size
         self.answers: list[dict] = []
-        self.button = widgets.FileUpload(
-            accept="image/*", multiple=True, description="Choose pictures",
-            layout=widgets.Layout(width="auto"),
-        )  # fmt: skip
+        self._rows: list[str] = []
+        self._coming = bytearray()
+        self.button = FileButton()
         self.table = widgets.HTML('<p role="status">No pictures yet.</p>')
         super().__init__([self.button, self.table])
-        self.button.observe(lambda change: self._take(change["new"]), names="value")
+        self.button.on_msg(self._take)
 
-    def _take(self, files: Sequence[dict]) -> None:
-        self.show({file["name"]: bytes(file["content"]) for file in files})
-
-    def show(self, files: dict[str, bytes]) -> None:
-        """Classify pictures, by name, and show the answers in place of earlier ones."""
-        self.answers, rows = [], []
+    def show(self, files: Mapping[str, bytes]) -> None:
+        """Classify pictures, by name, and show the answers instead of earlier ones."""
+        self._empty()
         for name, content in files.items():
-            try:
-                square = _decode(content, self.size)
-            except decode.Unusable as error:
-                self.answers.append({"name": name, "error": str(error)})
-                rows.append(f"<tr><td></td><td>{html.escape(name)} {html.escape(str(error))}.</td>")
-                continue
+            self._add(name, content)
+
+    def _take(self, _: widgets.Widget, about: dict, parts: list[memoryview]) -> None:
+        """A part of a file that has been chosen: the `number`th, from the byte `start` on."""
+        if about["start"] == 0:
+            self._coming = bytearray()
+            if about["number"] == 0:
+                self._empty()
+        self._coming += b"".join(parts)
+        if about["ends"]:
+            self._add(about["name"], bytes(self._coming))
+
+    def _empty(self) -> None:
+        self.answers, self._rows = [], []
+
+    def _add(self, name: str, content: bytes) -> None:
+        picture, answer = "", {"name": name}
+        self.answers.append(answer)
+        try:
+            square = _decode(content, self.size)
+            picture = _thumbnail(square)
             probabilities = self.predict(square)[0]
             best = int(probabilities.argmax())
-            answer = {"class": self.classes[best], "probability": float(probabilities[best])}
-            self.answers.append({"name": name, **answer})
-            said = f"<b>{html.escape(answer['class'])}</b>, {answer['probability']:.0%}"
-            rows.append(
-                f"<tr><td>{_thumbnail(square)}</td><td>{html.escape(name)}: {said}</td></tr>"
-            )
-        self.table.value = f'<table role="status">{"".join(rows)}</table>'
+            answer |= {"class": self.classes[best], "probability": float(probabilities[best])}
+            said = f": <b>{html.escape(answer['class'])}</b>, {answer['probability']:.0%}"
+        except decode.Unusable as error:
+            answer["error"] = str(error)
+            said = f" {html.escape(str(error))}."
+        except Exception as error:  # Jupyter hides errors of a widget in its log
+            answer["error"] = f"{type(error).__name__}: {error}"
+            said = f" could not be classified ({html.escape(answer['error'])})."
+        self._rows.append(f"<tr><td>{picture}</td><td>{html.escape(name)}{said}</td></tr>")
+        self.table.value = f'<table role="status">{"".join(self._rows)}</table>'
 
     def __repr__(self) -> str:
         n = len(self.answers)
