@@ -3,7 +3,8 @@
 
 async function copy(text) {
   if (navigator.clipboard) return navigator.clipboard.writeText(text);
-  const area = document.body.appendChild(document.createElement("textarea")); // not over https
+  // Browsers hide the clipboard from pages that come over plain http.
+  const area = document.body.appendChild(document.createElement("textarea"));
   area.value = text;
   area.select();
   document.execCommand("copy");
@@ -75,7 +76,17 @@ function letItStack(table) {
   }
 }
 
+// Furo's page of search results begins without one.
+function addMissingHeading() {
+  const article = document.querySelector("article");
+  if (!article || article.querySelector("h1")) return;
+  const heading = document.createElement("h1");
+  heading.textContent = "Search";
+  article.prepend(heading);
+}
+
 document.addEventListener("DOMContentLoaded", () => {
+  addMissingHeading();
   document.querySelectorAll("article div.highlight").forEach(addCopyButton);
   document.querySelectorAll("article img").forEach((picture) => {
     if (!picture.closest("a, button")) makeEnlargeable(picture);
