@@ -18,7 +18,10 @@ import pytest
 from tests.test_project import PROJECT, ROOT, closure, files
 
 UV = shutil.which("uv", path=os.pathsep.join([os.environ["PATH"], os.path.dirname(sys.executable)]))
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has two builds")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform != "linux", reason="only Linux has two builds"),
+]
 without_card = pytest.mark.skipif(
     Path("/proc/driver/nvidia").exists(), reason="this machine has an NVIDIA card"
 )
