@@ -20,7 +20,7 @@ PARALLEL = -n logical --maxprocesses=4
 
 help:
 	@echo "make lab        set up (once) and open the course; ARGS=--no-browser on a server"
-	@echo "make test       set up (once); unit tests, and every notebook executed and compared"
+	@echo "make test       unit tests, and every notebook executed and compared (25 minutes)"
 	@echo "make quick      unit tests and notebooks 00, 01 and 04: for the impatient"
 	@echo "make soak       many more made-up inputs, 100 random kills, 200 epochs, 400 mutants"
 	@echo "make notebooks  execute the notebooks anew and store their outputs; NB=02 for one"
@@ -31,27 +31,28 @@ help:
 	@echo "                CLAIM=05 SEEDS=\"0 1\" for some; make check-claims runs stored ones again"
 	@echo "make site       the course as web pages, to read without Python: site/_build/html"
 	@echo "make clean      remove the virtual environment and all caches"
-	@echo "PYTHON=python3.12 with any of them chooses the Python to set up with (after make clean)."
+	@echo "To set up otherwise, after make clean: PYTHON=python3.12 chooses the Python,"
+	@echo "TORCH_INDEX=address where PyTorch comes from, VERSIONS=newest or oldest the versions."
 
 lab: .venv/.ready
 	@echo "Opening JupyterLab. Ctrl-C twice in this terminal ends it."
 	@JUPYTER_PREFER_ENV_PATH=1 $(VENV_PYTHON) -m jupyterlab --ServerApp.root_dir=. \
 	  --LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb $(ARGS)
 
-test: .venv/.ready
+test: .venv/.ready-test
 	$(VENV_PYTHON) -m ruff check .
 	$(VENV_PYTHON) -m ruff format --check .
 	$(PYTEST) --nbval $(PARALLEL)
 
-quick: .venv/.ready
+quick: .venv/.ready-test
 	$(PYTEST) --nbval $(PARALLEL) -m "not slow and not soak" tests $(wildcard notebooks/0[014]_*.ipynb)
 
-soak: .venv/.ready
+soak: .venv/.ready-test
 	$(PYTEST) -m "" --hypothesis-profile=soak tests/test_fuzz.py tests/test_faults.py tests/test_soak.py \
 	  tests/test_resume.py tests/test_distributed.py tests/test_lr_finder.py
 	$(VENV_PYTHON) tools/mutants.py
 
-notebooks: .venv/.ready
+notebooks: .venv/.ready-test
 	$(VENV_PYTHON) tools/notebooks.py $(NB)
 
 bench: .venv/.ready-bench
@@ -69,7 +70,7 @@ claims: .venv/.ready
 check-claims: .venv/.ready
 	@$(VENV_PYTHON) -m experiments --check --claim $(CLAIM) --seeds $(SEEDS)
 
-site: .venv/.ready
+site: .venv/.ready-test
 	@$(VENV_PYTHON) -m sphinx -q -c site -d site/_build/doctrees . site/_build/html
 	@echo "Open site/_build/html/index.html in a browser, or put the folder on a web server."
 
@@ -78,34 +79,28 @@ clean:
 	find . -name __pycache__ -prune -exec rm -rf {} +
 	find . -name .ipynb_checkpoints -prune -exec rm -rf {} +
 
-# A virtual environment that works is kept, so an interrupted installation goes on where it was.
-.venv/.ready: pyproject.toml constraints.txt
-	@if $(VENV_PYTHON) -c '$(SUPPORTED)' 2>/dev/null && $(VENV_PYTHON) -m pip -V >/dev/null 2>&1; then \
-	  echo "Bringing the virtual environment .venv up to date."; \
-	else \
-	  python=""; \
-	  for candidate in $(CANDIDATES); do \
-	    if "$$candidate" -c '$(SUPPORTED)' 2>/dev/null; then python="$$candidate"; break; fi; \
-	  done; \
-	  if [ -z "$$python" ]; then \
-	    echo "This course needs Python 3.11, 3.12, 3.13 or 3.14, and found none (tried:" \
-	      "$(CANDIDATES)): install one, or name it, as in: make lab PYTHON=python3.12" >&2; \
-	    exit 1; \
-	  fi; \
-	  echo "Setting up, once: a virtual environment in .venv with $$("$$python" --version), then"; \
-	  echo "PyTorch, JupyterLab and the rest. That takes 2 to 10 minutes, most of it download, and"; \
-	  echo "6 GB of disk on Linux (PyTorch there brings its GPU libraries), less than 2 GB elsewhere."; \
-	  "$$python" -m venv --clear .venv || exit 1; \
-	fi; \
-	$(VENV_PYTHON) -m pip install --disable-pip-version-check -e ".[test,dev,site]" -c constraints.txt || { \
-	  echo "The installation stopped; the reason stands above. Once it is mended (often it is the" \
-	    "network or a full disk), the same command goes on from here." >&2; \
+# What a reader needs. tools/install.py does it; here a Python is found to run it with.
+.venv/.ready: pyproject.toml constraints.txt tools/install.py
+	@python=""; \
+	for candidate in $(VENV_PYTHON) $(CANDIDATES); do \
+	  if "$$candidate" -c '$(SUPPORTED)' 2>/dev/null; then python="$$candidate"; break; fi; \
+	done; \
+	if [ -z "$$python" ]; then \
+	  echo "This course needs Python 3.11, 3.12, 3.13 or 3.14, and found none (tried:" \
+	    "$(CANDIDATES)): install one, or name it, as in: make lab PYTHON=python3.12" >&2; \
 	  exit 1; \
-	}; \
-	touch $@; \
-	echo "Ready. From now on this command starts at once."
+	fi; \
+	"$$python" tools/install.py
+	@touch $@
+	@echo "Ready. From now on this command starts at once."
 
-.venv/.ready-bench: .venv/.ready
-	@echo "Adding fastai, scikit-learn and torch-lr-finder to .venv, for the comparison only (about 1 minute, 0.4 GB)."
-	@$(VENV_PYTHON) -m pip install --disable-pip-version-check -e ".[bench]" -c constraints.txt
+# What is needed besides to test, change and publish the course.
+.venv/.ready-test: .venv/.ready
+	@echo "Adding what tests, checks of style and web pages need (0.4 GB of disk)."
+	@$(VENV_PYTHON) tools/install.py test dev site
+	@touch $@
+
+.venv/.ready-bench: .venv/.ready-test
+	@echo "Adding fastai, scikit-learn and torch-lr-finder, for the comparison only (about 1 minute, 0.4 GB)."
+	@$(VENV_PYTHON) tools/install.py test dev site bench
 	@touch $@

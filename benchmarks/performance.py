@@ -4,11 +4,11 @@
 
 Each line is the median over several repeats, mostly of a ratio of seconds. On a graphics card, all
 that compute there, and are waited for. `--store` writes the lines to benchmarks/results.json
-(results-cuda.json on a graphics card) and, from there, the table in README.md; with `--only`, they
-take the place of those of the same name there. `--photos` is the folder for the comparison with
-fastai's training: the embedded creatures unless given. The last line says how many targets hold;
-exit status 0 only if all do. It takes a quarter of an hour, and means something only on a machine
-that does nothing else.
+(results-cuda.json on a graphics card) and, from there, the table in benchmarks/README.md; with
+`--only`, they take the place of those of the same name there. `--photos` is the folder for the
+comparison with fastai's training: the embedded creatures unless given. The last line says how many
+targets hold; exit status 0 only if all do. It takes a quarter of an hour, and means something only
+on a machine that does nothing else.
 """
 
 import argparse
@@ -39,6 +39,7 @@ ROOT = Path(__file__).resolve().parent.parent
 DEVICE = hardware.best_device()
 NAME, WHERE = ("results", "") if DEVICE == "cpu" else (f"results-{DEVICE}", f" on {DEVICE}")
 RESULTS = ROOT / "benchmarks" / f"{NAME}.json"
+README = ROOT / "benchmarks" / "README.md"
 BEGIN = f"<!-- performance{WHERE}: made by benchmarks/performance.py -->"
 END = "<!-- end -->"
 
@@ -344,7 +345,7 @@ MEASURES += [lr_finder, test_time_augmentation, importing, growing]
 
 
 def store(rows: list[Row], all_of_them: bool) -> None:
-    """Write results.json, and the table made from it into README.md.
+    """Write results.json, and the table made from it into the README beside it.
 
     Unless these are all rows, those of other names stay.
     """
@@ -352,12 +353,12 @@ def store(rows: list[Row], all_of_them: bool) -> None:
     new = {row.name: row._asdict() for row in rows}
     merged = [new.pop(row["name"], row) for row in known] + list(new.values())
     RESULTS.write_text(json.dumps(merged, indent=1) + "\n")
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    readme = (README).read_text(encoding="utf-8")
     before, _, rest = readme.partition(BEGIN)
     after = rest.partition(END)[2]
     made = table(merged)
     text = f"{before}{BEGIN}\n{made}\n{END}{after}"
-    (ROOT / "README.md").write_text(text, encoding="utf-8")
+    (README).write_text(text, encoding="utf-8")
 
 
 def main() -> int:

