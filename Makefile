@@ -15,14 +15,23 @@ PYTEST = $(VENV_PYTHON) -m pytest
 # A process for each core, four at most: each notebook has its own kernel of up to 1.5 GB.
 PARALLEL = -n logical --maxprocesses=4
 
-.PHONY: help lab test quick soak notebooks bench claims check-claims site clean
+define JUPYTERLAB
+echo "Opening JupyterLab. Ctrl-C twice in this terminal ends it."
+JUPYTER_PREFER_ENV_PATH=1 $(VENV_PYTHON) -m jupyterlab --ServerApp.root_dir=. \
+  --LabApp.default_url=/lab/tree/$(1)/00_start_here.ipynb $(ARGS)
+endef
+
+.PHONY: help lab edit progress test quick soak notebooks bounds bench claims check-claims site clean
 
 help:
-	@echo "make lab        set up (once) and open the course; ARGS=--no-browser on a server"
+	@echo "make lab        set up (once) and open your copy of the course; ARGS=--no-browser on a server"
+	@echo "make progress   which exercises you have solved"
+	@echo "make edit       open the course's own notebooks, to change them"
 	@echo "make test       set up (once); unit tests, and every notebook executed and compared"
 	@echo "make quick      unit tests and notebooks 00, 01 and 04: for the impatient"
 	@echo "make soak       many more made-up inputs, 100 random kills, memory over 200 epochs"
 	@echo "make notebooks  execute the notebooks anew and store their outputs; NB=02 for one"
+	@echo "make bounds     NB=05: five seeds on two kinds of processor: which bounds hold (10 minutes)"
 	@echo "make bench      the measurements in benchmarks/, among them the one against fastai"
 	@echo "make claims     the lesson's claims, measured: runs that are missing (2 hours for all);"
 	@echo "                CLAIM=05 SEEDS=\"0 1\" for some; make check-claims runs stored ones again"
@@ -31,9 +40,14 @@ help:
 	@echo "PYTHON=python3.12 with any of them chooses the Python to set up with (after make clean)."
 
 lab: .venv/.ready
-	@echo "Opening JupyterLab. Ctrl-C twice in this terminal ends it."
-	@JUPYTER_PREFER_ENV_PATH=1 $(VENV_PYTHON) -m jupyterlab --ServerApp.root_dir=. \
-	  --LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb $(ARGS)
+	@$(VENV_PYTHON) -m lessonkit workbook
+	@$(call JUPYTERLAB,workbook)
+
+edit: .venv/.ready
+	@$(call JUPYTERLAB,notebooks)
+
+progress: .venv/.ready
+	@$(VENV_PYTHON) -m lessonkit progress
 
 test: .venv/.ready
 	$(VENV_PYTHON) -m ruff check .
@@ -49,6 +63,9 @@ soak: .venv/.ready
 
 notebooks: .venv/.ready
 	$(VENV_PYTHON) tools/notebooks.py $(NB)
+
+bounds: .venv/.ready
+	@$(VENV_PYTHON) tools/bounds.py $(NB)
 
 bench: .venv/.ready-bench
 	@for script in benchmarks/*.py; do \

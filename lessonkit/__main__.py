@@ -1,4 +1,4 @@
-"""The command line: `python -m lessonkit train|predict|check|export`, see `--help` of each."""
+"""The command line: `python -m lessonkit train|predict|check|export|…`, see `--help` of each."""
 
 import argparse
 import io
@@ -167,6 +167,22 @@ def export(options: argparse.Namespace) -> int:
     return 0
 
 
+def workbook(options: argparse.Namespace) -> int:
+    """Make or update the reader's own copy of the notebooks."""
+    from lessonkit.course import workbook as own
+
+    print("\n".join([*own.make(), f"Your copy of the notebooks is {own.WORKBOOK}."]))
+    return 0
+
+
+def show_progress(options: argparse.Namespace) -> int:
+    """Say which exercises have been solved."""
+    from lessonkit.course.exercises import quiz, solved
+
+    print(f"{solved.table(quiz.all_exercises())}\nKept in {solved.where()}")
+    return 0
+
+
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str):
         self.exit(2, f"lessonkit: {message}; see `{self.prog} --help`.\n")
@@ -204,6 +220,11 @@ def _parser() -> argparse.ArgumentParser:
     four.add_argument("model", help="a model written by train")
     four.add_argument("out", help="where the ONNX file goes, such as model.onnx")
     four.set_defaults(command=export)
+
+    five = commands.add_parser("workbook", help="make or update your own copy of the notebooks")
+    five.set_defaults(command=workbook)
+    six = commands.add_parser("progress", help="show which exercises you have solved")
+    six.set_defaults(command=show_progress)
     return parser
 
 

@@ -19,7 +19,7 @@ from lessonkit.models import small_cnn
 
 @pytest.fixture(autouse=True)
 def own_folder(tmp_path, monkeypatch):
-    monkeypatch.setenv("LESSONKIT_CACHE", str(tmp_path))
+    monkeypatch.setenv("LESSONKIT_RECORDS", str(tmp_path))
 
 
 @pytest.fixture(autouse=True)

@@ -24,6 +24,7 @@ WRONG = {
             ],
             "stays below lr_max",
         ),
+        (lambda lr_min, lr_max, steps: np.geomspace(lr_min, lr_max, steps + 1), "steps + 1"),
         (lambda lr_min, lr_max, steps: np.geomspace(lr_max, lr_min, steps), "high to low"),
         (
             lambda lr_min, lr_max, steps: np.linspace(np.log10(lr_min), np.log10(lr_max), steps),

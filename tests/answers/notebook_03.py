@@ -55,6 +55,7 @@ WRONG = {
             lambda views: [np.bincount(votes).argmax() for votes in views.argmax(2).T],
             "vote",
         ),
+        (lambda views: views.prod(0).argmax(1), "plain mean"),
         (lambda views: views[0].argmax(1), "without TTA"),
         (lambda views: views.max(0).argmax(1), "surest"),
         (lambda views: views.mean(0), "mean probabilities"),

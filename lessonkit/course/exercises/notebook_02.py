@@ -17,6 +17,10 @@ def _stops_short(lr_min: float, lr_max: float, steps: int) -> np.ndarray:
     return lr_min * (lr_max / lr_min) ** (np.arange(steps) / steps)
 
 
+def _one_too_many(lr_min: float, lr_max: float, steps: int) -> np.ndarray:
+    return _sweep(lr_min, lr_max, steps + 1)
+
+
 def _downwards(lr_min: float, lr_max: float, steps: int) -> np.ndarray:
     return _sweep(lr_min, lr_max, steps)[::-1]
 
@@ -56,6 +60,10 @@ EXERCISES = {
                 "The last LR stays below lr_max: between `steps` values there are only steps - 1 "
                 "factors.",
             ),
+            (
+                _one_too_many,
+                "These are steps + 1 LRs. `steps` of them are wanted, and so steps - 1 factors.",
+            ),
             (_downwards, "It runs from high to low: the network would be ruined at the start."),
             (_exponents, "These are the exponents. Raise 10 to them to get the LRs."),
         ],
@@ -72,6 +80,7 @@ EXERCISES = {
         },
         "The lowest point, and all that is derived from it, is where the sweep happened to end. "
         "What is left to read is where the loss falls, and where it stops doing so clearly.",
+        hint="Which of the marks would move if the sweep had ended a decade earlier?",
     ),
     "02.4": choice(
         "find again",
@@ -85,6 +94,7 @@ EXERCISES = {
         },
         "Other weights train now, so the old curve is about another problem. Run the finder again, "
         "with lower LRs for earlier layers if the pictures look like ImageNet's.",
+        hint="The curve was drawn while only the head could learn. What learns now?",
     ),
 }
 

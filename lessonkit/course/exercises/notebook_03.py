@@ -50,6 +50,10 @@ def _original_only(views: np.ndarray) -> np.ndarray:
     return views[0].argmax(1)
 
 
+def _geometric(views: np.ndarray) -> np.ndarray:
+    return np.log(views).mean(0).argmax(1)
+
+
 def _surest(views: np.ndarray) -> np.ndarray:
     return views.max(0).argmax(1)
 
@@ -76,6 +80,7 @@ EXERCISES = {
         },
         "What counts is what the label means, not how the picture was taken. Letters may be "
         "rotated, enlarged and shifted a little, never mirrored or turned.",
+        hint="Go through the changes each preset makes, and ask of each whether an S stays an S.",
     ),
     "03.2": function(
         _worth,
@@ -104,6 +109,7 @@ EXERCISES = {
             ),
         ],
         hint="Look `reached` up among the shares, and find the logarithm of the size there.",
+        atol=1.0,  # 122, 122.4 or 123 pictures
     ),
     "03.3": function(
         _cut_off,
@@ -131,6 +137,7 @@ EXERCISES = {
         "The training loss of fit is that of augmented batches, taken while the network was still "
         "learning; the validation loss is that of pictures as they are, taken afterwards. For a "
         "comparison, measure both on pictures as they are.",
+        hint="On which pictures is each of the two losses measured, and when?",
     ),
     "03.5": function(
         _average,
@@ -147,6 +154,11 @@ EXERCISES = {
                 _majority,
                 "You let the views vote. Then a view with 0.51 counts as much as one with 0.99: "
                 "average the probabilities first.",
+            ),
+            (
+                _geometric,
+                "You multiply the probabilities, or average their logarithms. That is a way, too, "
+                "in which one view that says no has a veto. Here their plain mean is asked for.",
             ),
             (_original_only, "You use the first view only. That is the prediction without TTA."),
             (

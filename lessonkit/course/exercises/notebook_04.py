@@ -133,6 +133,7 @@ EXERCISES = {
         },
         "Each schedule has its own best LR. Find it for both, and compare them there, on data that "
         "had no part in the choice.",
+        hint="How far apart can the best LRs of two schedules be?",
     ),
 }
 
