@@ -65,7 +65,7 @@ notebooks: .venv/.ready
 	$(VENV_PYTHON) tools/notebooks.py $(NB)
 
 bounds: .venv/.ready
-	@$(VENV_PYTHON) tools/bounds.py $(NB)
+	@$(VENV_PYTHON) -m tools.bounds $(NB)
 
 bench: .venv/.ready-bench
 	@for script in benchmarks/*.py; do \

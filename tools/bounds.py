@@ -1,7 +1,7 @@
 """Measure how much the numbers in a notebook vary, and say which bounds of quiz.roughly hold.
 
-    python tools/bounds.py 05            five seeds, on this processor and on an imitated one
-    python tools/bounds.py               which notebooks have no seed cell yet
+    python -m tools.bounds 05            five seeds, on this processor and on an imitated one
+    python -m tools.bounds               which notebooks have no seed cell yet
 
 A notebook's one seed cell is the first code cell with a line `SEED = 0`; everything random on the
 page must follow from SEED. The notebook is run with five values of it, and again while PyTorch
@@ -20,9 +20,6 @@ import sys
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
-
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))  # as `python tools/bounds.py`, too
 
 import nbformat
 import numpy as np
@@ -210,7 +207,8 @@ def main() -> int:
     if without:
         print("Without one cell that sets SEED:", ", ".join(path.name for path in without))
     tool.set_environment(tool.environment(parallel=True))
-    return 0 if all([report(path) for path in paths if path not in without]) else 1
+    well = [report(path) for path in paths if path not in without]
+    return 0 if all(well) else 1
 
 
 if __name__ == "__main__":

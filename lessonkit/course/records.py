@@ -14,8 +14,6 @@ from typing import Any
 
 import platformdirs
 
-from lessonkit.files import safe_files
-
 __all__ = ["forget", "path", "read", "write"]
 
 
@@ -49,6 +47,8 @@ def read(name: str, valid: Callable[[Any], bool], empty: Any) -> Any:
 
 def write(name: str, records: Any) -> None:
     """Keep `records`, instead of those before; OSError, and no change, where that fails."""
+    from lessonkit.files import safe_files  # with torch, which a notebook that only asks can spare
+
     file = path(name)
     file.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps(records, indent=1)

@@ -182,7 +182,8 @@ def function(
         wanted = reference(*copy.deepcopy(smallest))
         shown = np.array2string(np.asarray(wanted), precision=4, separator=", ", threshold=8)
         arguments = ", ".join(_shown(value) for value in smallest)
-        return f"{hint} For ({arguments}) it should return {' '.join(shown.split())}."
+        shown = " ".join(shown.split()).rstrip(".")
+        return f"{hint} For ({arguments}) it should return {shown}."
 
     return Exercise(judge, hint, stronger)
 

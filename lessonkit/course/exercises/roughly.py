@@ -108,15 +108,18 @@ def short(value: float) -> str:
 
 
 def _as_precise_as(half_width: float, value: float) -> str:
-    """`value` with its last digit at a tenth of the bound's first one: 0.874 for ± 0.04."""
+    """`value` with its last digit at a tenth of the bound's first one: 0.874 for ± 0.04.
+
+    Whole numbers are never rounded to tens.
+    """
     if not math.isfinite(value) or not half_width:
         return short(value)
-    last = math.floor(math.log10(half_width)) - 1
+    last = min(math.floor(math.log10(half_width)) - 1, 0)
     value = round(value, -last) + 0.0  # + 0.0: no -0.00
     if value and not 1e-3 <= abs(value) < 1e7:
         digits = math.floor(math.log10(abs(value))) - last
         return _plain_exponent(f"{value:.{max(digits, 0)}e}")
-    return f"{value:.{max(-last, 0)}f}"
+    return f"{value:.{-last}f}"
 
 
 def _plain_exponent(text: str) -> str:
