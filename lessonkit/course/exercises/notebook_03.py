@@ -1,8 +1,17 @@
 """Exercises and closing quiz of notebook 03, augmentation."""
 
-import numpy as np
+from collections.abc import Callable
+from dataclasses import replace
 
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from lessonkit import augment, data, models
 from lessonkit.course.exercises.quiz import Option, Question, choice, function
+from lessonkit.course.exercises.training import Refused, training
+from lessonkit.images.image_data import Split
+from lessonkit.learner import Learner
 
 
 def _worth(sizes: list, right: list, reached: float) -> float:
@@ -67,6 +76,67 @@ def _probabilities(views: int, pictures: int, classes: int, seed: int) -> np.nda
     return drawn / drawn.sum(2, keepdims=True)
 
 
+def _glass_door(seed: int) -> Learner:
+    """Two layers; 1,000 digits of 14 px, to be judged by mirrored and shifted ones."""
+    digits = data.digits()
+    known, new = (
+        split.images[:1000, :, ::2, ::2].contiguous() for split in (digits.train, digits.valid)
+    )
+    draw = torch.Generator().manual_seed(seed)
+    dx, dy = torch.randint(-2, 3, (2, len(new)), generator=draw).tolist()
+    moved = [x.roll((b, a), (1, 2)) for x, a, b in zip(new, dx, dy, strict=True)]
+    mirrored = torch.rand(len(new), generator=draw) < 0.5
+    new = torch.where(
+        mirrored[:, None, None, None], torch.stack(moved).flip(-1), torch.stack(moved)
+    )
+    images = replace(
+        digits.with_augment(augment.none()),
+        train=Split(known, digits.train.labels[:1000]),
+        valid=Split(new, digits.valid.labels[: len(new)]),
+        size=14,
+    )
+    torch.manual_seed(seed)
+    layers = nn.Flatten(), nn.Linear(3 * 14 * 14, 64), nn.ReLU(), nn.Linear(64, 10)
+    normalise = models.Normalise((0.5,) * 3, (0.25,) * 3)
+    return Learner(nn.Sequential(normalise, *layers), images, seed=seed, batch_size=50)
+
+
+def _train_with(learn: Learner, vary: Callable[[Tensor], Tensor]) -> None:
+    if vary(learn.images.train.images[:4].clone()) is None:
+        return  # not answered yet
+
+    def varied(images: Tensor, draws: torch.Generator) -> Tensor:
+        result = torch.as_tensor(vary(images.clone()))
+        if result.shape != images.shape or result.dtype != torch.uint8:
+            wanted = f"uint8 of shape {list(images.shape)}, as they were given"
+            got = f"{str(result.dtype).removeprefix('torch.')} of shape {list(result.shape)}"
+            raise Refused(f"The pictures must come back as {wanted}; these are {got}.")
+        return result
+
+    learn.augment = varied
+    learn.fit(0.01, 1, cycle_len=20)
+
+
+def _about_the_changes(learn: Learner, accuracy: float) -> str:
+    """What 400 copies of one picture, two dots side by side, show of the reader's changes."""
+    if accuracy >= 0.41:
+        return ""
+    dots = torch.zeros(400, 3, 14, 14, dtype=torch.uint8)
+    dots[:, :, 6, 6], dots[:, :, 6, 7] = 200, 100
+    seen = learn.augment(dots, learn.generator)[:, 0].int()
+    brightest = seen.flatten(1).argmax(1)
+    rows, columns = brightest // 14, brightest % 14
+    beside = seen[torch.arange(400), rows, (columns + 1) % 14]
+    mirrored = (beside != 100).float().mean().item()
+    if not 0.2 < mirrored < 0.8:
+        share = "none" if mirrored < 0.5 else "nearly all"
+        return f"Half of the judge's digits are mirrored, and {share} of yours."
+    across, down = (columns - 6).abs().max().item(), (rows - 6).abs().max().item()
+    if min(len(rows.unique()), len(columns.unique())) < 3:
+        return "The judge's digits are shifted in both directions, each by a number of its own."
+    return f"Yours are shifted by up to {max(across, down)} pixels. How far are the judge's?"
+
+
 EXERCISES = {
     "03.1": choice(
         "symbols",
@@ -126,18 +196,18 @@ EXERCISES = {
         ],
         hint="The middle square is as wide as the shorter side. What is left of the longer one?",
     ),
-    "03.4": choice(
-        "two exams",
-        ["overfitting", "mixed up", "two exams"],
-        {
-            "overfitting": "Overfitting is the other way round: there the validation loss is the "
-            "higher one.",
-            "mixed up": "They may be in their right places. On which pictures was each measured?",
-        },
-        "The training loss of fit is that of augmented batches, taken while the network was still "
-        "learning; the validation loss is that of pictures as they are, taken afterwards. For a "
-        "comparison, measure both on pictures as they are.",
-        hint="On which pictures is each of the two losses measured, and when?",
+    "03.4": training(
+        _glass_door,
+        0.41,
+        "With the changes that the new digits really show, the same thousand pictures are worth "
+        "twice as much. Mirrored digits, which the presets for symbols leave out, are right here: "
+        "what the pictures will be decides, not a rule.",
+        "Which changes do the judge's digits show? Give the network just those.",
+        "A random half mirrored: images.flip(-1) where torch.rand(N) < 0.5. And of every picture "
+        "its own roll, by -2 to 2 pixels across and down: torch.randint(-2, 3, (2,)).",
+        _about_the_changes,
+        use=_train_with,
+        seeds=(7, 8, 9),
     ),
     "03.5": function(
         _average,

@@ -145,7 +145,12 @@ class Question(NamedTuple):
 
 
 class Quiz:
-    """Questions with radio buttons; without a kernel, as text with the answers folded away."""
+    """Questions with radio buttons; without a kernel, as text with the answers folded away.
+
+    One that is `silent` keeps what is right to itself, as a test does that is taken again later.
+    """
+
+    silent = False
 
     def __init__(self, name: str, questions: Sequence[Question]):
         import ipywidgets
@@ -173,8 +178,11 @@ class Quiz:
             if radio.index is not None:
                 chosen = question.options[radio.index]
                 right += chosen.right
-                answer.value = f'<p role="status">{_verdict(chosen)}</p>'
-        self.score.value = f'<p role="status">{right} of {len(self.questions)} right so far.</p>'
+                said = "Kept." if self.silent else _verdict(chosen)
+                answer.value = f'<p role="status">{said}</p>'
+        if not self.silent:
+            n = len(self.questions)
+            self.score.value = f'<p role="status">{right} of {n} right so far.</p>'
 
     def __repr__(self) -> str:
         n = len(self.questions)
@@ -182,7 +190,10 @@ class Quiz:
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict:
         bundle = dict(self.widget._repr_mimebundle_(**kwargs))
-        return bundle | {"text/plain": repr(self), "text/html": _as_page(self.questions)}
+        return bundle | {
+            "text/plain": repr(self),
+            "text/html": _as_page(self.questions, self.silent),
+        }
 
 
 def multiple_choice(notebook: str) -> Quiz:
@@ -203,14 +214,15 @@ def _verdict(option: Option) -> str:
     return f"<b>{'✓ Right.' if option.right else '✗ Not so.'}</b> {_marked(option.why)}"
 
 
-def _as_page(questions: Sequence[Question]) -> str:
+def _as_page(questions: Sequence[Question], silent: bool) -> str:
     """The quiz for viewers without a kernel."""
     parts = []
     for question in questions:
         options = "".join(f"<li>{_marked(option.text)}</li>" for option in question.options)
         answers = "".join(f"<li>{_verdict(option)}</li>" for option in question.options)
+        folded = f'<details><summary>Answers</summary><ol type="a">{answers}</ol></details>'
         parts.append(
-            f'<li><p>{_marked(question.text)}</p><ol type="a">{options}</ol><details>'
-            f'<summary>Answers</summary><ol type="a">{answers}</ol></details></li>'
+            f'<li><p>{_marked(question.text)}</p><ol type="a">{options}</ol>'
+            f"{'' if silent else folded}</li>"
         )
     return f"<ol>{''.join(parts)}</ol>"

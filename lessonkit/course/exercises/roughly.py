@@ -47,7 +47,7 @@ def roughly(
     bound = f", ×÷ {short(factor)}" if factor else f" ± {short(within)}"
     half_width = abs(expected) * (factor - 1) if factor else within
     number = _as_precise_as(half_width, measured)
-    line = f"{what} {number} (expected {short(expected)}{bound})".lstrip()
+    line = f"{what}{' ' if what else ''}{number} (expected {short(expected)}{bound})"
     known = platform.machine().lower() in MEASURED_ON
     allowed = (within, factor) if known else (within and 2 * within, factor and factor**2)
     well = close(measured, expected, *allowed)
