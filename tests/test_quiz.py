@@ -99,7 +99,8 @@ def outside_a_test(monkeypatch):
         ({"value": torch.tensor(2.0, requires_grad=True), "expected": 2, "within": 0},
          "2 (expected 2 ± 0)\n"),
         ({"value": -1e-9, "expected": 0, "within": 0.02}, "0.000 (expected 0 ± 0.02)\n"),
-        ({"value": 1234, "expected": 1000, "factor": 1.5}, "1234 (expected 1000, ×÷ 1.5)\n"),
+        ({"value": np.int64(43), "expected": 42, "factor": 1.15}, "43 (expected 42, ×÷ 1.15)\n"),
+        ({"value": 1234.4, "expected": 1000, "factor": 1.5}, "1234 (expected 1000, ×÷ 1.5)\n"),
     ],
 )  # fmt: skip
 def test_roughly_prints_what_was_measured_before_what_is_expected(arguments, printed, capsys):

@@ -192,9 +192,9 @@ EXERCISES = {
     "03.4": training(
         _glass_door,
         0.5,
-        "With the changes that the new digits really show, the same thousand pictures bring "
-        "four times the accuracy. Mirrored digits, which the presets for symbols leave out, are right here: "
-        "what the pictures will be decides, not a rule.",
+        "With the changes that the new digits really show, the same thousand pictures bring four "
+        "times the accuracy. The presets for symbols leave mirroring out, and here it is right: "
+        "what the pictures will look like decides, and no rule.",
         "Which changes do the judge's digits show? Give the network just those.",
         "Mirrored: images.flip(-1), of all or of a random half. And every picture with a roll of "
         "its own, by -2 to 2 pixels across and down: torch.randint(-2, 3, (2,)).",

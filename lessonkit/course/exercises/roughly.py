@@ -46,7 +46,8 @@ def roughly(
         raise TypeError(f"roughly compares single numbers; this is {kind(value)}.")
     bound = f", ×÷ {short(factor)}" if factor else f" ± {short(within)}"
     half_width = abs(expected) * (factor - 1) if factor else within
-    number = _as_precise_as(half_width, measured)
+    counted = isinstance(value.item() if hasattr(value, "item") else value, numbers.Integral)
+    number = str(int(measured)) if counted else _as_precise_as(half_width, measured)
     line = f"{what}{' ' if what else ''}{number} (expected {short(expected)}{bound})"
     known = platform.machine().lower() in MEASURED_ON
     allowed = (within, factor) if known else (within and 2 * within, factor and factor**2)
