@@ -98,6 +98,7 @@ def outside_a_test(monkeypatch):
          "-0.525 (expected -0.5, ×÷ 1.1)\n"),
         ({"value": torch.tensor(2.0, requires_grad=True), "expected": 2, "within": 0},
          "2 (expected 2 ± 0)\n"),
+        ({"value": 6e-4, "expected": 0, "within": 0.006}, "0.0006 (expected 0 ± 0.006)\n"),
         ({"value": -1e-9, "expected": 0, "within": 0.02}, "0.000 (expected 0 ± 0.02)\n"),
         ({"value": np.int64(43), "expected": 42, "factor": 1.15}, "43 (expected 42, ×÷ 1.15)\n"),
         ({"value": 1234.4, "expected": 1000, "factor": 1.5}, "1234 (expected 1000, ×÷ 1.5)\n"),

@@ -117,7 +117,7 @@ def _as_precise_as(half_width: float, value: float) -> str:
         return short(value)
     last = min(math.floor(math.log10(half_width)) - 1, 0)
     value = round(value, -last) + 0.0  # + 0.0: no -0.00
-    if value and not 1e-3 <= abs(value) < 1e7:
+    if value and not 1e-3 <= max(abs(value), half_width) < 1e7:
         digits = math.floor(math.log10(abs(value))) - last
         return _plain_exponent(f"{value:.{max(digits, 0)}e}")
     return f"{value:.{-last}f}"
