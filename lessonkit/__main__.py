@@ -169,13 +169,13 @@ def export(options: argparse.Namespace) -> int:
 
 def workbook(options: argparse.Namespace) -> int:
     """Make or update the reader's own copy of the notebooks."""
-    from lessonkit.course import workbook as own
+    from lessonkit.course import workbook
 
-    print("\n".join([*own.make(), f"Your copy of the notebooks is {own.WORKBOOK}."]))
+    print("\n".join([*workbook.make(), f"Your copy of the notebooks is {workbook.WORKBOOK}."]))
     return 0
 
 
-def show_progress(options: argparse.Namespace) -> int:
+def progress(options: argparse.Namespace) -> int:
     """Say which exercises have been solved."""
     from lessonkit.course.exercises import quiz, solved
 
@@ -221,10 +221,11 @@ def _parser() -> argparse.ArgumentParser:
     four.add_argument("out", help="where the ONNX file goes, such as model.onnx")
     four.set_defaults(command=export)
 
-    five = commands.add_parser("workbook", help="make or update your own copy of the notebooks")
-    five.set_defaults(command=workbook)
-    six = commands.add_parser("progress", help="show which exercises you have solved")
-    six.set_defaults(command=show_progress)
+    for command, about in (
+        (workbook, "make or update your own copy of the notebooks"),
+        (progress, "show which exercises you have solved"),
+    ):
+        commands.add_parser(command.__name__, help=about).set_defaults(command=command)
     return parser
 
 
