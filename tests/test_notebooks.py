@@ -217,12 +217,11 @@ def test_nbval_reads_the_rule_and_leaves_out_the_measured_number_alone():
         assert sanitised == (kept or text).replace("#", "MEASURED"), text
 
 
-@pytest.mark.parametrize("inner", [["-p", "no:cacheprovider"], ["-p", "no:xdist"]])
-def test_pytest_finds_the_rule_wherever_it_is_started(inner, tmp_path):
+def test_pytest_finds_the_rule_wherever_it_is_started(tmp_path):
     code = "import sys, pytest; sys.exit(pytest.main(sys.argv[1:], plugins=[type('P', (), {"
     code += "'pytest_sessionstart': lambda self, session: print('RULES',"
     code += " session.config.option.nbval_sanitize_with)})()]))"
-    command = [sys.executable, "-c", code, "--nbval", "--collect-only", "-q", *inner]
+    command = [sys.executable, "-c", code, "--nbval", "--collect-only", "-q"]
     target = str(ROOT / "tests" / "test_schedule.py")
     done = subprocess.run(
         [*command, target], cwd=tmp_path, capture_output=True, text=True, env=clean_environment()
