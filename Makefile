@@ -16,14 +16,23 @@ PYTEST = $(VENV_PYTHON) -m pytest
 # A process for each core, four at most: each notebook has its own kernel of up to 1.5 GB.
 PARALLEL = -n logical --maxprocesses=4
 
-.PHONY: help lab test quick soak notebooks bench cells claims check-claims site clean
+define JUPYTERLAB
+echo "Opening JupyterLab. Ctrl-C twice in this terminal ends it."
+JUPYTER_PREFER_ENV_PATH=1 $(VENV_PYTHON) -m jupyterlab --ServerApp.root_dir=. \
+  --LabApp.default_url=/lab/tree/$(1)/00_start_here.ipynb $(ARGS)
+endef
+
+.PHONY: help lab edit progress test quick soak notebooks bounds bench cells claims check-claims site clean
 
 help:
-	@echo "make lab        set up (once) and open the course; ARGS=--no-browser on a server"
+	@echo "make lab        set up (once) and open your copy of the course; ARGS=--no-browser on a server"
+	@echo "make progress   which exercises you have solved"
+	@echo "make edit       open the course's own notebooks, to change them"
 	@echo "make test       unit tests, and every notebook executed and compared (25 minutes)"
 	@echo "make quick      unit tests and notebooks 00, 01 and 04: for the impatient"
 	@echo "make soak       many more made-up inputs, 100 random kills, 200 epochs, 400 mutants"
 	@echo "make notebooks  execute the notebooks anew and store their outputs; NB=02 for one"
+	@echo "make bounds     NB=05: five seeds on two kinds of processor: which bounds hold (10 minutes)"
 	@echo "make bench      the measurements in benchmarks/, among them the one against fastai"
 	@echo "make cells      the 8 steps on solar cells at 224 px (an hour; goes on where it was stopped):"
 	@echo "                leaves cells/split-0.pt and its history; SPLITS=\"0 1 2 3 4\" for five"
@@ -35,9 +44,14 @@ help:
 	@echo "TORCH_INDEX=address where PyTorch comes from, VERSIONS=newest or oldest the versions."
 
 lab: .venv/.ready
-	@echo "Opening JupyterLab. Ctrl-C twice in this terminal ends it."
-	@JUPYTER_PREFER_ENV_PATH=1 $(VENV_PYTHON) -m jupyterlab --ServerApp.root_dir=. \
-	  --LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb $(ARGS)
+	@$(VENV_PYTHON) -m lessonkit workbook
+	@$(call JUPYTERLAB,workbook)
+
+edit: .venv/.ready
+	@$(call JUPYTERLAB,notebooks)
+
+progress: .venv/.ready
+	@$(VENV_PYTHON) -m lessonkit progress
 
 test: .venv/.ready-test
 	$(VENV_PYTHON) -m ruff check .
@@ -54,6 +68,9 @@ soak: .venv/.ready-test
 
 notebooks: .venv/.ready-test
 	$(VENV_PYTHON) tools/notebooks.py $(NB)
+
+bounds: .venv/.ready
+	@$(VENV_PYTHON) -m tools.bounds $(NB)
 
 bench: .venv/.ready-bench
 	@for script in benchmarks/*.py; do \

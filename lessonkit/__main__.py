@@ -1,4 +1,4 @@
-"""The command line: `lessonkit train|predict|check|export|cache`, see `--help` of each."""
+"""The command line: `lessonkit train|predict|check|…`, see `lessonkit --help`."""
 
 import argparse
 import csv
@@ -301,6 +301,22 @@ def cache(options: argparse.Namespace) -> int:
     return 0
 
 
+def workbook(options: argparse.Namespace) -> int:
+    """Make or update the reader's own copy of the notebooks."""
+    from lessonkit.course import workbook
+
+    print("\n".join([*workbook.make(), f"Your copy of the notebooks is {workbook.WORKBOOK}."]))
+    return 0
+
+
+def show_progress(options: argparse.Namespace) -> int:
+    """Say which exercises have been solved."""
+    from lessonkit.course.exercises import quiz, solved
+
+    print(f"{solved.table(quiz.all_exercises())}\nKept in {solved.where()}")
+    return 0
+
+
 # --- Arguments ------------------------------------------------------------------------------------
 
 
@@ -329,7 +345,9 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     def command(run, summary: str) -> argparse.ArgumentParser:
-        one = commands.add_parser(run.__name__, help=summary, description=run.__doc__)
+        one = commands.add_parser(
+            run.__name__.removeprefix("show_"), help=summary, description=run.__doc__
+        )
         one.set_defaults(command=run)
         return one
 
@@ -372,6 +390,9 @@ def _parser() -> argparse.ArgumentParser:
 
     five = command(cache, "say how much is kept on disk, and where")
     five.add_argument("--clear", action="store_true", help="remove it; it can be made again")
+
+    command(workbook, "make or update your own copy of the notebooks")
+    command(show_progress, "show which exercises you have solved")
     return parser
 
 

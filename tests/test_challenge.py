@@ -22,7 +22,7 @@ from lessonkit.models import small_cnn
 
 @pytest.fixture(autouse=True)
 def own_folder(tmp_path, monkeypatch):
-    monkeypatch.setenv("LESSONKIT_CACHE", str(tmp_path))
+    monkeypatch.setenv("LESSONKIT_RECORDS", str(tmp_path))
 
 
 @pytest.fixture(autouse=True)
@@ -258,6 +258,21 @@ def test_answers_of_both_times_stand_side_by_side():
     assert (table[0]["first"], table[0]["again"]) == (False, True)
     assert (table[1]["first"], table[1]["again"]) == (True, None)
     assert all(row["first"] is row["again"] is None for row in table[2:])
+
+
+def test_what_is_right_is_told_only_when_the_test_is_taken_again():
+    first = twelve_questions.remember(quiz.multiple_choice("00"))
+    for right in (True, False):
+        for number in range(12):
+            chosen(first, number, right)
+        shown = [answer.value for answer in first.answers]
+        assert set(shown) == {'<p role="status">Kept.</p>'} and first.score.value == ""
+    page = first._repr_mimebundle_()["text/html"]
+    why = [option.why for question in first.questions for option in question.options]
+    assert "Answers" not in page and not any(reason in page for reason in why)
+    again = twelve_questions.again()
+    chosen(again, 0, False)
+    assert "Not so" in again.answers[0].value and "0 of 12" in again.score.value
 
 
 def test_the_first_choice_counts_also_after_a_restart():

@@ -13,8 +13,10 @@ import nbformat
 import pytest
 from IPython.core.inputtransformer2 import TransformerManager
 from nbformat.v4 import new_code_cell, new_notebook
+from nbval.plugin import get_sanitize_patterns
 
 from tools import notebooks as tool
+from tools.bounds import LINE, stated
 
 ROOT = Path(__file__).resolve().parent.parent
 ALL = tool.find([])
@@ -174,6 +176,60 @@ def test_roughly_is_never_so_wide_that_it_says_nothing(path):
                 assert 0 < node.value <= largest, f"{text}: {name} is over {largest}"
 
 
+@every_notebook
+def test_every_stored_number_lies_within_its_own_bounds(path):
+    for line in stated(read(path)):
+        assert line.holds(line.measured), f"code cell {line.cell}: {line.what} {line.measured}"
+
+
+@every_notebook
+def test_only_roughly_says_what_was_expected(path):
+    # nbval doesn't compare the number before "(expected": nobody else may print one there.
+    for number, cell in enumerate(code_cells(path), start=1):
+        shown = [output for output in cell.outputs if "(expected " in str(output)]
+        assert "(expected " not in cell.source.replace("# (expected ", ""), f"code cell {number}"
+        assert not shown or calls(cell, "roughly"), f"code cell {number}"
+        for output in shown:
+            lines = [line for line in output.get("text", "").splitlines() if "(expected " in line]
+            assert output.get("name") == "stdout" and lines, f"code cell {number}"
+            assert all(LINE.fullmatch(line) for line in lines), f"code cell {number}: {lines}"
+
+
+def test_nothing_else_in_the_course_says_what_was_expected():
+    for path in (ROOT / "lessonkit").rglob("*.py"):
+        if path.name != "roughly.py":
+            assert "(expected " not in path.read_text(encoding="utf-8"), path
+
+
+def test_nbval_reads_the_rule_and_leaves_out_the_measured_number_alone():
+    rules = get_sanitize_patterns(tool.SANITIZE.read_text(encoding="ascii"))
+    assert len(rules) == 1  # a bare "replace:" or a blank line in between, and nbval reads none
+    [(pattern, replacement)] = rules
+    for text, kept in [
+        ("accuracy 0.874 (expected 0.86 ± 0.04)\n", "accuracy # (expected 0.86 ± 0.04)\n"),
+        ("-1.5e-7 (expected -1e-7, ×÷ 1.2)", "# (expected -1e-7, ×÷ 1.2)"),
+        ("3 of 4: 7 (expected 7 ± 1)\n2 left\n", "3 of 4: # (expected 7 ± 1)\n2 left\n"),
+        ("accuracy 0.874 (expected soon)", None),
+        ("accuracy 0.874 (expected 0.86 ± 0.04) or so", None),
+        ("a0.874 (expected 0.86 ± 0.04)", None),
+        ("0.874", None),
+    ]:
+        sanitised = re.sub(pattern, replacement, text)
+        assert sanitised == (kept or text).replace("#", "MEASURED"), text
+
+
+def test_pytest_finds_the_rule_wherever_it_is_started(tmp_path):
+    code = "import sys, pytest; sys.exit(pytest.main(sys.argv[1:], plugins=[type('P', (), {"
+    code += "'pytest_sessionstart': lambda self, session: print('RULES',"
+    code += " session.config.option.nbval_sanitize_with)})()]))"
+    command = [sys.executable, "-c", code, "--nbval", "--collect-only", "-q"]
+    target = str(ROOT / "tests" / "test_schedule.py")
+    done = subprocess.run(
+        [*command, target], cwd=tmp_path, capture_output=True, text=True, env=clean_environment()
+    )
+    assert f"RULES {tool.SANITIZE}" in done.stdout, done.stdout + done.stderr
+
+
 @every_course_notebook
 def test_every_measured_picture_comes_with_a_checked_fact(path):
     cells = code_cells(path)
@@ -206,11 +262,17 @@ def test_links_within_the_course_lead_somewhere(path):
 # What nbval compares, and what tools/notebooks.py writes
 
 
+def clean_environment():
+    """This process's variables without pytest's own."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+
+
 def nbval(path):
     """Compare a notebook as `make test` does: (all well, what pytest printed)."""
     command = [sys.executable, "-m", "pytest", "--nbval", "-p", "no:cacheprovider", "-q"]
     command += ["-c", str(ROOT / "pyproject.toml"), f"--rootdir={path.parent}", str(path)]
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    command += [f"--nbval-sanitize-with={tool.SANITIZE}"]  # conftest.py isn't above this notebook
+    clean = clean_environment()
     done = subprocess.run(command, cwd=path.parent, env=clean, capture_output=True, text=True)
     assert done.returncode in (0, 1), done.stdout + done.stderr  # neither: pytest was misused
     return done.returncode == 0, done.stdout
@@ -250,6 +312,9 @@ def small(folder):
         "import ipywidgets\nipywidgets.IntSlider()",
         "1 / 0",
         "import os\nos.path.samefile('.', '" + folder.as_posix() + "')",
+        "from lessonkit import quiz\n"
+        "quiz.roughly(0.86 + 0.01 * (os.getpid() % 4 - 1.5), 0.86, within=0.04, what='accuracy')\n"
+        "print('done')",
     ]
     cells = [new_code_cell(source) for source in sources]
     cells[2].metadata["alt"] = "a line that rises from 1 to 2"
@@ -277,8 +342,11 @@ def test_two_executions_write_the_same_bytes(small, executed):
     for notebook in (executed, tool.execute(small)):
         tool.write(notebook, small)
         written.append(small.read_bytes())
-    assert written[0] == written[1]
-    stream, value, picture, widget, error, place = nbformat.read(small, as_version=4).cells
+    measured = re.compile(rb"accuracy [\d.]+ ")  # by the process's number: as on another machine
+    assert measured.sub(b"", written[0]) == measured.sub(b"", written[1])
+    cells = nbformat.read(small, as_version=4).cells
+    stream, value, picture, widget, error, place, number = cells
+    assert number.outputs[0].text.endswith(" (expected 0.86 ± 0.04)\ndone\n")
     assert [output.text for output in stream.outputs] == ["one\ntwo\n"]
     assert value.outputs[0].data["text/plain"] == "42"
     assert picture.outputs[0].metadata["image/png"]["alt"] == "a line that rises from 1 to 2"
@@ -288,6 +356,28 @@ def test_two_executions_write_the_same_bytes(small, executed):
     assert [path.name for path in small.parent.iterdir()] == ["small.ipynb"]
     well, said = nbval(small)
     assert well, said
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "well"),
+    [
+        (r"accuracy [\d.]+", "accuracy 0.834", True),  # another machine's
+        (r"accuracy [\d.]+", "accuracy", False),
+        (r"accuracy", "loss", False),
+        (r"0\.86 ±", "0.87 ±", False),
+        (r"± 0\.04", "± 0.05", False),
+        (r"done", "done.", False),
+    ],
+)
+def test_of_a_measured_line_nbval_compares_all_but_the_number(small, executed, old, new, well):
+    notebook = executed
+    output = notebook.cells[6].outputs[0]
+    output.text, n = re.subn(old, new, output.text)
+    assert n == 1
+    notebook.cells = [notebook.cells[5], notebook.cells[6]]
+    tool.write(notebook, small)
+    found, said = nbval(small)
+    assert found is well, said
 
 
 def test_each_altered_text_makes_the_comparison_fail(small, executed):
@@ -317,9 +407,12 @@ def test_check_writes_nothing_and_says_what_would_change(small, executed, monkey
     now = copy.deepcopy(executed)
     monkeypatch.setattr(tool, "execute", lambda path: now)
     executed.cells[2].outputs[0].data["image/png"] = "AAAA"
+    output = executed.cells[6].outputs[0]
+    output.text = re.sub(r"accuracy [\d.]+", "accuracy 0.831", output.text)
     tool.write(executed, small)
     line, well = tool.update(small, check=True)
     assert well and "cell 3 (picture)" in line  # it may show seconds: no failure
+    assert "cell 7 (measured)" in line  # nor is another machine's number
     alter(executed.cells[1])
     tool.write(executed, small)
     before = small.read_bytes()

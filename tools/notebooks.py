@@ -7,8 +7,9 @@
 A notebook's kernel is this Python, in the notebook's folder, with the environment that
 `make test` gives it. What differs from run to run without meaning anything (times, random ids,
 the Python version, how a stream was cut in pieces, progress bars of work that a cache may save) is
-left out or put in one form, so two executions write the same bytes; pictures that show measured
-seconds are the exception.
+left out or put in one form, so two executions write the same bytes. The exceptions are pictures
+that show measured seconds, and on another machine the measured number in a line that quiz.roughly
+prints: neither counts as a change for --check, as neither does for nbval.
 
 A picture's alt text stands in the metadata of the cell that draws it: {"alt": "..."}, or a list
 for several pictures. It is copied to the output, where static viewers look for it.
@@ -17,6 +18,7 @@ for several pictures. It is copied to the output, where static viewers look for 
 import argparse
 import hashlib
 import os
+import re
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
@@ -27,8 +29,10 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 from nbval.kernel import CURRENT_ENV_KERNEL_NAME, NbvalKernelspecManager
+from nbval.plugin import get_sanitize_patterns
 
 ROOT = Path(__file__).resolve().parent.parent
+SANITIZE = Path(__file__).with_name("nbval_sanitize.cfg")  # what nbval leaves out of comparisons
 NOTEBOOK_METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
@@ -44,6 +48,8 @@ def environment(parallel: bool) -> dict[str, str | None]:
     cache = ROOT / ".cache"
     return {
         "LESSONKIT_CACHE": str(cache / "lessonkit"),  # not the user's own, and one for all
+        "LESSONKIT_RECORDS": str(cache / "records"),  # nor the user's answers
+        "LESSONKIT_TEST": "1",  # quiz.roughly raises where elsewhere it asks
         "IPYTHONDIR": str(cache / "ipython"),  # nor the user's start-up files
         "MPLBACKEND": None,  # anything set here would replace pictures in the notebook
         "HF_HUB_OFFLINE": "1",  # the course promises to need no download
@@ -62,12 +68,15 @@ def set_environment(variables: dict[str, str | None]) -> None:
     (ROOT / ".cache").mkdir(exist_ok=True)
 
 
-def execute(path: Path) -> NotebookNode:
+def execute(
+    path: Path, notebook: NotebookNode | None = None, env: dict[str, str] | None = None
+) -> NotebookNode:
     """The notebook at `path`, executed from top to bottom and normalised; no file is changed.
 
-    Raises nbclient's CellExecutionError if a cell fails that isn't tagged raises-exception.
+    `notebook` may be another version of it, and `env` all variables of its kernel. Raises
+    nbclient's CellExecutionError if a cell fails that isn't tagged raises-exception.
     """
-    notebook = nbformat.read(path, as_version=4)
+    notebook = notebook or nbformat.read(path, as_version=4)
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
@@ -81,7 +90,7 @@ def execute(path: Path) -> NotebookNode:
         resources={"metadata": {"path": str(path.parent)}},
     )
     client.create_kernel_manager().kernel_spec_manager = NbvalKernelspecManager()
-    client.execute()
+    client.execute(**({"env": env} if env else {}))
     return normalise(notebook)
 
 
@@ -141,14 +150,19 @@ def _describe_pictures(cell: NotebookNode) -> None:
 
 
 def changes(old: NotebookNode, new: NotebookNode) -> list[str]:
-    """Where two versions of a notebook differ: "cell 4 (text)", "cell 7 (picture)", ..."""
+    """Where two versions of a notebook differ: "cell 4 (text)", "cell 7 (picture)", ...
+
+    "cell 5 (measured)" if only numbers differ that quiz.roughly has measured.
+    """
     found = []
     if len(old.cells) != len(new.cells) or old.metadata != new.metadata:
         found.append("the notebook's own metadata")
     for number, (before, after) in enumerate(zip(old.cells, new.cells, strict=False), start=1):
         if before != after:
+            before, after = _without_measured(before), _without_measured(after)
+            kind = "measured" if before == after else "picture"
             same_text = _without_pictures(before) == _without_pictures(after)
-            found.append(f"cell {number} ({'picture' if same_text else 'text'})")
+            found.append(f"cell {number} ({kind if same_text else 'text'})")
     return found
 
 
@@ -158,6 +172,16 @@ def _without_pictures(cell: NotebookNode) -> dict:
         for kind in PICTURES:
             if kind in output.get("data", {}):
                 output.data[kind] = ""
+    return cell
+
+
+def _without_measured(cell: NotebookNode) -> dict:
+    """The cell without what nbval leaves out of its comparison, too."""
+    cell = nbformat.from_dict(cell)
+    for output in cell.get("outputs", []):
+        for pattern, replacement in get_sanitize_patterns(SANITIZE.read_text(encoding="ascii")):
+            if "text" in output:
+                output.text = re.sub(pattern, replacement, output.text)
     return cell
 
 
@@ -200,8 +224,8 @@ def update(path: Path, check: bool) -> tuple[str, bool]:
     if missing:
         cells = ", ".join(map(str, missing))
         what += f'\n  a picture in cell {cells} has no alt text: add "alt" to the cell\'s metadata'
-    only_pictures = all(difference.endswith("(picture)") for difference in differences)
-    return f"{name}: {seconds}, {what}", not missing and (only_pictures or not check)
+    same = all(difference.endswith(("(picture)", "(measured)")) for difference in differences)
+    return f"{name}: {seconds}, {what}", not missing and (same or not check)
 
 
 def find(names: list[str]) -> list[Path]:

@@ -1,7 +1,9 @@
-"""What is kept of you, on your own disk: best scores and answers, as small JSON files.
+"""What is kept of you, on your own disk: answers, guesses and best scores, as small JSON files.
 
-They lie in your user's data folder, or where LESSONKIT_CACHE says. Nothing leaves the machine, and
-each file may be deleted at any time.
+They lie in your user's data folder, or where LESSONKIT_RECORDS says; never in the cache, which may
+be deleted. Nothing leaves the machine. Each file's format stands in the module that writes it:
+exercises.json in exercises/solved.py, guesses.json in exercises/guesses.py, twelve_questions.json
+and challenge.json in the modules of those names.
 """
 
 import json
@@ -12,14 +14,12 @@ from typing import Any
 
 import platformdirs
 
-from lessonkit.files import safe_files
-
 __all__ = ["forget", "path", "read", "write"]
 
 
 def path(name: str) -> Path:
     """Where the records called `name` are, whether there are any or not."""
-    folder = os.environ.get("LESSONKIT_CACHE") or platformdirs.user_data_path("lessonkit")
+    folder = os.environ.get("LESSONKIT_RECORDS") or platformdirs.user_data_path("lessonkit")
     return Path(folder) / f"{name}.json"
 
 
@@ -46,7 +46,9 @@ def read(name: str, valid: Callable[[Any], bool], empty: Any) -> Any:
 
 
 def write(name: str, records: Any) -> None:
-    """Keep `records`, in place of those before; OSError, and no change, where that fails."""
+    """Keep `records`, instead of those before; OSError, and no change, where that fails."""
+    from lessonkit.files import safe_files  # with torch, which a notebook that only asks can spare
+
     file = path(name)
     file.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps(records, indent=1)

@@ -1,7 +1,8 @@
 """The test of the whole course, taken twice: before the first notebook and after the last one.
 
-The questions stand with notebook 00. Of each question your first choice is kept, on your disk only:
-what you choose after having read why the first was wrong says little.
+The questions stand with notebook 00. What is right is told only the second time: else that would
+measure how well you remember being told. Of each question your first choice is kept, on your disk
+only, in twelve_questions.json: {"first": {question: the option chosen}, "again": {...}}, in words.
 """
 
 import html
@@ -35,10 +36,12 @@ TIMES = ("first", "again")  # in notebook 00, in notebook 10
 def remember(asked: quiz.Quiz, time: str = "first") -> quiz.Quiz:
     """`asked` itself, with the first choice in each question to be kept as it is made.
 
-    `time` is "first" or "again". An answer that has been kept stays: `forget()` starts anew.
+    `time` is "first", when nobody is told what is right, or "again". An answer that has been kept
+    stays: `forget()` starts anew.
     """
     if time not in TIMES:
         raise ValueError(f"time is one of {', '.join(TIMES)}, not {time!r}.")
+    asked.silent = time == "first"
     for question, radio in zip(asked.questions, asked.radios, strict=True):
 
         def keep(change: dict, question: quiz.Question = question) -> None:
@@ -121,9 +124,11 @@ def _read() -> dict[str, dict[str, str]]:
 
 
 def _page(table: list[dict[str, Any]]) -> str:
-    words = {True: "✓ right", False: "✗ wrong", None: "no answer"}
+    words = {True: "✓ right", False: "✗ wrong", None: "no answer", "kept": "kept"}
     lines = []
     for row in table:
+        if row["again"] is None and row["first"] is not None:
+            row["first"] = "kept"  # whether it was right would tell what is
         cells = "".join(f"<td>{words[row[time]]}</td>" for time in TIMES)
         lines.append(f'<tr><th scope="row">{row["topic"]}</th>{cells}</tr>')
     sums = [sum(row[time] is True for row in table) for time in TIMES]

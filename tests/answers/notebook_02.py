@@ -7,6 +7,7 @@ RIGHT = {
     "02.2": lambda lr_min, lr_max, steps: np.geomspace(lr_min, lr_max, steps).tolist(),
     "02.3": "improving",
     "02.4": "find again",
+    "02.5": lambda learn: learn.fit(learn.lr_find().suggestion, 3),
 }
 WRONG = {
     "02.1": [
@@ -24,6 +25,7 @@ WRONG = {
             ],
             "stays below lr_max",
         ),
+        (lambda lr_min, lr_max, steps: np.geomspace(lr_min, lr_max, steps + 1), "steps + 1"),
         (lambda lr_min, lr_max, steps: np.geomspace(lr_max, lr_min, steps), "high to low"),
         (
             lambda lr_min, lr_max, steps: np.linspace(np.log10(lr_min), np.log10(lr_max), steps),
@@ -32,6 +34,13 @@ WRONG = {
         (lambda lr_min, lr_max, steps: lr_min, "shape"),
     ],
     "02.3": [("lowest", "edge"), ("suggestion", "tenth"), ("steepest", "one of these")],
+    "02.5": [
+        (lambda learn: learn.fit(1e-3, 3), "too slowly"),  # what many start with
+        (lambda learn: learn.fit(1e-4, 3), "too slowly"),
+        (lambda learn: learn.fit(learn.lr_find().lowest, 3), "exploded"),
+        (lambda learn: learn.fit(0.1, 3), "exploded"),  # what was right for the digits
+        (lambda learn: learn.fit(1e-3, 8), "not more time"),
+    ],
     "02.4": [
         ("keep", "ruined"),
         ("ten times higher", "early"),

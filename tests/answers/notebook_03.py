@@ -3,6 +3,19 @@
 import math
 
 import numpy as np
+import torch
+
+
+def mirrored(images):
+    some = torch.rand(len(images)) < 0.5
+    images[some] = images[some].flip(-1)
+    return images
+
+
+def shifted(images, most=2):
+    return torch.stack(
+        [x.roll(tuple(torch.randint(-most, most + 1, (2,)).tolist()), (1, 2)) for x in images]
+    )
 
 
 def worth(sizes, right, reached):
@@ -18,7 +31,7 @@ RIGHT = {
     "03.1": "symbols",
     "03.2": worth,
     "03.3": lambda width, height: abs(width - height) / max(width, height),
-    "03.4": "two exams",
+    "03.4": lambda images: mirrored(shifted(images)),
     "03.5": lambda views: [int(np.argmax(sum(v[i] for v in views))) for i in range(len(views[0]))],
 }
 WRONG = {
@@ -46,15 +59,21 @@ WRONG = {
         (lambda width, height: 0.5, "shorter side"),
     ],
     "03.4": [
-        ("overfitting", "other way round"),
-        ("mixed up", "which pictures"),
-        ("underfitting", "one of these"),
+        (lambda images: images, "hardly any of yours"),  # no augmentation
+        (mirrored, "in both directions"),
+        (shifted, "hardly any of yours"),
+        (lambda images: mirrored(shifted(images, most=1)), "up to 1 px"),
+        (lambda images: images.flip(-1).roll((2, 2), (2, 3)), "in both directions"),
+        (lambda images: images.float(), "float32"),
+        (lambda images: images[:, :1], "shape [50, 3, 14, 14]"),
+        (torch.rand_like, "error"),
     ],
     "03.5": [
         (
             lambda views: [np.bincount(votes).argmax() for votes in views.argmax(2).T],
             "vote",
         ),
+        (lambda views: views.prod(0).argmax(1), "plain mean"),
         (lambda views: views[0].argmax(1), "without TTA"),
         (lambda views: views.max(0).argmax(1), "surest"),
         (lambda views: views.mean(0), "mean probabilities"),

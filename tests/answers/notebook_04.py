@@ -19,9 +19,13 @@ def shape(angle, half=0.5, shift=1.0):
     return made
 
 
+def fitted(*arguments):
+    return lambda learn: learn.fit(*arguments)
+
+
 RIGHT = {
     "04.1": by_formula,
-    "04.2": 0.4 * 0.1**2,
+    "04.2": fitted(0.03, 1, 3),
     "04.3": 0.04 / 5,
     "04.4": schedule.cosine(0.2, 300)[200],
     "04.5": "tune both",
@@ -39,7 +43,14 @@ WRONG = {
         (lambda lr, steps, lr_min: lr, "shape"),
         (lambda lr, steps, lr_min: [lr] * steps, "begin with lr"),
     ],
-    "04.2": [(0.04, "again after 60"), (0.0004, "after 90"), (0.00126491106, "flat"), (0.4, "30")],
+    "04.2": [
+        (fitted(1e-3, 3), "as high at the end"),  # what many start with
+        (fitted(0.01, 3), "as high at the end"),  # the best constant LRs
+        (fitted(0.03, 3), "as high at the end"),
+        (fitted(1e-3, 1, 3), "too low a top"),
+        (fitted(2.0, 1, 3), "too high a top"),
+        (fitted(0.03, 1, 4), "not more time"),
+    ],
     "04.3": [
         (0.0016, "25 times"),
         (0.0179, "square"),

@@ -4,6 +4,8 @@ import math
 
 import numpy as np
 
+from lessonkit import schedule
+
 
 def sgdr(lr, n_cycle, cycle_len, cycle_mult):
     lrs, epochs = [], cycle_len
@@ -79,6 +81,8 @@ WRONG = {
         (ends_at_zero, "n - 1"),
         (lambda *arguments: sgdr(*arguments)[::-1], "go through the cycles"),
         (lambda lr, *cycles: lr, "shape"),
+        (schedule.sgdr, "write one yourself"),
+        (lambda *a: [sgdr(a[0], 1, n, 1) for n in (1, 2, 4)], "join them"),
     ],
     "05.3": [
         (0.025, "in one step"),

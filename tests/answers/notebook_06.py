@@ -29,7 +29,7 @@ RIGHT = {
     "06.2": output_side,
     "06.3": lambda before, after: (np.sum((after - before) ** 2) / np.sum(before**2)) ** 0.5,
     "06.4": 0.4,
-    "06.5": "same LR",
+    "06.5": "freeze",
 }
 WRONG = {
     "06.1": [(1.5, "longer"), (3.375, "cube"), (1, "weights"), (4, "pixels")],
@@ -50,9 +50,9 @@ WRONG = {
     ],
     "06.4": [(0.025, "wrong way"), (0.1, "fourth"), (0.2, "square root"), (256 * 0.1, "ratio")],
     "06.5": [
-        ("10 times lower", "ImageNet"),
+        ("10 times lower", "undecided"),
         ("3 times lower", "lesson"),
-        ("freeze", "change"),
+        ("same LR", "recipe"),
         ("higher", "one of these"),
     ],
 }

@@ -27,6 +27,11 @@ WRONG = {
         (lambda probabilities, labels: of_true_class(probabilities, labels).argmax(), "correct"),
         (lambda probabilities, labels: probabilities.max(1).argmin(), "uncertain"),
         (lambda probabilities, labels: probabilities.max(1).argmax(), "surest"),
+        (
+            lambda p, labels: np.where(p.argmax(1) != labels, p.max(1), -1).argmax(),
+            "most confidence",
+        ),
+        (lambda p, labels: (p.max(1) - of_true_class(p, labels)).argmax(), "largest gap"),
         (lambda probabilities, labels: 0, "true class"),
     ],
     "07.4": [(1 / 3, "vote"), (0.95, "surest"), (0.45, "original"), (0.4, "mammal"), (0.7, "bird")],

@@ -60,6 +60,7 @@ EXERCISES = {
             "just as with the validation photos.",
         },
         why="The validation photos stand for new ones: the network has learned from neither.",
+        hint="Which of the two numbers was measured on pictures that it hasn't learned from?",
     ),
 }
 

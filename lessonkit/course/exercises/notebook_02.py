@@ -1,8 +1,13 @@
 """Exercises and closing quiz of notebook 02, the LR finder."""
 
 import numpy as np
+import torch
+from torch import nn
 
+from lessonkit import augment, data, models
 from lessonkit.course.exercises.quiz import Option, Question, choice, function, number
+from lessonkit.course.exercises.training import training
+from lessonkit.learner import Learner
 
 
 def _sweep(lr_min: float, lr_max: float, steps: int) -> np.ndarray:
@@ -17,12 +22,31 @@ def _stops_short(lr_min: float, lr_max: float, steps: int) -> np.ndarray:
     return lr_min * (lr_max / lr_min) ** (np.arange(steps) / steps)
 
 
+def _one_too_many(lr_min: float, lr_max: float, steps: int) -> np.ndarray:
+    return _sweep(lr_min, lr_max, steps + 1)
+
+
 def _downwards(lr_min: float, lr_max: float, steps: int) -> np.ndarray:
     return _sweep(lr_min, lr_max, steps)[::-1]
 
 
 def _exponents(lr_min: float, lr_max: float, steps: int) -> np.ndarray:
     return np.linspace(np.log10(lr_min), np.log10(lr_max), steps)
+
+
+def _new_problem(seed: int) -> Learner:
+    """Two layers and 1,271 satellite tiles of 16 px, which the page doesn't show."""
+    tiles = data.earth(size=16).with_augment(augment.none()).with_training(slice(None, None, 2))
+    torch.manual_seed(seed)
+    layers = nn.Flatten(), nn.Linear(3 * 16 * 16, 32), nn.ReLU(), nn.Linear(32, 8)
+    normalise = models.Normalise((0.5,) * 3, (0.25,) * 3)
+    return Learner(nn.Sequential(normalise, *layers), tiles, seed=seed, batch_size=32)
+
+
+def _about_the_rate(learn: Learner, accuracy: float) -> str:
+    if max(learn.history.lr) < 2.5e-3 and accuracy < 0.53:
+        return "It learns too slowly: the learning rate is too low. What does the finder say?"
+    return ""
 
 
 EXERCISES = {
@@ -56,6 +80,10 @@ EXERCISES = {
                 "The last LR stays below lr_max: between `steps` values there are only steps - 1 "
                 "factors.",
             ),
+            (
+                _one_too_many,
+                "These are steps + 1 LRs. `steps` of them are wanted, and so steps - 1 factors.",
+            ),
             (_downwards, "It runs from high to low: the network would be ruined at the start."),
             (_exponents, "These are the exponents. Raise 10 to them to get the LRs."),
         ],
@@ -72,6 +100,7 @@ EXERCISES = {
         },
         "The lowest point, and all that is derived from it, is where the sweep happened to end. "
         "What is left to read is where the loss falls, and where it stops doing so clearly.",
+        hint="Which of the marks would move if the sweep had ended a decade earlier?",
     ),
     "02.4": choice(
         "find again",
@@ -85,6 +114,19 @@ EXERCISES = {
         },
         "Other weights train now, so the old curve is about another problem. Run the finder again, "
         "with lower LRs for earlier layers if the pictures look like ImageNet's.",
+        hint="The curve was drawn while only the head could learn. What learns now?",
+    ),
+    "02.5": training(
+        _new_problem,
+        0.53,
+        "On pictures and a network that nobody here had tried, too. With a tenth of that LR three "
+        "epochs are too few, and with ten times as much the loss explodes: the finder takes a "
+        "hundred batches to tell.",
+        "Run the finder on `learn` inside your function, and use one of its rules.",
+        "For example: learn.fit(learn.lr_find().suggestion, 3).",
+        _about_the_rate,
+        epochs=3,
+        seeds=(7, 8, 9),
     ),
 }
 

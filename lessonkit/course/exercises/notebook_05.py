@@ -148,6 +148,7 @@ EXERCISES = {
         },
         "It gives the same answer to every picture, so it is right on as many. λ belongs to the "
         "weights as they are written down; generalising belongs to the function.",
+        hint="Follow one picture through both layers: what does the second one receive?",
     ),
     "05.5": function(
         _ensemble,

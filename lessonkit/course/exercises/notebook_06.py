@@ -136,17 +136,18 @@ EXERCISES = {
         hint="By what factor does the batch grow? The rule multiplies the LR by the same.",
     ),
     "06.5": choice(
-        "same LR",
+        "freeze",
         ["10 times lower", "3 times lower", "same LR", "freeze"],
         {
-            "10 times lower": "That is for pictures like ImageNet's, where the late layers know "
-            "most. Here they know no more than the stem.",
-            "3 times lower": "That is what the lesson says for such pictures. But the probes say "
-            "that the late layers know no more than the stem: why hold them back?",
-            "freeze": "Then you keep features that know as little as the stem. They must change.",
+            "10 times lower": "The probes speak for letting the late layers change, which argues "
+            "against it; but the ledger calls the difference undecided, and they do change.",
+            "3 times lower": "That is what the lesson says for such pictures. The probes don't "
+            "rule it out: at a third of the LR the late layers still change.",
+            "same LR": "That is what this course's recipe takes for such pictures.",
         },
-        "The late layers know no more than 32 little filters do. They have most to learn, so there "
-        "is no reason to hold them back; the recipe of this course gives all groups the same LR.",
+        "The late layers know no more than 32 little filters do: frozen, they would stay a "
+        "ceiling. How much lower the LRs of earlier groups should be, the probes can't tell.",
+        hint="What does freezing do with the late layers, and what do the probes say of them?",
     ),
 }
 

@@ -41,12 +41,23 @@ def _surest(probabilities: np.ndarray, labels: np.ndarray) -> int:
     return int(np.asarray(probabilities).max(1).argmax())
 
 
+def _surest_mistake(probabilities: np.ndarray, labels: np.ndarray) -> int:
+    wrong = np.asarray(probabilities).argmax(1) != labels
+    return int(np.where(wrong, np.asarray(probabilities).max(1), -1).argmax())
+
+
+def _largest_gap(probabilities: np.ndarray, labels: np.ndarray) -> int:
+    given = np.asarray(probabilities)[np.arange(len(labels)), labels]
+    return int((np.asarray(probabilities).max(1) - given).argmax())
+
+
 _PROBABILITIES = [
     [[0.9, 0.1, 0.0], [0.4, 0.3, 0.3], [0.05, 0.9, 0.05], [0.0, 0.02, 0.98]],
     [[0.2, 0.8], [0.99, 0.01], [0.49, 0.51], [0.3, 0.7], [0.02, 0.98]],
     [[0.1, 0.2, 0.3, 0.4], [0.7, 0.1, 0.1, 0.1], [0.05, 0.85, 0.06, 0.04]],
+    [[0.1, 0.8, 0.1], [0.01, 0.75, 0.24], [0.005, 0.5, 0.495]],  # three kinds of wrong
 ]
-_LABELS = [[0, 1, 2, 2], [1, 1, 0, 0, 1], [3, 2, 1]]
+_LABELS = [[0, 1, 2, 2], [1, 1, 0, 0, 1], [3, 2, 1], [0, 0, 0]]
 _CASES = [
     (np.array(p), np.array(labels)) for p, labels in zip(_PROBABILITIES, _LABELS, strict=True)
 ]
@@ -102,6 +113,16 @@ EXERCISES = {
                 _least_sure,
                 "That one is the most *uncertain*: its best class got little. It may be right.",
             ),
+            (
+                _surest_mistake,
+                "That is the mistake made with most confidence. A picture can be given even less "
+                "for its true class where the network wavers between two others.",
+            ),
+            (
+                _largest_gap,
+                "That is the largest gap between best and true class. Asked for is the smallest "
+                "probability of the true one.",
+            ),
             (_surest, "That one is the surest of all, and it may well be right: use the labels."),
         ],
         hint="Take the probability of each picture's true class, probabilities[i, labels[i]].",
@@ -133,6 +154,7 @@ EXERCISES = {
         "The validation loss went up in cycle 3 while the training loss went down: it overfits. "
         "The weights after cycle 2 are the ones to keep. More data, or more augmentation, could "
         "move that point further out.",
+        hint="Compare both losses of cycle 3 with those of cycle 2.",
     ),
 }
 

@@ -145,6 +145,7 @@ EXERCISES = {
         },
         "All photos of one mushroom belong in one set, as the climate tiles of one part of the "
         "Earth do. Otherwise the network is examined on what it knows.",
+        hint="Could the network have seen the mushroom itself, if not the photo?",
     ),
 }
 

@@ -151,6 +151,7 @@ EXERCISES = {
         },
         "With δ = 1 both are still possible: a loss that matters and a gain that matters. More "
         "runs would tell, or a measure that varies less.",
+        hint="Which effects does the interval leave possible, and is δ among them?",
     ),
     "09.4": number(
         24,

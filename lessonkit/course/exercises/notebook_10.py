@@ -1,56 +1,36 @@
 """Exercises and closing quiz of notebook 10, the clinic."""
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
 from lessonkit.course.clinic import patients as clinic
-from lessonkit.course.exercises.quiz import Judge, Option, Question, Verdict, function
-from lessonkit.learner import Diverged, Learner
-from lessonkit.machine import progress
+from lessonkit.course.exercises.quiz import Exercise, Option, Question, function
+from lessonkit.course.exercises.training import training
+from lessonkit.learner import Learner
 
 SEED = 7  # none that the notebook shows
 
 
 def _treatment(
-    number: int, epochs: int, well: float, why: str, hint: Callable[[Learner, float], str]
-) -> Judge:
-    """The answer is a function that trains a patient's learner: it is run, and measured.
-
-    Right if, after at most `epochs` epochs, the accuracy on the patient's validation pictures is
-    `well` or better. `hint(learner, accuracy)` says what is still wrong, or nothing.
-    """
-
-    def judge(answer: Any) -> Verdict:
-        if not callable(answer):
-            return Verdict("wrong", "A function is wanted here, one that trains the learner.")
-        learn = clinic.fresh(number, SEED)
-        valid, most = learn.images.valid, epochs * learn.n_batches
-        try:
-            with progress.quiet():
-                answer(learn)
-        except Diverged:
-            return Verdict(
-                "wrong", "The loss exploded: this learning rate is too high. Try a tenth of it."
-            )
-        except Exception as error:  # whatever the reader's code does wrong is what is reported
-            return Verdict("wrong", f"It ends in an error, {type(error).__name__}: {error}")
-        if not learn.history.epochs:
-            return Verdict("waiting", "waits for your treatment: nothing has been trained yet.")
-        if len(learn.history.loss) > most:
-            return Verdict(
-                "wrong",
-                f"The patient had {epochs} epochs, and so may you: what is asked for is the one "
-                "setting that was wrong, not more time.",
-            )
-        accuracy = (learn.predict(valid.images).argmax(1) == valid.labels).float().mean().item()
-        wrong = hint(learn, accuracy)
-        if accuracy >= well and not wrong:
-            return Verdict("right", why)
-        return Verdict("wrong", wrong or "It is better, but not well yet. Change one setting only.")
-
-    return judge
+    number: int,
+    epochs: int,
+    well: float,
+    why: str,
+    about: Callable[[Learner, float], str],
+    stronger: str,
+) -> Exercise:
+    """The answer is a function that trains a patient's learner: it is run, and measured."""
+    return training(
+        lambda seed: clinic.fresh(number, seed),
+        well,
+        why,
+        "It is better, but not well yet. Change one setting only.",
+        stronger,
+        about,
+        epochs=epochs,
+        seeds=[SEED],
+    )
 
 
 def _about_the_rate(learn: Learner, accuracy: float) -> str:
@@ -138,6 +118,7 @@ EXERCISES = {
         "In the same four epochs it has learned its digits. Nothing was wrong with the network or "
         "the pictures: it only took steps that were hundreds of times too short.",
         _about_the_rate,
+        "Its LR was hundreds of times too low. The healthy run's was 0.1.",
     ),
     "10.2": _treatment(
         6,
@@ -146,6 +127,7 @@ EXERCISES = {
         "Now every picture that it is shown is still the digit that its label says. Which changes "
         "keep the label is a question about your pictures, not about the network.",
         _about_the_pictures,
+        "Set learn.augment to the preset for letters and digits before you call fit.",
     ),
     "10.3": function(
         _touching,
@@ -181,6 +163,7 @@ EXERCISES = {
         "The body has learned to look at the Earth. What it knew of digits served as a start; "
         "frozen, it was a ceiling.",
         _about_the_body,
+        "Unfreeze all layers, then train at an LR around 0.1.",
     ),
 }
 

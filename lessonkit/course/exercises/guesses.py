@@ -1,0 +1,133 @@
+"""Guesses: typed before a cell is run, shown beside what it measures.
+
+    loss = quiz.guess("01.loss", "The loss after two epochs at LR 0.1?")   # in a cell of its own
+    loss
+
+    loss.beside(measured)                                                  # under the picture
+
+Both are widgets whose stored text is fixed, so a notebook is the same whatever anybody guesses.
+Guesses are kept in the reader's records as they were typed or chosen: {"01.loss": "0.5", ...}.
+"""
+
+import html
+from collections.abc import Sequence
+from typing import Any
+
+from lessonkit.course import records
+from lessonkit.course.exercises.roughly import one_number
+
+__all__ = ["Beside", "Guess", "guess"]
+
+NAME = "guesses"
+
+
+class Guess:
+    """A question with a field for a number, or with options to choose from."""
+
+    def __init__(self, name: str, question: str, options: Sequence[str] = ()):
+        import ipywidgets
+
+        self.name, self.question = name, question
+        layout = ipywidgets.Layout(width="auto", max_width="26em")
+        if options:
+            self.field = ipywidgets.RadioButtons(options=options, value=None, layout=layout)
+        else:
+            hint = "a number, then Enter"
+            self.field = ipywidgets.Text(
+                placeholder=hint, tooltip=question, continuous_update=False, layout=layout
+            )
+        self.note = ipywidgets.HTML()
+        self.numeric = not options
+        kept = _read().get(name, "")
+        if kept and (not options or kept in options):
+            self.field.value = kept
+        self.field.observe(self._keep, names="value")
+        title = ipywidgets.HTML(f"<b>Your guess:</b> {html.escape(question)}")
+        self.widget = ipywidgets.VBox([title, self.field, self.note])
+
+    @property
+    def value(self) -> float | str | None:
+        """The number that was typed, or the option chosen; None if neither."""
+        return _number(self.field.value) if self.numeric else self.field.value
+
+    def beside(self, measured: Any) -> "Beside":
+        """A line with the guess and what was `measured`, which follows a guess that comes later."""
+        return Beside(self, measured)
+
+    def _keep(self, change: dict) -> None:
+        wrong = self.numeric and self.field.value.strip() and self.value is None
+        self.note.value = "That is no number: write it like 0.3 or 1e-2." if wrong else ""
+        try:
+            records.write(NAME, _read() | {self.name: self.field.value or ""})
+        except OSError as error:
+            self.note.value = f"Your guess can't be kept: {html.escape(str(error))}"
+
+    def __repr__(self) -> str:
+        return f"your guess: {self.question}"
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> dict:
+        return dict(self.widget._repr_mimebundle_(**kwargs)) | {"text/plain": repr(self)}
+
+
+class Beside:
+    """What was measured, beside what was guessed."""
+
+    def __init__(self, guess: Guess, measured: Any):
+        import ipywidgets
+
+        number = one_number(measured)
+        self.guess, self.measured = guess, str(measured) if number is None else number
+        self.line = ipywidgets.HTML()
+        guess.field.observe(self._show, names="value")
+        self._show()
+
+    def _show(self, change: dict | None = None) -> None:
+        guessed, measured = self.guess.value, self.measured
+        shown = f"{measured:.3g}" if isinstance(measured, float) else html.escape(measured)
+        if guessed is None:
+            text = f"Measured: <b>{shown}</b>. (No guess yet: it can still be typed above.)"
+        else:
+            said = f"{guessed:g}" if isinstance(guessed, float) else html.escape(guessed)
+            text = f"You guessed <b>{said}</b>, measured: <b>{shown}</b>. {_how(guessed, measured)}"
+        self.line.value = f'<p role="status">{text}</p>'
+
+    def __repr__(self) -> str:
+        return "your guess beside what was measured"
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> dict:
+        return dict(self.line._repr_mimebundle_(**kwargs)) | {"text/plain": repr(self)}
+
+
+def guess(name: str, question: str, options: Sequence[str] = ()) -> Guess:
+    """A field to type a number into, or `options` to choose one of; it remembers what was there.
+
+    `name` is the notebook's number and a word, such as "01.loss", and occurs once in the course.
+    """
+    return Guess(name, question, options)
+
+
+def _how(guessed: float | str, measured: float | str) -> str:
+    if not (isinstance(guessed, float) and isinstance(measured, float)):
+        return "✓" if str(guessed).casefold() == str(measured).casefold() else ""
+    if guessed == measured:
+        return "✓"
+    if min(guessed, measured) > 0:
+        ratio = max(guessed, measured) / min(guessed, measured)
+        times = f"{ratio:.2g} times" if ratio < 100 else "far"
+        way = "high" if guessed > measured else "low"
+        return "Close." if ratio < 1.1 else f"{times} too {way}.".capitalize()
+    return f"Off by {abs(guessed - measured):.2g}."
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text.strip().replace(",", "."))
+    except ValueError:
+        return None
+
+
+def _read() -> dict[str, str]:
+    def valid(found: Any) -> bool:
+        return isinstance(found, dict) and all(isinstance(text, str) for text in found.values())
+
+    return records.read(NAME, valid, {})

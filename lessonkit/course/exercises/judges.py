@@ -1,0 +1,262 @@
+"""What an answer is worth: judges of numbers, choices and functions, built from a few arguments.
+
+A judge takes the reader's answer and returns a Verdict. An Exercise is a judge with two hints, the
+second one stronger. The same answer may be written in many ways: 3, 3.0, [3], a NumPy scalar or a
+tensor; "about 70%" and "about 70 %"; a list, a tuple, an array, a generator.
+"""
+
+import copy
+import math
+import re
+import reprlib
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from lessonkit.course.exercises.roughly import close, kind, need_one_tolerance, one_number, short
+
+__all__ = ["Exercise", "Judge", "Verdict", "choice", "function", "number"]
+
+
+class Verdict(NamedTuple):
+    """What an answer is worth: `status` is "waiting", "wrong" or "right"; `message` says why."""
+
+    status: str
+    message: str
+
+
+Judge = Callable[[Any], Verdict]
+
+
+class Exercise(NamedTuple):
+    """A judge, a hint that says where to look, and one that nearly gives the answer away."""
+
+    judge: Judge
+    hint: str
+    stronger: Callable[[], str]
+
+
+def number(
+    right: float | Callable[[], float],
+    why: str,
+    within: float | None = None,
+    factor: float | None = None,
+    wrong: dict[float, str] | None = None,
+    hint: str = "Not this number. Read the part above once more.",
+) -> Exercise:
+    """The answer is one number: `right`, or what `right()` returns when first asked.
+
+    `wrong` gives the hint for each wrong number that a misconception leads to, `hint` that for all
+    others. `within` or `factor` say how close is close, as in `roughly`; without either, equal up
+    to rounding (1e-6 of the value).
+    """
+    if within is not None or factor is not None:
+        need_one_tolerance(within, factor)
+    solution = cache(right) if callable(right) else lambda: right
+
+    def matches(value: float, expected: float) -> bool:
+        if within is None and factor is None:
+            return math.isclose(value, expected, rel_tol=1e-6, abs_tol=1e-12)
+        return close(value, expected, within, factor)
+
+    def judge(answer: Any) -> Verdict:
+        value = one_number(_read(answer))
+        if value is None:
+            wanted = "A single number is wanted here, such as 3 or 1e-2"
+            return Verdict("wrong", f"{wanted}; this is {kind(answer)}.")
+        if matches(value, solution()):
+            return Verdict("right", why)
+        known = [guess for guess in wrong or {} if matches(value, guess)]
+        nearest = min(known, key=lambda guess: abs(guess - value), default=None)
+        return Verdict("wrong", hint if nearest is None else wrong[nearest])
+
+    def stronger() -> str:
+        low, high = (float(f"{solution() * factor:.1g}") for factor in (0.4, 2.2))
+        low, high = sorted((low, high))
+        return f"{hint} The answer lies between {short(low)} and {short(high)}."
+
+    return Exercise(judge, hint, stronger)
+
+
+def _read(answer: Any) -> Any:
+    """The number that a text such as "1e-2" stands for; anything else as it is."""
+    try:
+        return float(answer) if isinstance(answer, str) else answer
+    except ValueError:
+        return answer
+
+
+def choice(
+    right: str | bool | int,
+    options: Sequence[str | bool | int],
+    wrong: dict,
+    why: str,
+    hint: str = "Say of each option what would follow if it were true.",
+) -> Exercise:
+    """The answer is one of `options`, or words that only one of them has; blanks don't matter.
+
+    `wrong` gives a hint for every option but the right one; ValueError if one has none.
+    """
+    if {right, *wrong} != set(options) or right in wrong:
+        raise ValueError("Every option is either right or has a hint in wrong.")
+    verdicts = {option: Verdict("wrong", its_hint) for option, its_hint in wrong.items()}
+    verdicts[right] = Verdict("right", why)
+    listed = ", ".join(repr(option) for option in options)
+    unknown = Verdict("wrong", f"Answer with one of these: {listed}.")
+
+    def judge(answer: Any) -> Verdict:
+        said = _words(answer)
+        meant = [option for option in options if _words(option) == said]
+        if said and not meant:
+            meant = [option for option in options if set(said) <= set(_words(option))]
+        return verdicts[meant[0]] if len(meant) == 1 else unknown
+
+    def stronger() -> str:
+        first = next(option for option in options if option != right)
+        return f"It isn't {first!r}. {wrong[first]}"
+
+    return Exercise(judge, hint, stronger)
+
+
+def _words(option: Any) -> list[str]:
+    """The words and numbers in an option: "about 70%" has two, however it is spaced."""
+    if isinstance(option, list | tuple) and len(option) == 1:
+        option = option[0]
+    if isinstance(option, np.generic):
+        option = option.item()
+    if not isinstance(option, str | bool | int):
+        return []
+    return re.findall(r"\d+(?:\.\d+)?|[^\W\d]+", str(option).casefold().replace("'", ""))
+
+
+def function(
+    reference: Callable,
+    inputs: Sequence,
+    why: str,
+    wrong: Sequence[tuple[Callable, str]] = (),
+    hint: str = "It runs, but its results are not the right ones yet.",
+    rtol: float = 1e-5,
+    atol: float | None = None,
+) -> Exercise:
+    """The answer is a function that returns what `reference` does, for each of `inputs`.
+
+    An input is a tuple of arguments, or a single argument. Results are numbers, sequences, arrays
+    or tensors, compared with the relative tolerance `rtol` and the absolute one `atol` (a
+    thousandth of `rtol`), or anything that has `==`. A function that agrees on all inputs with one
+    of the functions in `wrong` gets that one's hint. What lessonkit itself offers is no answer.
+    """
+    calls = [call if isinstance(call, tuple) else (call,) for call in inputs]
+    tolerance = rtol, rtol * 1e-3 if atol is None else atol
+
+    def agrees(found: list, other: Callable) -> list[bool]:
+        results = (other(*copy.deepcopy(call)) for call in calls)
+        return [_same(a, b, tolerance) for a, b in zip(found, results, strict=True)]
+
+    def judge(answer: Any) -> Verdict:
+        if not callable(answer):
+            return Verdict("wrong", f"A function is wanted here; this is {kind(answer)}.")
+        if str(getattr(answer, "__module__", "")).startswith("lessonkit."):
+            ready = f"lessonkit's own {answer.__name__}"
+            return Verdict("wrong", f"That is {ready}. Write one yourself, and compare the two.")
+        found, raised = _results_until_error(answer, calls)
+        if raised:
+            return Verdict("wrong", raised)
+        if all(result is None or result is ... for result in found):
+            return Verdict("waiting", "waits for your answer: the function returns nothing yet.")
+        agreement = agrees(found, reference)
+        if all(agreement):
+            return Verdict("right", why)
+        for misconception, its_hint in wrong:
+            if all(agrees(found, misconception)):
+                return Verdict("wrong", its_hint)
+        first = agreement.index(False)
+        call = _call(answer, calls[first])
+        wanted = reference(*copy.deepcopy(calls[first]))
+        misshapen = _wrong_shape(found[first], wanted, call)
+        return Verdict("wrong", misshapen or f"{hint} One input that shows it: {call}.")
+
+    def stronger() -> str:
+        smallest = min(calls, key=lambda call: len(repr(call)))
+        wanted = reference(*copy.deepcopy(smallest))
+        shown = np.array2string(np.asarray(wanted), precision=4, separator=", ", threshold=8)
+        arguments = ", ".join(_shown(value) for value in smallest)
+        shown = " ".join(shown.split()).rstrip(".")
+        return f"{hint} For ({arguments}) it should return {shown}."
+
+    return Exercise(judge, hint, stronger)
+
+
+def _results_until_error(answer: Callable, calls: list[tuple]) -> tuple[list, str]:
+    """The reader's results, and a sentence if one of the calls ended in an error."""
+    found: list = []
+    for call in calls:
+        try:
+            result = answer(*copy.deepcopy(call))  # copies: a function may change its arguments
+            found.append(list(result) if isinstance(result, Iterator) else result)
+        except Exception as error:  # whatever the reader's code does wrong is what is reported
+            problem = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+            return found, f"{_call(answer, call)} ends in an error, {problem}".rstrip(".") + "."
+    return found, ""
+
+
+def _call(answer: Callable, arguments: tuple) -> str:
+    name = getattr(answer, "__name__", "")
+    name = name if name.isidentifier() else "your function"
+    return f"{name}({', '.join(_argument(value) for value in arguments)})"
+
+
+def _argument(value: Any) -> str:
+    shape = getattr(value, "shape", ())
+    return f"array of shape {list(shape)}" if len(shape) else reprlib.repr(value)
+
+
+def _shown(value: Any) -> str:
+    """An argument as a reader could type it, as long as it isn't too long for that."""
+    text = repr(value.tolist() if hasattr(value, "tolist") else value)
+    return text if len(text) <= 120 else _argument(value)
+
+
+def _as_array(value: Any) -> np.ndarray | None:
+    """Numbers in any wrapping as a float64 array; None if they are not numbers, or ragged."""
+    if isinstance(value, str | bytes | dict | set) or value is None:
+        return None
+    if hasattr(value, "detach"):  # a torch tensor, on any device and of any precision
+        value = value.detach().cpu().double()
+    if isinstance(value, list | tuple):
+        value = [_as_array(part) for part in value]
+        if any(part is None for part in value):
+            return None
+    try:
+        return np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        return None
+
+
+def _same(found: Any, expected: Any, tolerance: tuple[float, float]) -> bool:
+    a, b = _as_array(found), _as_array(expected)
+    if b is None:
+        return a is None and bool(found == expected)
+    if a is not None and not b.ndim and a.size == 1:
+        a = a.reshape(())  # a single number, in brackets
+    if a is None or a.shape != b.shape:
+        return False
+    return np.allclose(a, b, rtol=tolerance[0], atol=tolerance[1], equal_nan=True)
+
+
+def _wrong_shape(found: Any, expected: Any, call: str) -> str:
+    """A sentence if the result isn't of the wanted shape, else an empty one."""
+    a, b = _as_array(found), _as_array(expected)
+    if b is None or (a is not None and a.shape == b.shape):
+        return ""
+    wanted = f"shape {list(b.shape)}" if b.ndim else "a single number"
+    if a is not None:
+        got = f"shape {list(a.shape)}" if a.ndim else "a single number"
+    elif found is None:
+        got = "nothing"
+    elif isinstance(found, list | tuple) and all(_as_array(part) is not None for part in found):
+        got, wanted = "lists of different lengths", f"one list of {wanted} (join them)"
+    else:
+        got = f"something that isn't numbers ({kind(found)})"
+    return f"{call} returns {got}, where {wanted} is wanted."

@@ -1,0 +1,114 @@
+"""Which exercises the reader has solved, in how many tries, and with what answer.
+
+They are kept on the reader's own disk, in the file that `where()` names, one entry an exercise:
+
+    {"02.1": {"tries": 2, "solved": "2026-11-27T14:03:00+00:00", "answer": "0.01"}, ...}
+
+`tries` counts the answers given up to the first right one, that one included; answers given later
+count no more. `solved` is when it came (UTC, ISO 8601), or null as long as none has. `answer` is
+the text of the right answer, or of the last wrong one: a value as Python writes it, a function as
+its source, cut off after 4,000 characters. A missing exercise has had no answer.
+"""
+
+import inspect
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from lessonkit.course import records
+
+__all__ = ["Board", "read", "record", "table", "where"]
+
+NAME = "exercises"
+LONGEST = 4000  # characters of an answer that are kept
+
+
+def where() -> Path:
+    """The file that holds the reader's answers."""
+    return records.path(NAME)
+
+
+def record(exercise: str, answer: Any, right: bool) -> None:
+    """Keep one more answer; OSError where that fails. Solutions that are run don't count."""
+    if "solutions" in Path(os.environ.get("JPY_SESSION_NAME", "")).parts:  # set by JupyterLab
+        return
+    kept = read()
+    entry = kept.setdefault(exercise, {"tries": 0, "solved": None, "answer": ""})
+    if entry["solved"]:
+        return
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    kept[exercise] = {
+        "tries": entry["tries"] + 1,
+        "solved": now if right else None,
+        "answer": _as_text(answer),
+    }
+    records.write(NAME, kept)
+
+
+def read() -> dict[str, dict[str, Any]]:
+    """All entries, by exercise."""
+
+    def valid(found: Any) -> bool:
+        return isinstance(found, dict) and all(
+            isinstance(entry, dict)
+            and isinstance(entry.get("tries"), int)
+            and isinstance(entry.get("solved"), str | None)
+            and isinstance(entry.get("answer"), str)
+            for entry in found.values()
+        )
+
+    return records.read(NAME, valid, {})
+
+
+def _as_text(answer: Any) -> str:
+    try:
+        text = inspect.getsource(answer) if callable(answer) else repr(answer)
+    except (OSError, TypeError):  # made where no source is kept, or built in
+        text = repr(answer)
+    return text[:LONGEST]
+
+
+def table(exercises: dict[str, list[str]]) -> str:
+    """One line a notebook, a mark for each of its exercises: ✓ solved, ✗ tried, · not yet.
+
+    `exercises` are the names of all there are, by notebook.
+    """
+    kept, lines, n_solved = read(), [], 0
+    for notebook, names in exercises.items():
+        marks = []
+        for name in names:
+            entry = kept.get(name)
+            n_solved += bool(entry and entry["solved"])
+            mark = "·" if not entry else "✓" if entry["solved"] else "✗"
+            tries = f" ({entry['tries']})" if entry and entry["tries"] > 1 else ""
+            marks.append(f"{mark} {name}{tries}".ljust(11))
+        lines.append(f"{notebook}   {''.join(marks)}".rstrip())
+    n = sum(map(len, exercises.values()))
+    last = f"{n_solved} of {n} solved. (In brackets: tries, if more than one.)"
+    return "\n".join([*lines, last])
+
+
+class Board:
+    """The table in a notebook, with a button that shows it anew; without a kernel, its name."""
+
+    def __init__(self, exercises: dict[str, list[str]]):
+        import ipywidgets
+
+        self.exercises = exercises
+        self.page = ipywidgets.HTML()
+        button = ipywidgets.Button(description="Show", tooltip="What you have solved so far")
+        button.on_click(self.show)
+        self.widget = ipywidgets.VBox([self.page, button])
+        self.show()
+
+    def show(self, button: Any = None) -> None:
+        """Read what has been kept, and show it."""
+        self.page.value = f'<pre role="status">{table(self.exercises)}</pre>'
+
+    def __repr__(self) -> str:
+        return "exercises: what you have solved"
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> dict:
+        # What is stored in a notebook must not depend on what has been solved.
+        return dict(self.widget._repr_mimebundle_(**kwargs)) | {"text/plain": repr(self)}

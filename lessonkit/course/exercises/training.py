@@ -1,0 +1,118 @@
+"""Exercises in which the reader trains: a function of theirs is run, and its accuracy measured.
+
+The network and its pictures come from `start(seed)`, are none of those on the page, and are new for
+each seed; what counts is the mean over the seeds. The accuracy asked for should be one that the
+default and careless choices miss, which tests/test_exercises.py checks.
+"""
+
+import _thread
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+from lessonkit.course.exercises.judges import Exercise, Verdict
+from lessonkit.course.exercises.roughly import kind
+from lessonkit.learner import Diverged, Learner
+from lessonkit.machine import progress
+
+__all__ = ["Refused", "training"]
+
+
+class Refused(ValueError):
+    """What the reader's function returned can't be trained with; the message says why."""
+
+
+def training(
+    start: Callable[[int], Learner],
+    well: float,
+    why: str,
+    hint: str,
+    stronger: str,
+    about: Callable[[Learner, float], str] = lambda learn, accuracy: "",
+    use: Callable[[Learner, Any], None] = lambda learn, answer: answer(learn),
+    epochs: int | None = None,
+    seeds: Sequence[int] = (7,),
+    seconds: float = 120.0,
+) -> Exercise:
+    """The answer is a function with which `use` trains what `start(seed)` returns.
+
+    Right if the mean accuracy on the learner's validation pictures is `well` or better, after at
+    most `epochs` epochs and `seconds` for all `seeds`. `about(learn, accuracy)` names what is still
+    wrong with the last of the runs, or nothing; then it is right only if that is empty.
+    """
+
+    def judge(answer: Any) -> Verdict:
+        if not callable(answer):
+            return Verdict("wrong", f"A function is wanted here; this is {kind(answer)}.")
+        try:
+            with progress.quiet(), _time_limit(seconds):
+                runs = [_run(start, use, answer, seed) for seed in seeds]
+        except Diverged:
+            return Verdict(
+                "wrong", "The loss exploded: this learning rate is too high. Try a tenth of it."
+            )
+        except TimeoutError:
+            limit = f"It takes more than {seconds:.0f} seconds. A few epochs are enough here."
+            return Verdict("wrong", limit)
+        except Refused as error:
+            return Verdict("wrong", str(error))
+        except Exception as error:  # whatever the reader's code does wrong is what is reported
+            return Verdict("wrong", f"It ends in an error, {type(error).__name__}: {error}")
+        learn, _ = runs[-1]
+        if not learn.history.epochs:
+            return Verdict("waiting", "waits for your answer: nothing has been trained yet.")
+        if epochs and len(learn.history.loss) > epochs * learn.n_batches:
+            return Verdict(
+                "wrong",
+                f"Everybody has {epochs} epochs here, and so have you: what is asked for is "
+                "a better setting, not more time.",
+            )
+        accuracy = sum(one for _, one in runs) / len(runs)
+        wrong = about(learn, accuracy)
+        if accuracy >= well and not wrong:
+            return Verdict("right", why)
+        reached = f"It reaches an accuracy of {accuracy:.2f}; {well:.2f} is asked for."
+        return Verdict("wrong", f"{reached} {wrong or hint}")
+
+    return Exercise(judge, hint, lambda: stronger)
+
+
+def _run(start: Callable, use: Callable, answer: Any, seed: int) -> tuple[Learner, float]:
+    """A learner trained with the reader's function, and its accuracy on unseen pictures."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)  # for readers who draw from torch's own generator
+        learn = start(seed)
+        valid = learn.images.valid  # those, whatever the reader's function may put there
+        use(learn, answer)
+        right = learn.predict(valid.images).argmax(1) == valid.labels
+    return learn, right.float().mean().item()
+
+
+@contextmanager
+def _time_limit(seconds: float) -> Iterator[None]:
+    """TimeoutError if the block takes longer. It must run in the main thread, as cells do."""
+    lock, ended, late = threading.Lock(), threading.Event(), threading.Event()
+
+    def stop() -> None:
+        with lock:
+            if not ended.is_set():
+                late.set()
+                _thread.interrupt_main()
+
+    timer = threading.Timer(seconds, stop)
+    timer.daemon = True
+    timer.start()
+    try:
+        try:
+            yield
+        finally:
+            with lock:
+                ended.set()
+            timer.cancel()
+    except KeyboardInterrupt:
+        if late.is_set():
+            raise TimeoutError from None
+        raise  # the reader's own
