@@ -7,7 +7,7 @@ project folder, so that links between notebooks, README and source files hold as
 import sys
 from pathlib import Path
 
-sys.path.append(str(Path(__file__).parent))  # for jupyter_pages.py
+sys.path.append(str(Path(__file__).parent))  # for jupyter_pages.py and explorers.py
 
 project = html_title = "Training image classifiers"
 language = "en"
@@ -27,7 +27,7 @@ include_patterns = [
 exclude_patterns = [".*", "**/.ipynb_checkpoints", "site/_build"]  # .venv alone has 60,000 files
 root_doc = "site/index"
 
-extensions = ["myst_nb", "jupyter_pages"]
+extensions = ["myst_nb", "jupyter_pages", "explorers"]
 nb_execution_mode = "off"
 # Without this an explorer would be fetched from elsewhere, only to stand still. So it is its PNG,
 # a quiz its HTML, and a progress bar, which has neither, its title.
