@@ -138,20 +138,20 @@ def landscape(
     ends = {"min": float(distances[0]), "max": float(distances[-1]), "step": step}
     changes = {"network": {"options": list(planes)}, "a": ends, "b": ends}
     values = {"network": next(iter(planes)), "a": a, "b": b}
-    made = controls("landscape", changes, **values)
+    made, short = controls("landscape", changes, **values), _short(planes)
 
     def place(a: float, b: float) -> tuple[int, int]:
         return int(np.abs(distances - a).argmin()), int(np.abs(distances - b).argmin())
 
     def tell(network: str, a: float, b: float) -> str:
         column, row = place(a, b)
-        a, b, here = distances[column], distances[row], planes[network][row, column]
+        a, b, here = distances[column], distances[row], short[network][row][column]
         return f"{network}: at a = {a:.2g}, b = {b:.2g} the loss is {here:.2g}."
 
     def draw(axes: np.ndarray, network: str, a: float, b: float) -> None:
         _draw_plane(axes, planes, network, distances, *place(a, b))
 
-    data = {"distances": distances.tolist(), "planes": _short(planes)}
+    data = {"distances": distances.tolist(), "planes": short}
     return Explorer("landscape", made, tell, draw, data, columns=2, size=(9, 3.8))
 
 

@@ -73,9 +73,8 @@ def _arguments(kind: str, values: dict[str, Any], batches: int) -> dict[str, flo
 
 
 def _lrs(kind: str, values: dict[str, Any], batches: int) -> np.ndarray:
-    return getattr(schedule, kind.replace(" ", "_"))(
-        values["lr"], **_arguments(kind, values, batches)
-    )
+    arguments = _arguments(kind, values, batches)
+    return getattr(schedule, kind.replace(" ", "_"))(values["lr"], **arguments)
 
 
 def _told(values: dict[str, Any], batches: int) -> str:
