@@ -132,7 +132,7 @@ def _titles(degrees: float, zoom: float, shift: float, light: float) -> list[str
 
 
 def _address(image: Tensor) -> str:
-    """A picture uint8 [3, S, S] as a data address: a photo at a twentieth of its size."""
+    """A picture uint8 [3, S, S] as a data address, compressed."""
     file, lossless = io.BytesIO(), image.shape[-1] < 64  # small pictures need every pixel
     picture = Image.fromarray(image.permute(1, 2, 0).numpy())
     picture.save(file, "WEBP", quality=92, lossless=lossless)

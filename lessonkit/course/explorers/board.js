@@ -15,13 +15,11 @@ const made = (tag, attributes = {}, ...children) => {
 
 const rounded = (value) => Number(value.toPrecision(12));
 
-let boards = 0;
-
 /* Show an explorer in `root`. `store` keeps its state: `controls` (a list), `first` (the values that
    Reset puts back), `values()`, `data()`, `set(values)`, and `listen(f)`, which calls f when
    something else has changed them; `static` is true where no Python answers. */
 export function showExplorer(root, explorer, store) {
-  const id = `explorer-${++boards}`;
+  const id = `explorer-${Math.random().toString(36).slice(2)}`; // each bundle is for itself: no counter
   const inputs = new Map();
   let [step, timer] = [null, null]; // null: the whole run is shown
 
@@ -209,6 +207,7 @@ export function showExplorer(root, explorer, store) {
   });
 
   root.classList.add("explorer");
+  root.setAttribute("data-lm-suppress-shortcuts", "true"); // else JupyterLab takes the arrow keys
   root.replaceChildren(panel, buttons, picture, told, more);
   refresh();
   store.listen(refresh);
