@@ -9,6 +9,8 @@ const made = (tag, attributes = {}, ...children) => {
     if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
     else if (value !== false && value !== null) element.setAttribute(name, value === true ? "" : value);
   }
+  // Else JupyterLab takes the arrow keys; it looks for this on the element in focus itself.
+  if (["input", "select", "button"].includes(tag)) element.setAttribute("data-lm-suppress-shortcuts", "true");
   element.append(...children);
   return element;
 };
@@ -207,7 +209,6 @@ export function showExplorer(root, explorer, store) {
   });
 
   root.classList.add("explorer");
-  root.setAttribute("data-lm-suppress-shortcuts", "true"); // else JupyterLab takes the arrow keys
   root.replaceChildren(panel, buttons, picture, told, more);
   refresh();
   store.listen(refresh);
