@@ -3,9 +3,11 @@
 import base64
 import importlib.util
 import io
+import subprocess
 import sys
 from pathlib import Path
 
+import nbformat
 import pytest
 from PIL import Image
 
@@ -19,7 +21,7 @@ DESKTOP, PHONE = {"width": 1300, "height": 900}, {"width": 360, "height": 740}
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(
-        not all(importlib.util.find_spec(name) for name in ("sphinx", "myst_nb")),
+        not all(importlib.util.find_spec(name) for name in ("sphinx", "myst_nb", "furo")),
         reason="the pages need Sphinx: make installs it, as does pip install -e .[site]",
     ),
 ]
@@ -105,6 +107,52 @@ def test_a_stored_picture_keeps_its_place_and_its_alt_text(site, figures, monkey
     assert shown is picture and before["explorer"] == "descent" and "</div>" in after.astext()
     Stored.content = "not a picture"
     assert site.render_image_or_explorer(None, Stored) == [picture]
+
+
+CONF = f"""
+import sys
+sys.path.append({str(ROOT / "site")!r})
+extensions = ["myst_nb", "jupyter_pages", "explorers"]
+nb_execution_mode = "off"
+nb_mime_priority_overrides = [("html", "application/vnd.jupyter.widget-view+json", None)]
+nb_ipywidgets_js = {{}}
+html_theme = "furo"
+"""
+
+
+@pytest.fixture(scope="module")
+def built(figures, tmp_path_factory):
+    """The pages that Sphinx makes of a notebook with two explorers, and of a text without any."""
+    source, html = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("html")
+    (source / "conf.py").write_text(CONF)
+    cells = [nbformat.v4.new_markdown_cell("# Two explorers")]
+    for name in ("descent", "restarts"):
+        data, metadata = figures[name]._repr_mimebundle_()
+        output = nbformat.v4.new_output("execute_result", data, metadata=metadata)
+        cells.append(nbformat.v4.new_code_cell(f"explore.{name}()", outputs=[output]))
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), source / "index.ipynb")
+    (source / "plain.md").write_text("# Nothing that moves\n")
+    command = [sys.executable, "-m", "sphinx", "-q", source, html]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return html
+
+
+def test_a_page_loads_the_scripts_of_its_explorers_only(built):
+    page = (built / "index.html").read_text(encoding="utf-8")
+    assert [name for name in NAMES if f"explorers/{name}.js" in page] == ["descent", "restarts"]
+    assert page.count("<img") >= 2 and 'alt="2/λ = 2: LR 0.5 converges.' in page
+    assert "explorers/" not in (built / "plain.html").read_text(encoding="utf-8")
+
+
+@needs_browser
+def test_a_notebooks_page_has_its_explorers_alive(built, page, figures):
+    page.goto((built / "index.html").as_uri())
+    for name in ("descent", "restarts"):
+        assert told(page, name) == figures[name].alt
+        place(page, name).get_by_role("button", name="Step").click()
+        assert "Step 0" in told(page, name)
+    assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
 
 
 @needs_browser
