@@ -233,13 +233,15 @@ def test_schedules_hands_over_the_line_of_python(address, page):
     here = place(page, "schedules")
     here.get_by_role("button", name="restarts, 1 + 2 + 4").click()
     assert here.locator("pre").inner_text().splitlines() == [
-        "learn.fit(0.1, 3, cycle_len=1, cycle_mult=2)",
         "lrs = schedule.sgdr(0.1, n_cycle=3, cycle_len=1, cycle_mult=2, steps_per_epoch=50, "
         "lr_min=0)",
+        "learn.fit(0.1, 3, cycle_len=1, cycle_mult=2)",
     ]
     assert "3 cosine cycles of 1, 2, 4 epochs. Good:" in here.locator(".comment").inner_text()
     here.get_by_role("button", name="one cycle", exact=True).click()
-    assert here.locator("pre").inner_text().startswith("lrs = schedule.one_cycle(0.1, steps=350")
+    lines = here.locator("pre").inner_text().splitlines()
+    assert lines[0].startswith("lrs = schedule.one_cycle(0.1, steps=350, warm_up=0.3")
+    assert lines[1:] == ["learn.fit_schedule(lrs)"]
 
 
 @needs_browser

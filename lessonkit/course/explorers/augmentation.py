@@ -36,7 +36,8 @@ def augmentations(
     first = images.augment.name if images.augment.name in PRESETS else "none"
     presets = {name: asdict(preset()) for name, preset in PRESETS.items()}
     n = len(images.valid.labels)
-    made = controls("augmentations", {"picture": {"max": n - 1}}, picture=picture, preset=first)
+    changes = {"picture": {"max": n - 1}, "preset": {"options": list(PRESETS)}}
+    made = controls("augmentations", changes, picture=picture, preset=first)
 
     @cache
     def shown(number: int) -> dict[str, str]:
@@ -132,10 +133,9 @@ def _titles(degrees: float, zoom: float, shift: float, light: float) -> list[str
 
 
 def _address(image: Tensor) -> str:
-    """A picture uint8 [3, S, S] as a data address, compressed."""
-    file, lossless = io.BytesIO(), image.shape[-1] < 64  # small pictures need every pixel
-    picture = Image.fromarray(image.permute(1, 2, 0).numpy())
-    picture.save(file, "WEBP", quality=92, lossless=lossless)
+    """A picture uint8 [3, S, S] as a data address; small ones keep every pixel."""
+    file, pixels = io.BytesIO(), image.permute(1, 2, 0).numpy()
+    Image.fromarray(pixels).save(file, "WEBP", quality=92, lossless=len(pixels) < 64)
     return f"data:image/webp;base64,{base64.b64encode(file.getvalue()).decode()}"
 
 

@@ -101,7 +101,7 @@ export const schedulesExplorer = {
   general,
   limits: (v, data) => ({ step: [0, data.steps_per_epoch * total(v) - 1] }),
   comment: meaning,
-  code: (v, data) => [fitCall(v), `lrs = ${call(v, data.steps_per_epoch)}`].filter(Boolean).join("\n"),
+  code: (v, data) => [`lrs = ${call(v, data.steps_per_epoch)}`, fitCall(v) || "learn.fit_schedule(lrs)"].join("\n"),
   presets: [
     { name: "fit(0.1, 7)", values: { kind: "constant", lr: 0.1, epochs: 7 } },
     { name: "one cosine", values: { kind: "cosine", lr: 0.1, epochs: 7, floor: 0 } },
