@@ -30,7 +30,7 @@ def test_it_begins_with_all_rows_and_the_first_of_them(figure):
     assert repr(figure) == "ledger: verdict=all notebook=all unit=all row=1"
     assert passing(figure) == f"{n} of {n} rows"
     assert f"Verdict: {first.verdict}." in figure.alt and f"{first.n} effects" in figure.alt
-    assert Image.open(io.BytesIO(figure.png())).size == (800, 500)
+    assert Image.open(io.BytesIO(figure.png())).size == (800, 1100)
 
 
 def test_filters_let_pass_what_they_say(figure):

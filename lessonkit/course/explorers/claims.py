@@ -16,8 +16,7 @@ from lessonkit.plot import COLOURS
 __all__ = ["guesses", "ledger"]
 
 ALL = "all"
-NAMED = 20  # rows, up to which there is room for their names
-ROOM = 13  # δ, beside the axis, for names
+ROOM = 5.5  # δ, beside the axis, for names
 NAMES = ["number", "name", "chapters", "unit", "verdict"]
 
 
@@ -37,7 +36,7 @@ def ledger(verdict: str = ALL, notebook: str = ALL, unit: str = ALL) -> Explorer
     }
     made = controls("ledger", changes, verdict=verdict, notebook=notebook, unit=unit)
     data = {"rows": [_row(entry) for entry in entries], "limit": forest.LIMIT}
-    return Explorer("ledger", made, _told, _draw, data, size=(8, 5))
+    return Explorer("ledger", made, _told, _draw, data, size=(8, 11))
 
 
 def _passing(verdict: str, notebook: str, unit: str) -> list[Entry]:
@@ -84,7 +83,7 @@ def _p(value: float) -> str:
 
 
 def _draw(ax: Axes, verdict: str, notebook: str, unit: str, row: int) -> None:
-    """The rows from above, named where there is room, else with their claims' numbers."""
+    """The rows from above, each with its name."""
     rows = _passing(verdict, notebook, unit)
     height = max(len(rows), 8)  # few rows shall not be thick ones
     ax.set(xlim=(-forest.LIMIT - ROOM, forest.LIMIT + 0.3), xticks=range(-6, 7, 2))
@@ -93,13 +92,10 @@ def _draw(ax: Axes, verdict: str, notebook: str, unit: str, row: int) -> None:
     forest.bounds(ax)
     places = -np.arange(len(rows), dtype=float)
     ax.axhspan(0.5 - row, 1.5 - row, color=COLOURS["sky"], alpha=0.35, zorder=0)
-    forest.lines(ax, [forest.line(entry) for entry in rows], places, thickness=230 / height)
-    text = {"ha": "right", "va": "center", "fontsize": 7.5}
-    for number, (entry, place) in enumerate(zip(rows, places, strict=True)):
-        if len(rows) <= NAMED:
-            ax.text(-forest.LIMIT - 0.6, place, f"{entry.number}  {entry.name}", **text)
-        elif number == 0 or rows[number - 1].number != entry.number:
-            ax.text(-forest.LIMIT - 0.6, place, entry.number, **text)
+    forest.lines(ax, [forest.line(entry) for entry in rows], places, thickness=500 / height)
+    text = {"ha": "right", "va": "center", "fontsize": min(9, 520 / height)}
+    for entry, place in zip(rows, places, strict=True):
+        ax.text(-forest.LIMIT - 0.4, place, f"{entry.number}  {entry.name}", **text)
 
 
 def guesses(rows: Sequence[tuple[str, str, str]]) -> quiz.Quiz:
