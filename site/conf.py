@@ -7,7 +7,7 @@ project folder, so that links between notebooks, README and source files hold as
 import sys
 from pathlib import Path
 
-sys.path.append(str(Path(__file__).parent))  # for jupyter_pages.py and api_page.py
+sys.path.append(str(Path(__file__).parent))  # for jupyter_pages.py, api_page.py and explorers.py
 sys.path.append(str(Path(__file__).parent.parent))  # for tools and lessonkit
 
 project = html_title = "Training image classifiers"
@@ -32,7 +32,7 @@ include_patterns = [
 exclude_patterns = [".*", "**/.ipynb_checkpoints", "site/_build"]  # .venv alone has 60,000 files
 root_doc = "site/index"
 
-extensions = ["myst_nb", "jupyter_pages", "api_page"]
+extensions = ["myst_nb", "jupyter_pages", "api_page", "explorers"]
 nb_execution_mode = "off"
 # Without this an explorer would be fetched from elsewhere, only to stand still. So it is its PNG,
 # a quiz its HTML, and a progress bar, which has neither, its title.

@@ -10,8 +10,10 @@ from PIL import Image
 
 from tests import jupyterlab
 from tests.test_exercises import answers
+from tests.test_javascript import NAMES
 from tools import notebooks as tool
 
+ROOT = tool.ROOT
 COURSE = [path for path in tool.find([]) if re.match(r"\d\d_", path.name)]
 COURSE = [path for path in COURSE if path.parent.name == "notebooks"]
 pytestmark = [
@@ -87,13 +89,16 @@ MODULES |= {"cleaning", "earth_painting", "embedded", "look", "storage"}
 
 
 OTHER_WIDGETS = {"explore.cleaner", "explore.upload", "explore.guesses"}  # with buttons
+DRAWN_BY_PYTHON = {"explore.LiveFigure", "explore.click_map"}
 
 
 def explorers(path):
-    """The explorers of a notebook that have sliders and a picture."""
+    """The explorers of a notebook: those that Python draws, and those that the page does."""
     cells = nbformat.read(path, as_version=4).cells
     widgets = [shown(cell) for cell in cells if cell.cell_type == "code"]
-    return [widget for widget in widgets if widget and widget not in OTHER_WIDGETS]
+    widgets = [widget for widget in widgets if widget and widget not in OTHER_WIDGETS]
+    by_python = [widget for widget in widgets if widget in DRAWN_BY_PYTHON]
+    return by_python, [widget for widget in widgets if widget not in DRAWN_BY_PYTHON]
 
 
 def shortened(path):
@@ -147,8 +152,21 @@ def page(browser):
     page.close()
 
 
+def move_explorer(page, explorer):
+    """Move an explorer's first slider by keyboard, and wait until the explorer looks different."""
+    handle = explorer.element_handle()
+    slider = explorer.locator("input[type=range]:visible").first
+    slider.scroll_into_view_if_needed()
+    slider.focus()
+    for key in ("ArrowRight", "ArrowLeft"):
+        before = explorer.inner_text()
+        page.keyboard.press(key)
+        changed = "([explorer, before]) => explorer.innerText !== before"
+        page.wait_for_function(changed, arg=[handle, before], timeout=60_000)
+
+
 def pictures(page):
-    """The explorers' images, in order."""
+    """The images of the explorers that Python draws, in order."""
     return page.locator(".jp-OutputArea-output img.widget-image").all()
 
 
@@ -244,8 +262,14 @@ def test_a_notebook_can_be_run_moved_and_answered(path, address, page, tmp_path)
     jupyterlab.run(page)
     assert page.evaluate(jupyterlab.BAD_OUTPUTS) == []
 
+    by_python, by_page = explorers(path)
+    alive = page.locator(".jp-OutputArea-output .explorer").all()
+    assert len(alive) == len(by_page)
+    for explorer in alive:
+        move_explorer(page, explorer)
+
     images = pictures(page)
-    assert len(images) == len(explorers(path))
+    assert len(images) == len(by_python)
     for image in images:
         handles = sliders(image)
         assert handles, "an explorer without a slider"
@@ -264,3 +288,48 @@ def test_a_notebook_can_be_run_moved_and_answered(path, address, page, tmp_path)
     assert f"✗ {exercise}" in write_answer(page, exercise, wrong)
     assert page.evaluate(jupyterlab.BAD_OUTPUTS) == []
     assert not broken
+
+
+EVERY = f"""
+import sys
+sys.path.insert(0, {str(ROOT)!r})
+from tests.every_explorer import every_explorer
+
+every = every_explorer()
+"""
+
+
+@pytest.fixture(scope="module")
+def address_of_every_explorer(tmp_path_factory):
+    folder, scratch = tmp_path_factory.mktemp("every"), tmp_path_factory.mktemp("jupyter")
+    sources = [EVERY, *(f"every[{name!r}]" for name in NAMES)]
+    sources.append("print('Python:', *every.values(), len(every['schedules'].lrs), sep='\\n')")
+    cells = [nbformat.v4.new_code_cell(source) for source in sources]
+    tool.write(tool.normalise(nbformat.v4.new_notebook(cells=cells)), folder / "every.ipynb")
+    with jupyterlab.server(folder, scratch) as to_address:
+        yield to_address("every.ipynb")
+
+
+def test_python_knows_where_every_slider_stands(address_of_every_explorer, page):
+    wrong = []
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on("request", lambda request: wrong.append(request.url))
+    jupyterlab.open_notebook(page, address_of_every_explorer)
+    jupyterlab.run(page)
+    assert page.evaluate(jupyterlab.BAD_OUTPUTS) == []
+    alive = page.locator(".jp-OutputArea-output .explorer").all()
+    assert len(alive) == len(NAMES)
+    for explorer in alive:
+        move_explorer(page, explorer)
+    schedules = page.locator(".explorer", has_text="highest learning rate")
+    schedules.get_by_label("epochs", exact=True).press("ArrowRight")
+    descent = page.locator(".explorer", has_text="momentum")
+    descent.get_by_label("momentum", exact=True).press("ArrowRight")
+    page.locator(".jp-CodeCell").last.locator(".cm-content").click()
+    jupyterlab.run(page, "notebook:run-cell")
+    said = page.locator(".jp-CodeCell").last.locator(".jp-OutputArea-output").inner_text()
+    assert "schedules: kind=cosine lr=0.1 epochs=8" in said and said.split()[-1] == "400"
+    assert "descent: learning_rate=0.5 momentum=0.05" in said
+    assert [
+        what for what in wrong if not what.startswith(("http://127.0.0.1", "data:", "blob:", "ws:"))
+    ] == []

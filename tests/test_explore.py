@@ -2,20 +2,23 @@
 
 import base64
 import io
+import json
 import warnings
 
 import ipywidgets as widgets
 import numpy as np
 import pytest
 import torch
+from matplotlib.figure import Figure
 from PIL import Image
 
 from lessonkit.course import explorers as explore
 from lessonkit.lr_finder import LRFinderResult
 
 
-def picture(figure):
-    return Image.open(io.BytesIO(figure.image.value))
+def still(figure):
+    """The still picture of an explorer."""
+    return Image.open(io.BytesIO(figure.png()))
 
 
 # --- Gradient descent ---------------------------------------------------------------------------
@@ -116,9 +119,9 @@ def test_static_viewers_get_the_picture_and_its_description(live):
 
 
 def test_the_layout_stays_where_it_was(live):
-    before = live.axes.get_position().bounds
+    before = live.axes[0].get_position().bounds
     live.controls["slope"].value = 3
-    assert live.axes.get_position().bounds == before
+    assert live.axes[0].get_position().bounds == before
 
 
 def test_an_error_in_drawing_is_shown_beside_the_picture(live):
@@ -129,39 +132,82 @@ def test_an_error_in_drawing_is_shown_beside_the_picture(live):
     assert "slope 1" in live.caption.value
 
 
-# --- The two explorers --------------------------------------------------------------------------
+# --- Explorers ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("make", [explore.descent, explore.schedules, explore.restarts])
+def test_a_notebook_stores_text_a_still_picture_and_its_description(make):
+    figure = make()
+    data, metadata = figure._repr_mimebundle_()
+    assert set(data) == {"application/vnd.jupyter.widget-view+json", "image/png", "text/plain"}
+    assert data["text/plain"] == repr(figure) and metadata == {"image/png": {"alt": figure.alt}}
+    assert Image.open(io.BytesIO(base64.b64decode(data["image/png"]))).size == still(figure).size
+
+
+def test_the_still_picture_carries_the_explorer():
+    figure = explore.descent(momentum=0.5)
+    figure.values = figure.values | {"start": 1.5}  # as a slider does
+    carried = json.loads(still(figure).text["explorer"])
+    assert carried == figure.state() == {
+        "name": "descent",
+        "controls": figure.controls,
+        "first": {"learning_rate": 0.5, "momentum": 0.5, "start": 1.5, "curvature": 1.0},
+        "data": {},
+    }  # fmt: skip
+    assert repr(figure) == "descent: learning_rate=0.5 momentum=0.5 start=1.5 curvature=1"
+    assert figure.first["start"] == 4
+
+
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (lambda: explore.descent(learning_rate=9), "learning_rate lies between 0.05 and 4.5, not"),
+        (lambda: explore.schedules("cosin"), "kind is one of constant, .*, not 'cosin'"),
+        (lambda: explore.schedules(lr=3.0), "lr lies between 0.0001 and 1, not at 3.0"),
+        (lambda: explore.restarts("hot"), "how is one of .*, not 'hot'"),
+        (lambda: explore.ledger(notebook="99"), "notebook is one of all, 01, .*, not '99'"),
+    ],
+)
+def test_a_value_that_a_control_cannot_have_is_refused(make, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        make()
 
 
 def test_descent_says_what_the_bowl_does():
     figure = explore.descent()
     assert repr(figure) == "descent: learning_rate=0.5 momentum=0 start=4 curvature=1"
-    assert picture(figure).size == (900, 360)
+    assert still(figure).size == (900, 360)
     assert "2/λ = 2: LR 0.5 converges." in figure.alt
-    first = figure.image.value
+    first = figure.png()
     for values, told in [
         ({"learning_rate": 1.0}, "2/λ = 2: LR 1 converges in one step."),
         ({"learning_rate": 1.9}, "2/λ = 2: LR 1.9 converges, zigzag."),
-        ({"learning_rate": 2.0}, "2/λ = 2: LR 2 bounces for ever."),
+        ({"learning_rate": 2.0}, "2/λ = 2: LR 2 bounces forever."),
         ({"learning_rate": 2.1}, "2/λ = 2: LR 2.1 diverges."),
         ({"momentum": 0.5}, "2(1 + 0.5)/λ = 3: LR 2.1 converges."),
         ({"curvature": 4.0}, "2(1 + 0.5)/λ = 0.75: LR 2.1 diverges."),
         ({"start": 0.0}, "After 30 steps it is at 0, where the loss is 0."),
     ]:
-        for name, value in values.items():
-            figure.controls[name].value = value
+        figure.values = figure.values | values
         assert told in figure.alt
-    figure.reset()
-    assert figure.image.value == first
+    assert figure.png() != first
+
+
+def draw_at_all_ends(figure):
+    """Tell and draw the explorer with each control at both of its ends, or at each option."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for control in figure.controls:
+            ends = control.get("options") or [control.get("min", False), control.get("max", True)]
+            for end in [10.0**x for x in ends] if control.get("log") else ends:
+                values = figure.first | {control["name"]: end}
+                assert figure.tell(**values)
+                axes = Figure().subplots(1, figure.columns)
+                figure.draw(axes, **values)
 
 
 def test_all_of_descents_controls_can_be_drawn_at_their_ends():
-    figure = explore.descent()
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        for name, control in figure.controls.items():
-            for end in (control.min, control.max):
-                control.value = end
-                assert figure.values[name] == end and "drawn" not in figure.caption.value
+    draw_at_all_ends(explore.descent())
 
 
 @pytest.fixture
@@ -178,20 +224,29 @@ def test_pick_lr_trains_once_for_each_lr(found):
         return np.r_[2.3, np.full(300, 5 * lr)]
 
     figure = explore.pick_lr(found, train)
-    slider = figure.controls["learning_rate"]
+    [control] = figure.controls
     assert repr(figure) == "pick_lr: learning_rate=0.01"
-    assert asked == [0.01] and not slider.continuous_update
-    first = figure.image.value
-    slider.value = 0.1
-    assert figure.image.value != first
+    assert asked == [0.01] and control["settle"]  # it trains when the slider is let go
+    figure.values = {"learning_rate": 0.1}
     assert figure.alt == "At LR 1.0e-01 the loss goes from 2.30 to 0.5 in 301 steps."
-    slider.value = 0.01
-    slider.value = 0.1
+    assert [run["lr"] for run in figure.data["runs"]] == [0.01, 0.1]
+    figure.values = {"learning_rate": 0.01}
+    figure.values = {"learning_rate": 0.1}
+    still(figure)
     assert asked == [0.01, 0.1]
+
+
+def test_pick_lr_can_have_runs_ready_for_a_page_that_trains_none(found):
+    asked = []
+    figure = explore.pick_lr(found, lambda lr: asked.append(lr) or np.ones(5), ready=[1e-3, 1])
+    assert asked == [1e-3, 1, 0.01]
+    assert [run["lr"] for run in figure.state()["data"]["runs"]] == asked
 
 
 def test_pick_lr_shows_a_training_that_explodes(found):
     losses = np.array([2.3, 40.0, 1e30, np.inf, np.nan, np.nan])
     figure = explore.pick_lr(found, lambda lr: losses, learning_rate=10.0)
     assert figure.alt == "At LR 1.0e+01 the loss is no longer a number after 3 steps."
-    assert picture(figure).size == (900, 360)
+    assert still(figure).size == (900, 360)
+    [run] = json.loads(json.dumps(figure.data["runs"], allow_nan=False))
+    assert run["losses"] == [2.3, 40.0, 1e30, None, None, None]

@@ -1,14 +1,16 @@
 """The ledger's explorer: what it shows is what the filters let pass, down to a single row."""
 
 import io
-import warnings
+import json
 
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 
 from lessonkit.course import explorers as explore
 from lessonkit.course.measured import ledger
 from lessonkit.course.measured.verdict import FAILS, HOLDS, UNDECIDED
+from tests.test_explore import draw_at_all_ends
 
 
 @pytest.fixture
@@ -16,55 +18,51 @@ def figure():
     return explore.ledger()
 
 
-def titles(figure):
-    return [ax.get_title() for ax in figure.axes]
+def passing(figure, **values):
+    """The picture's title with these filters: how many rows they let pass."""
+    ax = Figure().subplots()
+    figure.draw(ax, **figure.first | values)
+    return ax.get_title()
 
 
 def test_it_begins_with_all_rows_and_the_first_of_them(figure):
     n, first = len(ledger.entries()), ledger.entries()[0]
     assert repr(figure) == "ledger: verdict=all notebook=all unit=all row=1"
-    assert titles(figure) == [f"{n} of {n} rows", f"{first.number}  {first.name}"]
+    assert passing(figure) == f"{n} of {n} rows"
     assert f"Verdict: {first.verdict}." in figure.alt and f"{first.n} effects" in figure.alt
-    assert Image.open(io.BytesIO(figure.image.value)).size == (1000, 500)
+    assert Image.open(io.BytesIO(figure.png())).size == (800, 1100)
 
 
 def test_filters_let_pass_what_they_say(figure):
     entries = ledger.entries()
     for said in (HOLDS, UNDECIDED, FAILS):
-        figure.controls["verdict"].value = said
-        passing = [entry for entry in entries if entry.verdict == said]
-        assert titles(figure)[0] == f"{len(passing)} of {len(entries)} rows"
-        assert figure.controls["row"].max == max(1, len(passing))
-    figure.reset()
-    figure.controls["notebook"].value = "07"
-    passing = [entry for entry in entries if "07" in entry.chapters]
-    row = figure.controls["row"]
-    row.value = row.max
-    assert titles(figure)[1] == f"{passing[-1].number}  {passing[-1].name}"
-    figure.controls["notebook"].value = "04"
-    assert row.value == row.max == len([entry for entry in entries if "04" in entry.chapters])
+        rows = [entry for entry in entries if entry.verdict == said]
+        assert passing(figure, verdict=said) == f"{len(rows)} of {len(entries)} rows"
+        last = figure.tell(**figure.first | {"verdict": said, "row": len(rows)})
+        assert last.startswith(f"{rows[-1].number}, {rows[-1].title}.")
+    rows = [entry for entry in entries if "07" in entry.chapters]
+    assert passing(figure, notebook="07") == f"{len(rows)} of {len(entries)} rows"
 
 
 def test_filters_that_let_nothing_pass_say_so(figure):
-    figure.controls["notebook"].value = "04"
-    figure.controls["unit"].value = "correlation"
-    assert figure.alt == "No row of the ledger passes these filters."
-    figure.reset()
-    assert "Verdict" in figure.alt and len(figure.axes[0].lines) > 3
+    nothing = {"notebook": "04", "unit": "correlation"}
+    assert figure.tell(**figure.first | nothing) == "No row of the ledger passes these filters."
+    assert passing(figure, **nothing).startswith("0 of ")
 
 
-def test_all_rows_can_be_drawn(figure):
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        for number in range(1, len(ledger.entries()) + 1):
-            figure.controls["row"].value = number
-            entry = ledger.entries()[number - 1]
-            assert figure.alt.startswith(f"{entry.number}, {entry.title}."), figure.caption.value
-        for name in ("verdict", "notebook", "unit"):
-            for value in figure.controls[name].options:
-                figure.controls[name].value = value
-                assert "drawn" not in figure.caption.value
-        figure.reset()
+def test_the_page_gets_every_row_with_its_runs(figure):
+    rows = json.loads(json.dumps(figure.data["rows"], allow_nan=False))
+    for entry, row in zip(ledger.entries(), rows, strict=True):
+        assert (row["number"], row["name"], row["verdict"]) == (
+            entry.number, entry.name, entry.verdict
+        )  # fmt: skip
+        expected = sorted(effect / entry.delta for effect in entry.effects)
+        assert row["effects"] == pytest.approx(expected, rel=1e-4)
+        assert row["told"].startswith(f"{entry.number}, {entry.title}.")
+
+
+def test_all_controls_can_be_drawn_at_their_ends(figure):
+    draw_at_all_ends(figure)
 
 
 def test_guesses_are_judged_by_the_ledger():

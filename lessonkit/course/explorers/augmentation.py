@@ -1,64 +1,86 @@
 """One picture under each transform, and what a preset and a network make of it."""
 
-from collections.abc import Callable, Sequence
+import base64
+import io
+from collections.abc import Callable
+from dataclasses import asdict
+from functools import cache
+from typing import Any
 
-import ipywidgets as widgets
 import numpy as np
 import torch
 from matplotlib.axes import Axes
+from PIL import Image
 from torch import Tensor
 
 from lessonkit.augment import PRESETS, Augment, affine, move
-from lessonkit.course.explorers.live_figure import LiveFigure, slider
+from lessonkit.course.explorers.explorer import Explorer, controls
 from lessonkit.images.image_data import ImageData
 
 __all__ = ["augmentations", "transformed"]
 
 NAMES = ["the picture", "mirror", "quarter turn", "half turn", "rotate", "zoom", "shift", "light"]
 GAP = 0.12  # between two pictures, as a share of a picture's side
+NEAR = 8  # pictures at hand around the chosen one: all that a page has
 
 
 def augmentations(
     images: ImageData, predict: Callable[[Tensor], Tensor] | None = None, picture: int = 0
-) -> LiveFigure:
+) -> Explorer:
     """One validation picture of `images` under each transform, whose strength you set.
 
     Below each stands whether the preset you choose ever makes that change: whether it is meant to
     keep the label. With `predict`, such as a learner's `predict` (uint8 [N, 3, S, S] to
     probabilities [N, classes]), also what that network takes it for.
     """
-    kind = widgets.FloatSlider
     first = images.augment.name if images.augment.name in PRESETS else "none"
-    controls = {
-        "picture": slider(
-            widgets.IntSlider, "picture", picture, 0, len(images.valid.labels) - 1, 1
-        ),
-        "preset": widgets.Dropdown(options=list(PRESETS), value=first, description="preset"),
-        "degrees": slider(kind, "rotate, degrees", 10.0, -180.0, 180.0, 5.0),
-        "zoom": slider(kind, "zoom", 1.1, 1.0, 3.0, 0.05),
-        "shift": slider(kind, "shift, share of the side", 0.05, -0.5, 0.5, 0.05),
-        "light": slider(kind, "light, share of the range", 0.05, -0.6, 0.6, 0.05),
-    }
+    presets = {name: asdict(preset()) for name, preset in PRESETS.items()}
+    n = len(images.valid.labels)
+    changes = {"picture": {"max": n - 1}, "preset": {"options": list(PRESETS)}}
+    made = controls("augmentations", changes, picture=picture, preset=first)
 
-    def draw(ax: Axes, picture: int, preset: str, **strength: float) -> str:
-        changed = transformed(images.valid.images[picture], **strength)
-        allowed = _allowed(PRESETS[preset](), **strength)
-        truth = images.classes[images.valid.labels[picture]]
-        below = [f"{preset}: {'yes' if does else 'no'}" for does in allowed]
-        verdict = f"{preset} allows {_listed(allowed)}."
+    @cache
+    def shown(number: int) -> dict[str, str]:
+        truth = images.classes[images.valid.labels[number]]
+        return {"truth": truth, "address": _address(images.valid.images[number])}
+
+    def guesses(picture: int, **strength: float) -> list[tuple[str, float]]:
+        sure, best = predict(transformed(images.valid.images[picture], **strength)).max(1)
+        names = [images.classes[i] for i in best.tolist()]
+        return list(zip(names, sure.tolist(), strict=True))
+
+    def answer(picture: int, preset: str, **strength: float) -> dict[str, Any]:
+        start = max(0, min(picture - NEAR // 2, n - NEAR))
+        near = {str(i): shown(i) for i in range(start, min(start + NEAR, n))}
+        data = {"presets": presets, "pictures": near}
         if predict is not None:
-            guesses = _guesses(predict(changed), images.classes)
-            below = [
-                f"{line}\n{'✓' if name == truth else '✗'} {name}, {sure:.0%}"
-                for line, (name, sure) in zip(below, guesses, strict=True)
-            ]
-            kept = sum(name == truth for name, _ in guesses)
-            verdict += f" The network says {truth} to {kept} of the 8."
-        _draw_row(ax, changed, _titles(**strength), below)
-        ax.set_title(f"the truth: {truth}", fontsize="medium", y=1.0)  # a given y costs no search
-        return f"Picture {picture}, {truth}, and seven changes of it. {verdict}"
+            values = {"picture": picture, **strength}
+            data["asked"] = {"values": values, "guesses": guesses(picture, **strength)}
+        return data
 
-    return LiveFigure("augmentations", controls, draw, size=(10, 2.1))
+    def tell(picture: int, preset: str, **strength: float) -> str:
+        allowed, truth = _allowed(PRESETS[preset](), **strength), shown(picture)["truth"]
+        listed = [name for name, does in zip(NAMES[1:], allowed[1:], strict=True) if does]
+        told = f"Picture {picture}, {truth}, and seven changes of it. "
+        told += f"{preset} allows {', '.join(listed) or 'none of them'}."
+        if predict is not None:
+            kept = sum(name == truth for name, _ in guesses(picture, **strength))
+            told += f" The network says {truth} to {kept} of the 8."
+        return told
+
+    def draw(ax: Axes, picture: int, preset: str, **strength: float) -> None:
+        changed = transformed(images.valid.images[picture], **strength)
+        truth = shown(picture)["truth"]
+        allowed = _allowed(PRESETS[preset](), **strength)
+        below = [f"{preset}: {'yes' if does else 'no'}" for does in allowed]
+        if predict is not None:
+            said = guesses(picture, **strength)
+            marks = [f"{'✓' if name == truth else '✗'} {name}, {sure:.0%}" for name, sure in said]
+            below = [f"{line}\n{mark}" for line, mark in zip(below, marks, strict=True)]
+        _draw_row(ax, changed, _titles(**strength), below)
+        ax.set_title(f"the truth: {truth}", fontsize="medium")
+
+    return Explorer("augmentations", made, tell, draw, answer=answer, size=(10, 2.1))
 
 
 def transformed(
@@ -105,24 +127,20 @@ def _allowed(
     ]
 
 
-def _listed(allowed: Sequence[bool]) -> str:
-    names = [name for name, does in zip(NAMES[1:], allowed[1:], strict=True) if does]
-    return ", ".join(names) or "none of them"
-
-
 def _titles(degrees: float, zoom: float, shift: float, light: float) -> list[str]:
     strengths = [f" {degrees:g}°", f" × {zoom:.3g}", f" {shift:.0%}", f" {light:+.0%}"]
     return [name + strength for name, strength in zip(NAMES, [""] * 4 + strengths, strict=True)]
 
 
-def _guesses(probabilities: Tensor, classes: Sequence[str]) -> list[tuple[str, float]]:
-    """The likeliest class of each picture and its probability."""
-    sure, best = probabilities.max(1)
-    return [(classes[i], p) for i, p in zip(best.tolist(), sure.tolist(), strict=True)]
+def _address(image: Tensor) -> str:
+    """A picture uint8 [3, S, S] as a data address; small ones keep every pixel."""
+    file, pixels = io.BytesIO(), image.permute(1, 2, 0).numpy()
+    Image.fromarray(pixels).save(file, "WEBP", quality=92, lossless=len(pixels) < 64)
+    return f"data:image/webp;base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
 def _draw_row(ax: Axes, changed: Tensor, above: list[str], below: list[str]) -> None:
-    """Pictures uint8 [N, 3, S, S] side by side in one image: N axes would take N times as long."""
+    """Pictures uint8 [N, 3, S, S] side by side in one image, with words above and below them."""
     n, _, side, _ = changed.shape
     gap = max(1, round(GAP * side))
     row = np.full((side, n * side + (n - 1) * gap, 3), 255, np.uint8)
@@ -133,6 +151,5 @@ def _draw_row(ax: Axes, changed: Tensor, above: list[str], below: list[str]) -> 
         ax.text(middle, -0.06 * side, above[i], ha="center", fontsize=9)
         ax.text(middle, 1.06 * side, below[i], ha="center", va="top", fontsize=9)
     ax.imshow(row, interpolation="nearest")
-    lines = 1 + below[0].count("\n")
-    ax.set_ylim((1.1 + 0.15 * lines) * side, -0.2 * side)
+    ax.set_ylim((1.25 + 0.15 * below[0].count("\n")) * side, -0.2 * side)
     ax.set_axis_off()

@@ -2,12 +2,11 @@
 
 from collections.abc import Sequence
 
-import ipywidgets as widgets
 import numpy as np
 from matplotlib.axes import Axes
 
 from lessonkit.course.exercises import quiz
-from lessonkit.course.explorers.live_figure import LiveFigure, slider
+from lessonkit.course.explorers.explorer import Explorer, controls
 from lessonkit.course.measured import forest
 from lessonkit.course.measured import ledger as stored
 from lessonkit.course.measured.ledger import Entry
@@ -17,12 +16,11 @@ from lessonkit.plot import COLOURS
 __all__ = ["guesses", "ledger"]
 
 ALL = "all"
-NAMED = 20  # rows, up to which there is room for their names
-ROOM = 13  # δ, beside the axis, for names
-WIDTHS = (forest.LIMIT, 20.0, 100.0)  # δ; a few fixed ones, as new ticks take long to draw
+ROOM = 5.5  # δ, beside the axis, for names
+NAMES = ["number", "name", "chapters", "unit", "verdict"]
 
 
-def ledger(verdict: str = ALL, notebook: str = ALL, unit: str = ALL) -> LiveFigure:
+def ledger(verdict: str = ALL, notebook: str = ALL, unit: str = ALL) -> Explorer:
     """A forest plot of the rows that pass three filters, and one of them with all of its runs.
 
     `verdict` is "holds", "undecided" or "does not hold here"; `notebook` one that teaches the
@@ -31,89 +29,44 @@ def ledger(verdict: str = ALL, notebook: str = ALL, unit: str = ALL) -> LiveFigu
     entries = stored.entries()
     notebooks = sorted({name for entry in entries for name in entry.chapters})
     units = list(dict.fromkeys(entry.unit for entry in entries))
-
-    def passing(verdict: str, notebook: str, unit: str) -> list[Entry]:
-        return [
-            entry
-            for entry in entries
-            if verdict in (ALL, entry.verdict)
-            and (notebook == ALL or notebook in entry.chapters)
-            and unit in (ALL, entry.unit)
-        ]
-
-    def adapt(controls: dict[str, widgets.Widget]) -> None:
-        names = ("verdict", "notebook", "unit")
-        left = len(passing(*(controls[name].value for name in names)))
-        controls["row"].max = max(1, left)
-
-    def draw(axes: np.ndarray, verdict: str, notebook: str, unit: str, row: int) -> str:
-        rows = passing(verdict, notebook, unit)
-        axes[0].set_title(f"{len(rows)} of {len(entries)} rows", fontsize="medium")
-        if not rows:
-            return "No row of the ledger passes these filters."
-        _draw_rows(axes[0], rows, row - 1)
-        _draw_runs(axes[1], rows[row - 1])
-        return _told(rows[row - 1])
-
-    controls = {
-        "verdict": _dropdown("verdict", [ALL, HOLDS, UNDECIDED, FAILS], verdict),
-        "notebook": _dropdown("notebook", [ALL, *notebooks], notebook),
-        "unit": _dropdown("unit", [ALL, *units], unit),
-        "row": slider(widgets.IntSlider, "row, from above", 1, 1, len(entries), 1),
+    changes = {
+        "notebook": {"options": [ALL, *notebooks]},
+        "unit": {"options": [ALL, *units]},
+        "row": {"max": len(entries)},
     }
-    return LiveFigure("ledger", controls, draw, 2, (10, 5), adapt=adapt, still=_draw_axes)
+    made = controls("ledger", changes, verdict=verdict, notebook=notebook, unit=unit)
+    data = {"rows": [_row(entry) for entry in entries], "limit": forest.LIMIT}
+    return Explorer("ledger", made, _told, _draw, data, size=(8, 11))
 
 
-def _dropdown(label: str, options: list[str], value: str) -> widgets.Dropdown:
-    layout = widgets.Layout(width="230px")
-    return widgets.Dropdown(options=options, value=value, description=label, layout=layout)
+def _passing(verdict: str, notebook: str, unit: str) -> list[Entry]:
+    return [
+        entry
+        for entry in stored.entries()
+        if verdict in (ALL, entry.verdict)
+        and (notebook == ALL or notebook in entry.chapters)
+        and unit in (ALL, entry.unit)
+    ]
 
 
-def _draw_axes(axes: np.ndarray) -> None:
-    """What no filter changes: both axes in units of δ."""
-    axes[0].set(xlim=(-forest.LIMIT - ROOM, forest.LIMIT + 0.3), xticks=range(-6, 7, 2))
-    axes[1].set(ylim=(-0.3, 1.1), xlim=(-forest.LIMIT, forest.LIMIT))
-    axes[1].set_yticks([-0.18, 0.5], ["mean", "runs,\nsorted"])
-    axes[0].set_yticks([])
-    for ax in axes:
-        ax.set_xlabel("effect in units of δ")
-        ax.tick_params(axis="y", length=0)
-        forest.bounds(ax)
+def _row(entry: Entry) -> dict:
+    """A row as the JavaScript draws it, in units of δ."""
+    line = forest.line(entry)
+    numbers = {"mean": line.mean, "low": line.low, "high": line.high}
+    row = {name: float(f"{np.clip(value, -1e6, 1e6):.6g}") for name, value in numbers.items()}
+    row["effects"] = [float(f"{e:.5g}") for e in np.sort(entry.effects) / entry.delta]
+    row |= {"strip": forest.STRIPS[entry.kind], "told": _said(entry)}
+    return row | {name: getattr(entry, name) for name in NAMES}
 
 
-def _draw_rows(ax: Axes, rows: list[Entry], chosen: int) -> None:
-    """The rows from above, named where there is room, else with their claims' numbers."""
-    height = max(len(rows), 8)  # few rows shall not be thick ones
-    ax.set_ylim(0.4 - height, 0.8)
-    places = -np.arange(len(rows), dtype=float)
-    ax.axhspan(-chosen - 0.5, -chosen + 0.5, color=COLOURS["sky"], alpha=0.35, zorder=0)
-    forest.lines(ax, [forest.line(entry) for entry in rows], places, thickness=230 / height)
-    text = {"ha": "right", "va": "center", "fontsize": 7.5}
-    for number, (entry, place) in enumerate(zip(rows, places, strict=True)):
-        if len(rows) <= NAMED:
-            ax.text(-forest.LIMIT - 0.6, place, f"{entry.number}  {entry.name}", **text)
-        elif number == 0 or rows[number - 1].number != entry.number:
-            ax.text(-forest.LIMIT - 0.6, place, entry.number, **text)
+def _told(verdict: str, notebook: str, unit: str, row: int) -> str:
+    rows = _passing(verdict, notebook, unit)
+    if not rows:
+        return "No row of the ledger passes these filters."
+    return _said(rows[min(row, len(rows)) - 1])
 
 
-def _draw_runs(ax: Axes, entry: Entry) -> None:
-    """Every run's effect, and their mean with its interval, on an axis as wide as it takes."""
-    ax.set_title(f"{entry.number}  {entry.name}", fontsize="medium")
-    effects = np.sort(entry.effects) / entry.delta
-    row = forest.line(entry)
-    furthest = np.abs([*effects, *np.clip(row[2:], -100, 100)]).max()
-    wide = next((limit for limit in WIDTHS if 1.05 * furthest < limit), WIDTHS[-1])
-    ax.set_xlim(-wide, wide)
-    places = 1 - np.arange(len(effects)) / max(1, len(effects) - 1)
-    size = 5 if len(effects) < 60 else 2
-    ax.plot(effects, places, "o", color="0.5", markersize=size)
-    marker, edge, filling = forest.STYLES[row.verdict]
-    ax.plot([row.low, row.high], [-0.18, -0.18], color=edge, linewidth=2)
-    shape = {"markeredgecolor": edge, "markerfacecolor": filling, "markersize": 9}
-    ax.plot(row.mean, -0.18, marker, **shape)
-
-
-def _told(entry: Entry) -> str:
+def _said(entry: Entry) -> str:
     """One row in a sentence or two."""
     mean, low, high = (entry.shown(value) for value in entry.interval[:3])
     unit = {"points": " points", "correlation": " (correlation)"}.get(entry.unit, "")
@@ -127,6 +80,22 @@ def _told(entry: Entry) -> str:
 
 def _p(value: float) -> str:
     return "below .001" if value < 0.001 else f"{value:.3f}".lstrip("0")
+
+
+def _draw(ax: Axes, verdict: str, notebook: str, unit: str, row: int) -> None:
+    """The rows from above, each with its name."""
+    rows = _passing(verdict, notebook, unit)
+    height = max(len(rows), 8)  # few rows shall not be thick ones
+    ax.set(xlim=(-forest.LIMIT - ROOM, forest.LIMIT + 0.3), xticks=range(-6, 7, 2))
+    ax.set(ylim=(0.4 - height, 0.8), yticks=[], xlabel="effect in units of δ")
+    ax.set_title(f"{len(rows)} of {len(stored.entries())} rows", fontsize="medium")
+    forest.bounds(ax)
+    places = -np.arange(len(rows), dtype=float)
+    ax.axhspan(0.5 - row, 1.5 - row, color=COLOURS["sky"], alpha=0.35, zorder=0)
+    forest.lines(ax, [forest.line(entry) for entry in rows], places, thickness=500 / height)
+    text = {"ha": "right", "va": "center", "fontsize": min(9, 520 / height)}
+    for entry, place in zip(rows, places, strict=True):
+        ax.text(-forest.LIMIT - 0.4, place, f"{entry.number}  {entry.name}", **text)
 
 
 def guesses(rows: Sequence[tuple[str, str, str]]) -> quiz.Quiz:

@@ -1,18 +1,19 @@
 """A map to click on: the spot's tile, and what a network makes of it."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import anywidget
 import numpy as np
 import traitlets
-from ipywidgets import FloatSlider
+from ipywidgets import FloatSlider, Layout
 from matplotlib.axes import Axes
 from PIL import Image
 from torch import Tensor
 
 from lessonkit.course.datasets import embedded
 from lessonkit.course.datasets.earth_painting import COLOURS, tiles
-from lessonkit.course.explorers.live_figure import LiveFigure, slider
+from lessonkit.course.explorers.live_figure import LiveFigure
 
 __all__ = ["ClickImage", "click_map", "clickable"]
 
@@ -22,33 +23,6 @@ SIZE = 9.2, 3.9  # inches, of 100 pixels
 PLACES = [(0.062, 0.13, 0.68, 0.802), (0.838, 0.632, 0.1272, 0.3), (0.838, 0.13, 0.1272, 0.38)]
 BARS_Y = len(COLOURS) - 0.4, -0.6
 
-_SCRIPT = """
-function render({ model, el }) {
-  const image = document.createElement("img");
-  image.className = "widget-image";
-  image.style.maxWidth = "100%";
-  image.style.cursor = "crosshair";
-  const show = () => {
-    URL.revokeObjectURL(image.src);
-    image.src = URL.createObjectURL(new Blob([model.get("value")], { type: "image/png" }));
-  };
-  const describe = () => { image.alt = model.get("alt"); };
-  image.addEventListener("click", (event) => {
-    const box = image.getBoundingClientRect();
-    const x = (event.clientX - box.left) / box.width;
-    const y = (event.clientY - box.top) / box.height;
-    model.set("clicked", [x, y, model.get("clicked")[2] + 1]);
-    model.save_changes();
-  });
-  model.on("change:value", show);
-  model.on("change:alt", describe);
-  show();
-  describe();
-  el.append(image);
-}
-export default { render };
-"""
-
 
 class ClickImage(anywidget.AnyWidget):
     """A PNG picture that tells where it was clicked.
@@ -56,7 +30,7 @@ class ClickImage(anywidget.AnyWidget):
     `clicked` is [x, y, n]: shares of its width and height from the upper left, and how often.
     """
 
-    _esm = _SCRIPT
+    _esm = Path(__file__).with_name("click_image.js")
     value = traitlets.Bytes().tag(sync=True)
     alt = traitlets.Unicode().tag(sync=True)
     clicked = traitlets.List([0.0, 0.0, 0]).tag(sync=True)
@@ -91,9 +65,11 @@ def click_map(
     `predict` is a learner's: uint8 pictures [N, 3, 64, 64] to probabilities [N, 8].
     """
     picture, climates = embedded.earth_map()
+    look = {"style": {"description_width": "initial"}, "layout": Layout(width="340px"), "step": 0.5}
+    east, north = {"min": -180, "max": 179.5}, {"min": -89.5, "max": 90}
     controls = {
-        "longitude": slider(FloatSlider, "longitude, degrees", longitude, -180, 179.5, 0.5),
-        "latitude": slider(FloatSlider, "latitude, degrees", latitude, -89.5, 90, 0.5),
+        "longitude": FloatSlider(longitude, description="longitude, degrees", **east, **look),
+        "latitude": FloatSlider(latitude, description="latitude, degrees", **north, **look),
     }
 
     def draw(axes: np.ndarray, longitude: float, latitude: float) -> str:
@@ -102,18 +78,12 @@ def click_map(
         tile = tiles(picture, np.array([[row, column]]))
         probabilities = predict(tile)[0].numpy()
         climate = int(climates[row, column]) - 1
+        _draw_world(axes, picture)
         _draw_spot(axes, longitude, latitude, tile[0].permute(1, 2, 0).numpy())
         _draw_bars(axes[2], probabilities, climate)
         return _sentence(longitude, latitude, probabilities, climate)
 
-    figure = LiveFigure(
-        "click_map",
-        controls,
-        draw,
-        columns=3,
-        size=SIZE,
-        still=lambda axes: _draw_world(axes, picture),
-    )
+    figure = LiveFigure("click_map", controls, draw, columns=3, size=SIZE)
 
     def on_click(ax: Axes, x: float, y: float) -> None:
         if ax is figure.axes[0]:
@@ -123,7 +93,7 @@ def click_map(
 
 
 def _draw_world(axes: np.ndarray, picture: np.ndarray) -> None:
-    """The map, which never changes, and places for the spot and the bars."""
+    """The map, and places for the spot and the bars."""
     axes[0].figure.set_layout_engine("none")
     for ax, place in zip(axes, PLACES, strict=True):
         ax.set_position(place)

@@ -2,11 +2,9 @@
 
 from collections.abc import Callable
 
-import ipywidgets as widgets
 import numpy as np
-from matplotlib.axes import Axes
 
-from lessonkit.course.explorers.live_figure import LiveFigure, slider
+from lessonkit.course.explorers.explorer import Explorer, controls
 from lessonkit.plot import COLOURS
 
 __all__ = ["descend", "descent"]
@@ -36,31 +34,28 @@ def descend(
 
 def descent(
     learning_rate: float = 0.5, momentum: float = 0.0, start: float = 4.0, curvature: float = 1.0
-) -> LiveFigure:
+) -> Explorer:
     """A ball that gradient descent moves in the bowl y = ½ λ x²; λ is the curvature."""
-    kind = widgets.FloatSlider
-    controls = {
-        "learning_rate": slider(kind, "learning rate", learning_rate, 0.05, 4.5, 0.05),
-        "momentum": slider(kind, "momentum", momentum, 0.0, 0.95, 0.05),
-        "start": slider(kind, "start", start, -4.5, 4.5, 0.5),
-        "curvature": slider(kind, "curvature λ", curvature, 0.5, 4.0, 0.5),
-    }
-    return LiveFigure("descent", controls, _draw_descent, columns=2)
+    values = {"learning_rate": learning_rate, "momentum": momentum}
+    values |= {"start": start, "curvature": curvature}
+    return Explorer("descent", controls("descent", **values), _told, _draw, columns=2)
 
 
-def _draw_descent(
-    axes: np.ndarray, learning_rate: float, momentum: float, start: float, curvature: float
-) -> str:
+def _path(
+    learning_rate: float, momentum: float, start: float, curvature: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """The ball's places and their losses, each float64 [STEPS + 1]."""
     path = descend(lambda x: curvature * x, start, learning_rate, STEPS, momentum)
     with np.errstate(over="ignore"):
-        losses = curvature / 2 * path**2
-    _draw_bowl(axes[0], path, losses, curvature)
-    _draw_loss(axes[1], losses)
-    verdict = _verdict(learning_rate, momentum, curvature)
-    axes[0].set_title(verdict, fontsize="medium")
+        return path, curvature / 2 * path**2
+
+
+def _told(learning_rate: float, momentum: float, start: float, curvature: float) -> str:
+    path, losses = _path(learning_rate, momentum, start, curvature)
     outside = np.flatnonzero(np.abs(path) > SIDE)
     end = f"It leaves the picture at step {outside[0]}" if len(outside) else ""
     end = end or f"After {STEPS} steps it is at {path[-1]:.2g}, where the loss is {losses[-1]:.2g}"
+    verdict = _verdict(learning_rate, momentum, curvature)
     return f"{verdict}. The ball starts at {start:g}. {end}."
 
 
@@ -69,7 +64,7 @@ def _verdict(lr: float, momentum: float, curvature: float) -> str:
     limit = 2 * (1 + momentum) / curvature
     formula = f"2(1 + {momentum:g})/λ" if momentum else "2/λ"
     if np.isclose(lr, limit):
-        fate = "bounces for ever"
+        fate = "bounces forever"
     elif lr > limit:
         fate = "diverges"
     elif momentum or lr < 1 / curvature:
@@ -79,33 +74,24 @@ def _verdict(lr: float, momentum: float, curvature: float) -> str:
     return f"{formula} = {limit:.3g}: LR {lr:g} {fate}"
 
 
-def _draw_bowl(ax: Axes, path: np.ndarray, losses: np.ndarray, curvature: float) -> None:
-    x = np.linspace(-SIDE, SIDE, 200)
-    ax.plot(x, curvature / 2 * x**2, color="0.6", linewidth=1.5)
+def _draw(
+    axes: np.ndarray, learning_rate: float, momentum: float, start: float, curvature: float
+) -> None:
+    path, losses = _path(learning_rate, momentum, start, curvature)
+    x, top = np.linspace(-SIDE, SIDE, 200), curvature / 2 * SIDE**2
+    axes[0].plot(x, curvature / 2 * x**2, color="0.6", linewidth=1.5)
     seen = np.abs(path) < 1e6  # a line to a point further off can't be drawn exactly
-    steps = {"color": COLOURS["blue"], "markersize": 5, "linewidth": 1}
-    ax.plot(path[seen], losses[seen], "o-", label="steps", **steps)
-    start = {"color": COLOURS["orange"], "markersize": 10, "markeredgecolor": "black"}
-    ax.plot(path[0], losses[0], "s", label="start", **start)
-    ball = {"color": COLOURS["red"], "markersize": 15, "markeredgecolor": "black"}
+    axes[0].plot(path[seen], losses[seen], "o-", color=COLOURS["blue"], ms=5, lw=1, label="steps")
+    mark = {"markeredgecolor": "black", "linestyle": "none"}
+    axes[0].plot(path[0], losses[0], "s", color=COLOURS["orange"], ms=10, label="start", **mark)
     if abs(path[-1]) <= SIDE:
-        ax.plot(path[-1], losses[-1], "*", label=f"after {STEPS} steps", **ball)
-    top = curvature / 2 * SIDE**2
-    ax.set(xlim=(-SIDE, SIDE), ylim=(-0.08 * top, top), xlabel="weight x", ylabel="loss ½ λ x²")
-    ax.legend(loc="upper center", fontsize="small", framealpha=1)
-
-
-def _draw_loss(ax: Axes, losses: np.ndarray) -> None:
+        label = f"after {STEPS} steps"
+        axes[0].plot(path[-1], losses[-1], "*", color=COLOURS["red"], ms=15, label=label, **mark)
+    axes[0].set(xlim=(-SIDE, SIDE), ylim=(-0.08 * top, top))
+    axes[0].set(xlabel="weight x", ylabel="loss ½ λ x²")
+    axes[0].set_title(_verdict(learning_rate, momentum, curvature), fontsize="medium")
+    axes[0].legend(loc="upper center", fontsize="small", framealpha=1)
     low, high = 1e-6, 1e4
-    shown = np.clip(losses, low, high)
-    steps = np.arange(len(losses))
-    ax.plot(steps, shown, "o-", color=COLOURS["blue"], markersize=4, linewidth=1)
-    for outside, marker, label in (
-        (losses > high, "^", "higher than this picture"),
-        (losses < low, "v", "lower than this picture"),
-    ):
-        if outside.any():
-            ax.plot(steps[outside], shown[outside], marker, color=COLOURS["red"], label=label)
-            ax.legend(loc="center right", fontsize="small")
-    ax.set(yscale="log", ylim=(low / 3, high * 3), xlabel="step", ylabel="loss (log scale)")
-    ax.set_title("loss at each step", fontsize="medium")
+    axes[1].plot(losses.clip(low, high), "o-", color=COLOURS["blue"], markersize=4, linewidth=1)
+    axes[1].set(yscale="log", ylim=(low / 3, high * 3), xlabel="step", ylabel="loss (log scale)")
+    axes[1].set_title("loss at each step", fontsize="medium")

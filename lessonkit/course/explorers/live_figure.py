@@ -1,16 +1,20 @@
-"""A picture with controls: it is drawn anew whenever one of them moves."""
+"""A picture with controls, drawn by matplotlib anew whenever one of them moves.
 
-import base64
+For what only a running notebook can draw, such as what a network makes of a picture. The explorers
+that need no kernel are in explorer.py.
+"""
+
 import html
+import io
 from collections.abc import Callable
 from typing import Any
 
 import ipywidgets as widgets
 from matplotlib.figure import Figure
 
-from lessonkit.course.explorers.quick_canvas import QuickCanvas
+from lessonkit.course.explorers.explorer import control_text, still_bundle
 
-__all__ = ["LiveFigure", "show", "slider"]
+__all__ = ["LiveFigure"]
 
 
 class LiveFigure(widgets.VBox):
@@ -18,10 +22,8 @@ class LiveFigure(widgets.VBox):
 
     `draw(axes, **values)` draws into empty axes (an array of them if `columns` is above 1) and
     returns a sentence that says what is to be seen: caption, and alternative text for those who
-    can't see it. `controls` names the widgets that give the values. `adapt(controls)`, if given, is
-    called before each drawing: it may `show` or hide controls, and move their limits. `still(axes)`
-    draws, once, what never changes. Viewers without a kernel show the picture as it was; as text it
-    is `name` and the values on show.
+    can't see it. `controls` names the widgets that give the values. Viewers without a kernel show
+    the picture as it was; as text it is `name` and the values.
     """
 
     def __init__(
@@ -31,14 +33,10 @@ class LiveFigure(widgets.VBox):
         draw: Callable[..., str],
         columns: int = 1,
         size: tuple[float, float] = (9, 3.6),  # inches, of 100 pixels
-        adapt: Callable[[dict[str, widgets.Widget]], None] | None = None,
-        still: Callable[[Any], None] | None = None,
     ):
-        self.name, self.controls, self.draw, self.adapt = name, controls, draw, adapt
-        self._adapting = False
+        self.name, self.controls, self.draw = name, controls, draw
         self.figure = Figure(figsize=size, dpi=100, layout="constrained")
-        self.canvas = QuickCanvas(self.figure)
-        self.axes = self.figure.subplots(1, columns)
+        self.axes = self.figure.subplots(1, columns, squeeze=False)[0]
         self.image = widgets.Image(format="png", layout=widgets.Layout(max_width="100%"))
         self.caption = widgets.HTML()
         self.alt = ""
@@ -47,9 +45,6 @@ class LiveFigure(widgets.VBox):
         button.on_click(self.reset)
         panel = widgets.Box([*controls.values(), button], layout=widgets.Layout(flex_flow="wrap"))
         super().__init__([panel, self.image, self.caption])
-        if still:
-            still(self.axes)
-            self.canvas.keep()
         self._redraw()
         for control in controls.values():
             control.observe(self._follow, names="value")
@@ -65,8 +60,6 @@ class LiveFigure(widgets.VBox):
             self.controls[name].value = value
 
     def _follow(self, change: dict) -> None:
-        if self._adapting:  # a limit that moved took the value with it: that is drawn anyway
-            return
         self.caption.value = "<p>Drawing …</p>"
         try:
             self._redraw()
@@ -76,44 +69,24 @@ class LiveFigure(widgets.VBox):
             raise
 
     def _redraw(self) -> None:
-        if self.adapt:
-            self._adapting = True
-            try:
-                self.adapt(self.controls)
-            finally:
-                self._adapting = False
-        self.canvas.empty()
-        self._say(self.draw(self.axes, **self.values))
-        self.image.value = self.canvas.png()
+        for ax in self.axes:
+            ax.clear()
+        axes = self.axes if len(self.axes) > 1 else self.axes[0]
+        self._say(self.draw(axes, **self.values))
+        file = io.BytesIO()
+        self.figure.savefig(file, pil_kwargs={"compress_level": 1})  # smaller would take longer
+        # Laying out takes longer than drawing, and a picture that jumps is hard to compare.
+        self.figure.set_layout_engine("none")
+        self.image.value = file.getvalue()
 
     def _say(self, sentence: str) -> None:
         self.alt = sentence
         self.caption.value = f'<p role="status">{html.escape(sentence, quote=False)}</p>'
 
     def __repr__(self) -> str:
-        shown = (name for name, c in self.controls.items() if c.layout.display != "none")
-        values = (f"{name}={_text(self.values[name])}" for name in shown)
+        values = (f"{name}={control_text(value)}" for name, value in self.values.items())
         return f"{self.name}: {' '.join(values)}"
 
     def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict, dict]:
-        png = base64.b64encode(self.image.value).decode()
-        data = super()._repr_mimebundle_(**kwargs) | {"text/plain": repr(self), "image/png": png}
-        return data, {"image/png": {"alt": self.alt}}
-
-
-def _text(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def show(control: widgets.Widget, visible: bool) -> None:
-    """Show a control or hide it, so that neither eyes nor the Tab key come across it."""
-    control.layout.display = "" if visible else "none"
-
-
-def slider(
-    kind: type, label: str, value: float, low: float, high: float, step: float, **more: Any
-) -> widgets.Widget:
-    """A slider of `kind`, such as ipywidgets.FloatSlider, from `low` to `high`, with its label."""
-    style, layout = {"description_width": "initial"}, widgets.Layout(width="340px")
-    limits = {"min": low, "max": high, "step": step, "style": style, "layout": layout}
-    return kind(value=value, description=label, **limits, **more)
+        live = super()._repr_mimebundle_(**kwargs)
+        return still_bundle(live, repr(self), self.image.value, self.alt)

@@ -1,13 +1,12 @@
 """Two explorers: a ball that a restart throws out of a narrow pit, and a plane through a loss."""
 
 from collections.abc import Sequence
+from typing import Any
 
-import ipywidgets as widgets
 import numpy as np
-from matplotlib.axes import Axes
 
 from lessonkit import schedule
-from lessonkit.course.explorers.live_figure import LiveFigure, slider
+from lessonkit.course.explorers.explorer import Explorer, controls
 from lessonkit.plot import COLOURS
 
 __all__ = ["landscape", "restarts", "roll", "two_pits", "two_pits_slope"]
@@ -20,7 +19,6 @@ BOWL = 0.15  # the curvature of the bowl that both pits are in
 BOTTOMS = {"narrow": -1.495, "wide": 1.367}  # where the slope is zero
 LIMIT = 0.044  # 2/λ of the narrow pit
 STEPS_PER_EPOCH = 20
-SCHEDULES = ["constant, LR / 20", "constant", "cosine", "sgdr"]
 
 
 def two_pits(x: np.ndarray | float) -> np.ndarray:
@@ -64,83 +62,33 @@ def restarts(
     n_cycle: int = 3,
     cycle_len: int = 1,
     cycle_mult: int = 2,
-) -> LiveFigure:
+) -> Explorer:
     """A ball that starts in, or near, the narrow pit, and a schedule that may throw it out.
 
     `how` is one of "constant, LR / 20", "constant", "cosine" and "sgdr". The cycles set the number
     of steps for all four, 20 an epoch, so that they have the same budget.
     """
-    real, whole = widgets.FloatSlider, widgets.IntSlider
-    controls = {
-        "how": widgets.Dropdown(
-            options=SCHEDULES, value=how, description="schedule", layout={"width": "340px"}
-        ),
-        "learning_rate": slider(real, "learning rate", learning_rate, 0.02, 1.4, 0.02),
-        "start": slider(real, "start", start, -4.0, 4.0, 0.1),
-        "n_cycle": slider(whole, "n_cycle", n_cycle, 1, 4, 1),
-        "cycle_len": slider(whole, "cycle_len", cycle_len, 1, 3, 1),
-        "cycle_mult": slider(whole, "cycle_mult", cycle_mult, 1, 2, 1),
-    }
-    return LiveFigure(
-        "restarts", controls, _draw_restarts, columns=3, size=(11, 3.4), still=_draw_landscape
-    )
+    values = {"how": how, "learning_rate": learning_rate, "start": start}
+    values |= {"n_cycle": n_cycle, "cycle_len": cycle_len, "cycle_mult": cycle_mult}
+    made = controls("restarts", **values)
+    return Explorer("restarts", made, _told, _draw_restarts, columns=3, size=(11, 3.4))
 
 
-def _draw_restarts(
-    axes: np.ndarray,
-    how: str,
-    learning_rate: float,
-    start: float,
-    n_cycle: int,
-    cycle_len: int,
-    cycle_mult: int,
-) -> str:
+def _lrs(
+    how: str, learning_rate: float, n_cycle: int, cycle_len: int, cycle_mult: int
+) -> np.ndarray:
     sgdr = schedule.sgdr(learning_rate, n_cycle, cycle_len, cycle_mult, STEPS_PER_EPOCH)
-    lrs = {
+    return {
         "constant, LR / 20": lambda: schedule.constant(learning_rate / 20, len(sgdr)),
         "constant": lambda: schedule.constant(learning_rate, len(sgdr)),
         "cosine": lambda: schedule.cosine(learning_rate, len(sgdr)),
         "sgdr": lambda: sgdr,
     }[how]()
-    path = roll(start, lrs)
-    _draw_pits(axes[0], path)
-    _draw_lrs(axes[1], lrs, f"{how}: {len(lrs)} steps")
-    share = np.linspace(0, 1, len(path))
-    axes[2].plot(share, path, ".-", color=COLOURS["blue"], markersize=3, linewidth=0.7)
-    axes[2].set_title("place of the ball")
-    return f"{how}, LR {learning_rate:g}: the ball starts at {start:g} and {_ending(path)}."
 
 
-def _draw_landscape(axes: np.ndarray) -> None:
-    """The two pits, which never change, and where they are."""
-    x = np.linspace(-4, 4, 300)
-    axes[0].plot(x, two_pits(x), color="0.6")
-    axes[0].set(xlim=(-4, 4), ylim=(-0.1, 2.3), xlabel="weight x", ylabel="loss")
-    axes[0].set(xticks=[-4, -2, 0, 2, 4], yticks=[0, 1, 2])
-    for place in BOTTOMS.values():
-        axes[2].axhline(place, color="0.6", linestyle="--", linewidth=1, zorder=0)
-    # Shares of the run, not steps: an axis that stays as it is needn't be drawn again.
-    axes[1].set(xlabel="share of the run", ylabel="learning rate", xticks=[0, 0.5, 1])
-    axes[2].set(xlabel="share of the run", xlim=(0, 1), ylim=(-4, 4), xticks=[0, 0.5, 1])
-    axes[2].set_yticks(list(BOTTOMS.values()), [f"{name} pit" for name in BOTTOMS])
-
-
-def _draw_lrs(ax: Axes, lrs: np.ndarray, title: str) -> None:
-    # One of four heights, not any, for the same reason.
-    top = min(height for height in (0.1, 0.25, 0.6, 1.6) if height > 1.05 * lrs.max())
-    ax.plot(np.linspace(0, 1, len(lrs), endpoint=False), lrs, color=COLOURS["blue"])
-    ax.axhline(LIMIT, color=COLOURS["red"], linestyle=":")
-    white = {"facecolor": "white", "edgecolor": "none", "pad": 1}
-    ax.text(0.98, LIMIT + 0.03 * top, "2/λ, narrow pit", ha="right", va="bottom", bbox=white)
-    ax.set(xlim=(0, 1), ylim=(0, top), title=title)
-
-
-def _draw_pits(ax: Axes, path: np.ndarray) -> None:
-    ax.plot(path, two_pits(path), ".", color=COLOURS["blue"], markersize=4)
-    mark = {"markeredgecolor": "black", "linestyle": "none"}
-    ax.plot(path[0], two_pits(path[0]), "s", color=COLOURS["orange"], ms=9, **mark)
-    ax.plot(path[-1], two_pits(path[-1]), "*", color=COLOURS["red"], ms=14, **mark)
-    ax.set_title("from the square to the star")
+def _told(how: str, learning_rate: float, start: float, **cycles: int) -> str:
+    ending = _ending(roll(start, _lrs(how, learning_rate, **cycles)))
+    return f"{how}, LR {learning_rate:g}: the ball starts at {start:g} and {ending}."
 
 
 def _ending(path: np.ndarray) -> str:
@@ -153,54 +101,86 @@ def _ending(path: np.ndarray) -> str:
     return f"is still on its way, at {path[-1]:.2g}"
 
 
+def _draw_restarts(
+    axes: np.ndarray, how: str, learning_rate: float, start: float, **cycles: int
+) -> None:
+    lrs = _lrs(how, learning_rate, **cycles)
+    path, x = roll(start, lrs), np.linspace(-4, 4, 300)
+    axes[0].plot(x, two_pits(x), color="0.6")
+    axes[0].plot(path, two_pits(path), ".", color=COLOURS["blue"], markersize=4)
+    mark = {"markeredgecolor": "black", "linestyle": "none"}
+    axes[0].plot(path[0], two_pits(path[0]), "s", color=COLOURS["orange"], ms=9, **mark)
+    axes[0].plot(path[-1], two_pits(path[-1]), "*", color=COLOURS["red"], ms=14, **mark)
+    axes[0].set(xlim=(-4, 4), ylim=(-0.1, 2.3), xlabel="weight x", ylabel="loss")
+    axes[0].set_title("from the square to the star")
+    axes[1].plot(lrs, color=COLOURS["blue"])
+    axes[1].axhline(LIMIT, color=COLOURS["red"], linestyle=":", label="2/λ, narrow pit")
+    axes[1].set(xlabel="step", ylabel="learning rate", title=f"{how}: {len(lrs)} steps")
+    axes[1].legend(loc="upper right", fontsize="small", framealpha=1)
+    axes[2].plot(path, ".-", color=COLOURS["blue"], markersize=3, linewidth=0.7)
+    axes[2].set(xlabel="step", ylim=(-4, 4), title="place of the ball")
+    axes[2].set_yticks(list(BOTTOMS.values()), [f"{name} pit" for name in BOTTOMS])
+
+
 # --- A plane through a real loss ----------------------------------------------------------------
 
 
 def landscape(
     planes: dict[str, np.ndarray], distances: Sequence[float], a: float = 0.0, b: float = 0.0
-) -> LiveFigure:
+) -> Explorer:
     """Move over stored slices of a loss: the plane, and the two lines that cross where you are.
 
     `planes` holds network name: what `landscape.slice_2d` returned for `distances`, [n, n], with
     `distances` in equal steps. All are drawn on one scale of colours.
     """
     distances = np.asarray(distances, dtype=float)
-    low = min(float(plane.min()) for plane in planes.values())
-    high = min(max(float(plane.max()) for plane in planes.values()), 100 * low)
-    ends, step = (distances[0], distances[-1]), distances[1] - distances[0]
-    limits, few = (np.log10(low), np.log10(high)), [ends[0], 0, ends[1]]
+    step = float(distances[1] - distances[0])
+    ends = {"min": float(distances[0]), "max": float(distances[-1]), "step": step}
+    changes = {"network": {"options": list(planes)}, "a": ends, "b": ends}
+    values = {"network": next(iter(planes)), "a": a, "b": b}
+    made, short = controls("landscape", changes, **values), _short(planes)
 
-    def draw(axes: np.ndarray, network: str, a: float, b: float) -> str:
-        plane = planes[network]
-        column, row = (int(np.abs(distances - value).argmin()) for value in (a, b))
-        a, b, here = distances[column], distances[row], plane[row, column]
-        edge = (ends[0] - step / 2, ends[1] + step / 2)
-        colours = {"cmap": "cividis", "vmin": limits[0], "vmax": limits[1]}
-        axes[0].imshow(np.log10(plane), origin="lower", extent=(*edge, *edge), **colours)
-        axes[0].axvline(a, color="white", linestyle="--", linewidth=1.2)
-        axes[0].axhline(b, color="white", linewidth=1.2)
-        axes[0].plot(a, b, "o", color=COLOURS["red"], markersize=9, markeredgecolor="white")
-        axes[0].set(xlabel="a: along the first direction", ylabel="b: along the second")
-        axes[0].set(xticks=few, yticks=few)
-        axes[0].set_title(f"{network}: dark is low", fontsize="medium")
-        for line, style, name, colour in (
-            (plane[row], "-", "along a", "blue"),
-            (plane[:, column], "--", "along b", "orange"),
-        ):
-            axes[1].plot(distances, line, style, color=COLOURS[colour], label=name)
-        axes[1].plot([a, b], [here, here], "o", color=COLOURS["red"], label="you are here")
-        axes[1].set(yscale="log", ylim=(0.8 * low, 1.3 * high), xlim=ends, xticks=few)
-        axes[1].set(xlabel="distance from the trained network", ylabel="loss (log scale)")
-        axes[1].legend(loc="upper center", fontsize="small", ncols=3, framealpha=1)
+    def place(a: float, b: float) -> tuple[int, int]:
+        return int(np.abs(distances - a).argmin()), int(np.abs(distances - b).argmin())
+
+    def tell(network: str, a: float, b: float) -> str:
+        column, row = place(a, b)
+        a, b, here = distances[column], distances[row], short[network][row][column]
         return f"{network}: at a = {a:.2g}, b = {b:.2g} the loss is {here:.2g}."
 
-    names = list(planes)
-    place = {"low": ends[0], "high": ends[1], "step": step}
-    controls = {
-        "network": widgets.Dropdown(
-            options=names, value=names[0], description="network", layout={"width": "340px"}
-        ),
-        "a": slider(widgets.FloatSlider, "a", a, **place),
-        "b": slider(widgets.FloatSlider, "b", b, **place),
+    def draw(axes: np.ndarray, network: str, a: float, b: float) -> None:
+        _draw_plane(axes, planes, network, distances, *place(a, b))
+
+    data = {"distances": distances.tolist(), "planes": short}
+    return Explorer("landscape", made, tell, draw, data, columns=2, size=(9, 3.8))
+
+
+def _short(planes: dict[str, np.ndarray]) -> dict[str, list[list[float]]]:
+    """The losses with five digits: what the explorer shows, and a small page."""
+    return {
+        name: [[float(f"{loss:.5g}") for loss in row] for row in np.asarray(plane)]
+        for name, plane in planes.items()
     }
-    return LiveFigure("landscape", controls, draw, columns=2, size=(9, 3.8))
+
+
+def _draw_plane(
+    axes: np.ndarray, planes: dict[str, Any], network: str, distances: np.ndarray, *place: int
+) -> None:
+    (column, row), plane = place, planes[network]
+    a, b, half = distances[column], distances[row], (distances[1] - distances[0]) / 2
+    low = min(float(plane.min()) for plane in planes.values())
+    high = min(max(float(plane.max()) for plane in planes.values()), 100 * low)
+    edges = (distances[0] - half, distances[-1] + half)
+    colours = {"cmap": "cividis", "vmin": np.log10(low), "vmax": np.log10(high)}
+    axes[0].imshow(np.log10(plane), origin="lower", extent=(*edges, *edges), **colours)
+    axes[0].axvline(a, color="white", linestyle="--", linewidth=1.2)
+    axes[0].axhline(b, color="white", linewidth=1.2)
+    axes[0].plot(a, b, "o", color=COLOURS["red"], markersize=9, markeredgecolor="white")
+    axes[0].set(xlabel="a: along the first direction", ylabel="b: along the second")
+    axes[0].set_title(f"{network}: dark is low", fontsize="medium")
+    axes[1].plot(distances, plane[row], color=COLOURS["blue"], label="along a")
+    axes[1].plot(distances, plane[:, column], "--", color=COLOURS["orange"], label="along b")
+    axes[1].plot([a, b], [plane[row, column]] * 2, "o", color=COLOURS["red"], label="you are here")
+    axes[1].set(yscale="log", ylim=(0.8 * low, 1.3 * high))
+    axes[1].set(xlabel="distance from the trained network", ylabel="loss (log scale)")
+    axes[1].legend(loc="upper center", fontsize="small", ncols=3, framealpha=1)

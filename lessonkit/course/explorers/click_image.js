@@ -1,0 +1,25 @@
+// A picture that tells where it was clicked: shares of its width and height, and how often.
+function render({ model, el }) {
+  const image = document.createElement("img");
+  image.className = "widget-image";
+  image.style.maxWidth = "100%";
+  image.style.cursor = "crosshair";
+  const show = () => {
+    URL.revokeObjectURL(image.src);
+    image.src = URL.createObjectURL(new Blob([model.get("value")], { type: "image/png" }));
+  };
+  const describe = () => { image.alt = model.get("alt"); };
+  image.addEventListener("click", (event) => {
+    const box = image.getBoundingClientRect();
+    const x = (event.clientX - box.left) / box.width;
+    const y = (event.clientY - box.top) / box.height;
+    model.set("clicked", [x, y, model.get("clicked")[2] + 1]);
+    model.save_changes();
+  });
+  model.on("change:value", show);
+  model.on("change:alt", describe);
+  show();
+  describe();
+  el.append(image);
+}
+export default { render };

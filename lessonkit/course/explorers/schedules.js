@@ -1,0 +1,143 @@
+// All schedules on one picture: the chosen one in bold, what it means in `fit`'s words, and what is
+// good and bad about it.
+
+import { constant, cosine, cycleEpochs, general, linear, oneCycle, sgdr, stepDecay, triangular } from "./formulas.js";
+import { COLOURS, Panel } from "./drawing.js";
+
+const KINDS = ["constant", "step decay", "linear", "cosine", "sgdr", "triangular", "one cycle"];
+const LOOKS = {
+  constant: { colour: "currentColor", dash: "" },
+  "step decay": { colour: COLOURS.orange, dash: "7,3" },
+  linear: { colour: COLOURS.sky, dash: "9,3,2,3" },
+  cosine: { colour: COLOURS.green, dash: "2,2.5" },
+  sgdr: { colour: COLOURS.blue, dash: "7,2,2,2,2,2" },
+  triangular: { colour: COLOURS.red, dash: "2,5" },
+  "one cycle": { colour: COLOURS.pink, dash: "12,4" },
+};
+
+export const epochsOf = (v) =>
+  v.kind === "sgdr" ? cycleEpochs(v.n_cycle, v.cycle_len, v.cycle_mult) : [v.epochs];
+const total = (v) => epochsOf(v).reduce((sum, n) => sum + n, 0);
+
+// The LR of every mini-batch of one kind, over as many epochs as the chosen kind takes.
+export function lrsOf(kind, v, batches) {
+  const [n, low] = [total(v) * batches, v.floor * v.lr];
+  switch (kind) {
+    case "constant": return constant(v.lr, n);
+    case "step decay": return stepDecay(v.lr, n, v.drop, v.every * batches);
+    case "linear": return linear(v.lr, n, low);
+    case "cosine": return cosine(v.lr, n, low);
+    case "sgdr": return sgdr(v.lr, v.n_cycle, v.cycle_len, v.cycle_mult, batches, low);
+    case "triangular": return triangular(v.lr, n, v.cycle * batches, low);
+    default: return oneCycle(v.lr, n, v.warm_up, v.start_div, v.final_div);
+  }
+}
+
+function call(v, batches) {
+  const [n, low] = [total(v) * batches, general(v.floor * v.lr)];
+  const own = {
+    constant: { steps: n },
+    "step decay": { steps: n, drop: v.drop, every: v.every * batches },
+    linear: { steps: n, lr_min: low },
+    cosine: { steps: n, lr_min: low },
+    sgdr: { n_cycle: v.n_cycle, cycle_len: v.cycle_len, cycle_mult: v.cycle_mult, steps_per_epoch: batches, lr_min: low },
+    triangular: { steps: n, cycle: v.cycle * batches, lr_min: low },
+    "one cycle": { steps: n, warm_up: v.warm_up, start_div: v.start_div, final_div: v.final_div },
+  }[v.kind];
+  const named = Object.entries(own).map(([name, value]) => `, ${name}=${typeof value === "number" ? general(value) : value}`);
+  return `schedule.${v.kind.replace(" ", "_")}(${general(v.lr, 3)}${named.join("")})`;
+}
+
+// The same in the lesson's words, for what `fit` says with its own arguments.
+function fitCall(v) {
+  const lr = general(v.lr, 3);
+  if (v.kind === "constant") return `learn.fit(${lr}, ${v.epochs})`;
+  if (v.floor > 0) return "";
+  if (v.kind === "cosine") return `learn.fit(${lr}, 1, cycle_len=${v.epochs})`;
+  if (v.kind !== "sgdr") return "";
+  const mult = v.cycle_mult > 1 ? `, cycle_mult=${v.cycle_mult}` : "";
+  return `learn.fit(${lr}, ${v.n_cycle}, cycle_len=${v.cycle_len}${mult})`;
+}
+
+function meaning(v) {
+  const [all, plural] = [total(v), (n) => (n === 1 ? "" : "s")];
+  const epochs = `${all} epoch${plural(all)}`;
+  switch (v.kind) {
+    case "constant":
+      return `${epochs} at one LR. Good: nothing to choose but the LR, and you can stop whenever you like. Bad: at a high LR the weights overshoot to the very end; at a low one they never get far.`;
+    case "step decay":
+      return `${epochs}; after every ${v.every} the LR is multiplied by ${general(v.drop)}. Good: quick first, careful later. Bad: when to drop and by how much are two more things to tune, and after the last drop little happens.`;
+    case "linear":
+      return `${epochs} along a straight line down. Good: nothing to choose but its end, and often as good as a cosine. Bad: you must know beforehand how long you train.`;
+    case "cosine":
+      return v.floor >= 0.3
+        ? `${epochs} along half a cosine, which ends at ${general(100 * v.floor)} % of the top. Bad: with a floor this high the weights never come to rest.`
+        : `${epochs} along half a cosine: one cycle of cycle_len=${v.epochs}. Good: long at a high LR, and it comes to rest at the end. Bad: stopped half-way it is worth little.`;
+    case "sgdr":
+      if (v.n_cycle === 1) return `One cycle of ${epochs}: nothing restarts, this is a plain cosine.`;
+      if (total(v) === v.n_cycle) return `${v.n_cycle} cycles of one epoch each. Good: after each of them there is a finished network to keep. Bad: an epoch may be too short to come to rest, and each restart undoes what was reached.`;
+      return `${v.n_cycle} cosine cycles of ${epochsOf(v).join(", ")} epochs. Good: each restart may leave a narrow pit, and each end is a finished network${v.cycle_mult > 1 ? "; cycle_mult gives the last cycle most of the time" : ""}. Bad: the loss climbs back at each restart, so stop only at the end of a cycle.`;
+    case "triangular":
+      return `${epochs}, up and down every ${v.cycle}. Good: it tries a whole range of LRs again and again, so the range need not be exact. Bad: it is at rest only at the foot of each triangle.`;
+    default:
+      return `${epochs}: a warm-up over ${general(100 * v.warm_up)} % of the steps, then almost to zero. Good: the warm-up lets you take a higher top than from a cold start. Bad: you must know beforehand how long you train, and it has the most to choose.`;
+  }
+}
+
+export function tellSchedules(v, batches) {
+  const epochs = epochsOf(v);
+  const sum = epochs.join(" + ") + (epochs.length > 1 ? ` = ${total(v)}` : "");
+  const words = `${sum} epoch${total(v) === 1 ? "" : "s"}`;
+  const at = general(lrsOf(v.kind, v, batches)[v.step], 3);
+  return `${call(v, batches)}: ${words} of ${batches} mini-batches. At step ${v.step}, in epoch ${Math.floor(v.step / batches) + 1}, the LR is ${at}.`;
+}
+
+// Not more points than pixels: a line of more can't be told from it.
+const thinned = (n, most = 1200) =>
+  n <= most ? Array.from({ length: n }, (_, i) => i) : Array.from({ length: most }, (_, i) => Math.round((i * (n - 1)) / (most - 1)));
+
+export const schedulesExplorer = {
+  name: "schedules",
+  general,
+  limits: (v, data) => ({ step: [0, data.steps_per_epoch * total(v) - 1] }),
+  comment: meaning,
+  code: (v, data) => [`lrs = ${call(v, data.steps_per_epoch)}`, fitCall(v) || "learn.fit_schedule(lrs)"].join("\n"),
+  presets: [
+    { name: "fit(0.1, 7)", values: { kind: "constant", lr: 0.1, epochs: 7 } },
+    { name: "one cosine", values: { kind: "cosine", lr: 0.1, epochs: 7, floor: 0 } },
+    { name: "restarts, 1 + 2 + 4", values: { kind: "sgdr", lr: 0.1, n_cycle: 3, cycle_len: 1, cycle_mult: 2, floor: 0 } },
+    { name: "restarts too often", values: { kind: "sgdr", lr: 0.1, n_cycle: 5, cycle_len: 1, cycle_mult: 1, floor: 0 } },
+    { name: "a floor too high", values: { kind: "cosine", lr: 0.1, epochs: 7, floor: 0.5 } },
+    { name: "stairs, log scale", values: { kind: "step decay", lr: 0.1, epochs: 9, drop: 0.1, every: 3, log_scale: true } },
+    { name: "one cycle", values: { kind: "one cycle", lr: 0.1, epochs: 7 } },
+  ],
+  draw({ width, values: v, data }) {
+    const n = total(v) * data.steps_per_epoch;
+    const shown = KINDS.filter((kind) => v.others || kind === v.kind);
+    const drawn = Object.fromEntries(shown.map((kind) => [kind, lrsOf(kind, v, data.steps_per_epoch).slice(0, n)]));
+    const all = Object.values(drawn);
+    const top = Math.max(...all.map((lrs) => Math.max(...lrs)));
+    const low = Math.min(...all.map((lrs) => Math.min(...lrs)));
+    const y = v.log_scale ? [Math.max(low, top * 1e-6) / 2, 2 * top] : [-0.04 * top, 1.1 * top];
+    const panel = new Panel({
+      width, height: 320, x: [-0.01 * n, 1.01 * n], y, logY: v.log_scale,
+      xLabel: "mini-batch", yLabel: "learning rate", title: v.kind,
+    });
+    for (const kind of [...shown.filter((kind) => kind !== v.kind), v.kind]) {
+      const places = thinned(drawn[kind].length);
+      const look = kind === v.kind ? { ...LOOKS[kind], dash: "", width: 4 } : { ...LOOKS[kind], width: 1.5 };
+      panel.line(places, places.map((i) => drawn[kind][i]), look, kind);
+    }
+    panel.upright(v.step, { width: 1, opacity: 0.5 });
+    panel.marks([v.step], [drawn[v.kind][v.step]], { shape: "star", size: 9, colour: COLOURS.orange }, "the step");
+    return { html: panel.html(), told: tellSchedules(v, data.steps_per_epoch) };
+  },
+  // A click on the picture chooses the step.
+  click({ event, picture, values, data }) {
+    const svg = picture.querySelector("svg");
+    const n = total(values) * data.steps_per_epoch;
+    const panel = new Panel({ width: svg.clientWidth, x: [-0.01 * n, 1.01 * n], y: [0, 1] });
+    const step = Math.round(panel.valueAtX(event.clientX - svg.getBoundingClientRect().left));
+    return step >= 0 && step < n ? { step } : null;
+  },
+};
