@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 
 from lessonkit import plot
 from lessonkit.course import explorers
+from lessonkit.learner import Learner
 
 BOTTOMS = {"narrow": -1.495, "wide": 1.367}  # where the two pits are lowest
 CURVATURES = {"narrow": 45, "wide": 1.65}
@@ -22,7 +23,7 @@ def _pair(width: float = 9, height: float = 3.6, **options: bool) -> np.ndarray:
     return plt.subplots(1, 2, figsize=(width, height), layout="constrained", **options)[1]
 
 
-def run_with_restarts(learn, restarts: Sequence[int]) -> None:
+def run_with_restarts(learn: Learner, restarts: Sequence[int]) -> None:
     """The LR of every mini-batch above its loss, with a dotted line at each of `restarts`."""
     _, axes = plt.subplots(2, 1, figsize=(8, 5), sharex=True, layout="constrained")
     learn.plot_lr(axes[0]).set_xlabel("")
