@@ -18,7 +18,7 @@ import torch
 from lessonkit import augment, data
 from lessonkit.files import cache as kept_files
 from lessonkit.files import safe_files
-from lessonkit.images import folder, look
+from lessonkit.images import decode, look
 from lessonkit.images import image_data as pictures
 from lessonkit.machine import progress
 from lessonkit.networks import weights
@@ -27,8 +27,7 @@ from lessonkit.training.checkpoint import Checkpoint
 from lessonkit.training.history import Diverged
 
 AT_ONCE = 64  # pictures that `predict` reads before it asks the network
-FEW_FOR_TRAINING, FEW_FOR_VALIDATION = 10, 50  # below that, a sentence says so
-SHOWN = 5  # groups of copies that are named
+FEW_FOR_TRAINING = 10  # pictures of a class: below that, a sentence says so
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -108,7 +107,7 @@ def _train(options: argparse.Namespace, kept: Checkpoint) -> None:
     kept.check()
     for path, why in images.skipped:
         _note(f"left out: {path} {why}")
-    for doubt in _doubts(options.folder, images):
+    for doubt in _doubts(images):
         _note(f"note: {doubt}")
     if images.cleaned:
         _note(f"note: {images.cleaned}")
@@ -173,27 +172,21 @@ def check(options: argparse.Namespace) -> int:
     print(f"{_count(sum(map(sum, counts.values())), 'picture')} in {len(counts)} classes:")
     for name, (n_train, n_valid) in counts.items():
         print(f"  {name}: {n_train} for training, {n_valid} for validation")
-    if doubts := _doubts(options.folder, images):
+    if doubts := _doubts(images):
         print("To look at before you train:")
     for doubt in doubts:
         print(f"  {doubt}")
     return 0
 
 
-def _doubts(root: str, images: data.ImageData) -> list[str]:
+def _doubts(images: data.ImageData) -> list[str]:
     """What may be wrong with pictures that can be read: copies, and too few of them."""
     if distributed.rank():
         return []
-    copies = look.exact_duplicates(root, [*images.train_files, *images.valid_files])
-    doubts = [f"the same picture: {', '.join(group)}" for group in copies[:SHOWN]]
-    if len(copies) > SHOWN:
-        doubts.append(f"{len(copies) - SHOWN} more pictures are there twice or more")
+    doubts = images.remarks()
     for name, (n_train, _) in look.counts(images).items():
         if n_train < FEW_FOR_TRAINING:
-            doubts.append(f"{name} has only {_count(n_train, 'picture')} to learn from")
-    if (n_valid := len(images.valid.labels)) < FEW_FOR_VALIDATION:
-        points = f"{100 / n_valid:.1f} points of accuracy"
-        doubts.append(f"{_count(n_valid, 'picture')} for validation: each is {points}")
+            doubts.append(f"{name} has only {_count(n_train, 'picture')} to learn from.")
     return doubts
 
 
@@ -239,7 +232,7 @@ def _files(given: str) -> list[str]:
             os.path.join(place, name)
             for place, _, names in os.walk(given)
             for name in names
-            if Path(name).suffix.lower() in folder.SUFFIXES and not name.startswith(".")
+            if Path(name).suffix.lower() in decode.SUFFIXES and not name.startswith(".")
         )
     else:
         return [given]

@@ -81,8 +81,7 @@ def eight_steps(
         # tells before the accuracy does.
         epochs = math.ceil(HEAD_STEPS / learn.n_batches)
         lengths = [epochs * 2**i for i in range(HEAD_CYCLES)]
-        with progress.quiet():  # of a few pictures it takes hundreds of epochs, in no time
-            head_lr, note = train_cycles(learn, head_lr, lengths, by_loss=True)
+        head_lr, note = train_cycles(learn, head_lr, lengths, by_loss=True)
         report.add(head_lr, note=note)
 
         report.begin("train the head with augmentation")

@@ -24,11 +24,10 @@ from PIL import Image
 from lessonkit import Learner, augment, models
 from lessonkit.__main__ import main
 from lessonkit.files import cache as kept_files
-from lessonkit.files import model_files
 from lessonkit.recipe import Report
 from lessonkit.training import distributed
 from tests.test_recipe import NAMES
-from tests.tiny import coloured
+from tests.tiny import coloured, save_model
 
 ROOT = Path(__file__).resolve().parent.parent
 KEYS = {
@@ -156,7 +155,7 @@ def quick(tmp_path_factory):
     """A model file that was trained on nothing, so that it costs nothing."""
     path = tmp_path_factory.mktemp("quick") / "model.pt"
     classes, network = ["猫, gross", "dog"], models.small_cnn(2, 2)
-    model_files.write(path, model_files.SavedModel(network, classes, 16, augment.side_on()))
+    save_model(path, network, classes, 16, augment.side_on())
     return path
 
 
@@ -273,7 +272,7 @@ def test_check_says_what_would_be_left_out(photos, capsys):
     out = capsys.readouterr().out
     assert "green/broken.jpg is empty" in out and "1 file would be left out" in out
     assert "green: 11 for training, 3 for validation" in out
-    assert "6 pictures for validation: each is 16.7 points" in out and "same picture" not in out
+    assert "6 pictures for validation: each is 16.7 points" in out and "copies" not in out
 
 
 def test_check_names_copies_and_classes_with_few_pictures(tmp_path, capsys):
@@ -284,7 +283,7 @@ def test_check_names_copies_and_classes_with_few_pictures(tmp_path, capsys):
     shutil.copy(tmp_path / "few" / "3.png", tmp_path / "many" / "copy.png")
     assert main(["check", str(tmp_path)]) == 0
     out = capsys.readouterr().out
-    assert "the same picture: few/3.png, many/copy.png" in out
+    assert "in two classes at once, such as few/3.png = many/copy.png (few and many)" in out
     assert "few has only 4 pictures to learn from" in out and "many has only" not in out
 
 

@@ -89,7 +89,7 @@ def test_the_result_is_measured_on_pictures_that_chose_nothing(report):
 
 
 def test_without_a_test_set_the_report_says_what_its_accuracy_is_worth(report, monkeypatch):
-    monkeypatch.setattr(report.learner, "images", coloured(60, 32))
+    monkeypatch.setattr(report.learner, "_images", coloured(60, 32))
     assert "21 validation pictures, which also chose" in report.result
     assert not {"n_test", "accuracy_test", "accuracy_test_tta"} & report.as_dict().keys()
 
