@@ -115,9 +115,19 @@ export class Panel {
     this.named(name, { ...look, line: true });
   }
 
+  // Many round dots as one path, of strokes without length and with round ends: quicker than as many.
+  dots(xs, ys, { colour = "currentColor", size = 4 }) {
+    const points = xs.map((x, i) => (Number.isFinite(ys[i]) ? `M${Panel.near(this.atX(x))},${Panel.near(this.atY(ys[i]))}h0` : ""));
+    const round = (stroke, width) =>
+      `<path d="${points.join("")}" style="fill:none;stroke:${stroke};stroke-width:${width};stroke-linecap:round"/>`;
+    this.parts.push((size < 3 ? "" : round("var(--edge)", 2 * size + 1.5)) + round(colour, 2 * size - 0.5));
+  }
+
   marks(xs, ys, look = {}, name = "") {
     const [shape, looks] = [SHAPES[look.shape ?? "circle"](look.size ?? 4), markStyle(look)];
-    xs.forEach((x, i) => {
+    const many = xs.length > 1 && !look.shape && !look.hollow;
+    if (many) this.dots(xs, ys, look);
+    else xs.forEach((x, i) => {
       if (!Number.isFinite(ys[i])) return;
       const place = `${Panel.near(this.atX(x))},${Panel.near(this.atY(ys[i]))}`;
       this.parts.push(`<path d="${shape}" transform="translate(${place})" ${looks}/>`);
