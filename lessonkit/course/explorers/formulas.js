@@ -79,9 +79,11 @@ export function affine({ mirror = false, quarterTurns = 0, degrees = 0, zoom = 1
   const angle = (degrees * Math.PI) / 180 + (quarterTurns * Math.PI) / 2;
   const side = mirror ? -1 : 1;
   const [cos, sin] = [Math.cos(angle) / zoom, Math.sin(angle) / zoom];
+  // From output back to input, the shift comes off first: it is turned and mirrored with the rest.
+  const [x, y] = [2 * right, 2 * down];
   return [
-    [side * cos, -side * sin, -2 * right],
-    [sin, cos, -2 * down],
+    [side * cos, -side * sin, side * (y * sin - x * cos)],
+    [sin, cos, -x * sin - y * cos],
   ];
 }
 
