@@ -24,7 +24,7 @@ from lessonkit import data, eight_steps
 from lessonkit.course.datasets import cells
 from lessonkit.files import safe_files
 from lessonkit.images.image_data import ImageData
-from lessonkit.training.checkpoint import Journal
+from lessonkit.training.checkpoint import Checkpoint
 
 STORED = Path(__file__).resolve().parents[1] / "benchmarks" / "cells.json"
 VALID = 0.15  # of the pictures that are not for the result
@@ -55,9 +55,9 @@ def train(out: Path, size: int, split: int, weighted: bool) -> dict:
     if made.exists():
         return json.loads(made.read_text(encoding="utf-8"))
     images, weights = pictures(size, split, weighted)
-    journal = Journal(out / f"{name}.resume", {"size": size, "pictures": images.key})
-    journal.check()
-    report = eight_steps(images, seed=split, journal=journal)
+    checkpoint = Checkpoint(out / f"{name}.resume", {"size": size, "pictures": images.key})
+    checkpoint.check()
+    report = eight_steps(images, seed=split, checkpoint=checkpoint)
     print(report.table())
     learn, about = report.learner, {"split": split, "size": size, "weighted": weighted}
     for tta in (False, True):
@@ -68,7 +68,7 @@ def train(out: Path, size: int, split: int, weighted: bool) -> dict:
     learn.save(out / f"{name}.pt")
     with safe_files.atomic_path(made) as part:
         part.write_text(json.dumps(about | {"history": history}, indent=1), encoding="utf-8")
-    journal.remove()
+    checkpoint.remove()
     return about
 
 
