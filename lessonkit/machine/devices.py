@@ -19,11 +19,16 @@ def best_device() -> str:
 
 
 def has_fast_bfloat16(device: torch.device) -> bool:
-    """Whether the chip itself multiplies bfloat16 numbers; on others they only cost time."""
+    """Whether the chip itself multiplies bfloat16 numbers; elsewhere they only cost time.
+
+    A chip may have been told to do without its newer instructions, as for a comparison.
+    """
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device)[0] >= 8
-    chip = torch.cpu.get_capabilities() if device.type == "cpu" else {}
-    return bool(chip.get("avx512_bf16") or chip.get("amx_bf16"))
+    if device.type != "cpu" or os.environ.get("ONEDNN_MAX_CPU_ISA"):
+        return False
+    chip, in_use = torch.cpu.get_capabilities(), torch.backends.cpu.get_cpu_capability()
+    return "AVX512" in in_use and bool(chip.get("avx512_bf16") or chip.get("amx_bf16"))
 
 
 def half_type(device: torch.device) -> torch.dtype | None:

@@ -93,7 +93,7 @@ WRONG = {
     "09.3": [
         ("it makes no difference", "we saw no effect"),
         ("it helps by half a point", "middle"),
-        ("no", "one of these"),
+        ("perhaps", "one of these"),
     ],
     "09.4": [(12, "√2"), (36, "6 times"), (7, "one more"), (100, "1 / √n")],
     "09.5": [
