@@ -322,7 +322,7 @@ QUESTIONS = [
             Option(
                 "Nothing, until you set learn.precompute = False.",
                 True,
-                "The body has seen each picture once, unchanged; the head sees only what it stored.",
+                "The body saw each picture once, unchanged; the head sees only what was stored.",
             ),
             Option(
                 "The same as without precompute, but faster.",

@@ -81,13 +81,13 @@ def losses(runs: Mapping[str, Mapping[str, Sequence[float]]]) -> None:
             ax.plot(steps, values, style, color=COLOURS[colour], markersize=5, label=line)
         ax.set(yscale="log", xlabel="mini-batches", title=f"augmentation: {name}")
     axes[0].set_ylabel("loss (log scale)")
-    axes[0].legend(loc="lower left")
+    axes[1].legend(loc="lower left")
     plt.show()
 
 
-def as_many(accuracy: float, sizes: Sequence[int], curve: Sequence[float]) -> float:
-    """How many pictures give this accuracy: read off the curve, over a log axis."""
-    return float(np.exp(np.interp(accuracy, curve, np.log(sizes))))
+def as_many(accuracy: float, curve: Mapping[int, float]) -> float:
+    """How many pictures give this accuracy: read off number: accuracy, over a log axis."""
+    return float(np.exp(np.interp(accuracy, list(curve.values()), np.log(list(curve)))))
 
 
 def worth(curves: Mapping[str, Mapping[int, float]]) -> None:
@@ -98,7 +98,7 @@ def worth(curves: Mapping[str, Mapping[int, float]]) -> None:
         ax.plot(list(curve), list(curve.values()), style, color=COLOURS[colour], label=name)
     for n in (50, 200):
         accuracy = curves["symbols"][n]
-        there = as_many(accuracy, list(plain), list(plain.values()))
+        there = as_many(accuracy, plain)
         ax.annotate("", (there, accuracy), (n, accuracy), arrowprops={"arrowstyle": "->"})
         ax.text(there * 1.06, accuracy - 0.014, f"{n} are worth {there:.0f}")
     ax.set(xscale="log", xlabel="training digits (log scale)", ylabel="accuracy, 1,000 digits")
@@ -120,8 +120,8 @@ def by_digit(asked: np.ndarray, without: np.ndarray, mirrored: np.ndarray) -> No
     axes[1].vlines(range(10), without, mirrored, color="0.7", zorder=0)
     axes[1].set_title("2. train with it, test on ordinary digits")
     for ax in axes:
-        ax.set(xticks=range(10), xlabel="digit", ylim=(-0.03, 1.03))
-        ax.legend(loc="lower left")
+        ax.set(xticks=range(10), xlabel="digit", ylim=(-0.03, 1.22))
+        ax.legend(loc="upper center", ncols=2)
     axes[0].set_ylabel("accuracy")
     plt.show()
 
