@@ -138,8 +138,8 @@ EXERCISES = {
             "side_on": "The photos are taken from the side, but what is on them is letters: "
             "side_on mirrors, and a mirrored S is no letter.",
             "top_down": "That turns and mirrors: an M would become a W, and keep the label M.",
-            "none": "Then you leave out what costs nothing: signs hang a little askew, and are "
-            "seen from near and far.",
+            "none": "Then you leave out changes that keep the letter: signs hang a little askew, "
+            "and are seen from near and far.",
         },
         "What counts is what the label means, not how the picture was taken. Letters may be "
         "rotated, enlarged and shifted a little, never mirrored or turned.",
@@ -154,8 +154,8 @@ EXERCISES = {
             ([64, 256], [0.5, 0.75], 0.75),
         ],
         "On the log axis the curve is read between its points, and exp leads back to pictures. "
-        "np.interp looks up the second list for a value of the first: here the shares right are "
-        "looked up, and the logarithms of the sizes are found.",
+        "np.interp(x, xs, ys) finds x among xs and answers with ys: here the accuracies are looked "
+        "up, and the logarithms of the sizes are found.",
         wrong=[
             (
                 _worth_on_a_linear_axis,
@@ -171,7 +171,7 @@ EXERCISES = {
                 "You took the nearest of the sizes. Read between them.",
             ),
         ],
-        hint="Look `reached` up among the shares, and find the logarithm of the size there.",
+        hint="Look `reached` up among the accuracies, and find the logarithm of the size there.",
         atol=1.0,  # 122, 122.4 or 123 pictures
     ),
     "03.3": function(
@@ -180,12 +180,12 @@ EXERCISES = {
         "The square is as wide as the shorter side, so of the longer side, and of the area, the "
         "rest is lost: half of a picture that is twice as long as high.",
         wrong=[
-            (_kept, "That is the share that is left. The share cut off is 1 minus that."),
+            (_kept, "That is the fraction that is left. What is cut off is 1 minus that."),
             (
                 _only_wide,
                 "That is right for wide pictures only. Upright ones lose their top and bottom.",
             ),
-            (_pixels, "That is a number of pixels. A share of the picture is wanted."),
+            (_pixels, "That is a number of pixels. A fraction of the picture is wanted."),
         ],
         hint="The middle square is as wide as the shorter side. What is left of the longer one?",
     ),
@@ -245,7 +245,7 @@ QUESTIONS = [
             Option(
                 "It has learned what the classes look like.",
                 False,
-                "The network of the first section got 100 of 100 right, with labels out of a hat.",
+                "The network of the first section got 100 of 100 right, with random labels.",
             ),
             Option(
                 "That it can tell these pictures apart, and nothing more.",
@@ -280,13 +280,13 @@ QUESTIONS = [
         ],
     ),
     Question(
-        "A network that never saw mirrored digits gets 42 % of them right. What follows?",
+        "A network that never saw mirrored digits gets half of them wrong. What follows?",
         [
             Option(
-                "Train with mirrored digits, then it will know them.",
+                "That it should be trained with mirrored digits.",
                 False,
-                "It can learn them, and gets worse on the real ones: a mirrored 5 looks like "
-                "a 2, and can't be both.",
+                "It can learn them, and gets worse on ordinary ones: a mirrored 5 looks like "
+                "a 2, and can't be called both.",
             ),
             Option(
                 "That mirroring makes them look different to it. Train with it, and look again.",
@@ -297,7 +297,7 @@ QUESTIONS = [
             Option(
                 "The network is too small.",
                 False,
-                "On digits as they are the same network gets more than nine in ten right.",
+                "On digits as they are the same network gets nine in ten right.",
             ),
         ],
     ),
@@ -309,6 +309,26 @@ QUESTIONS = [
             ),
             Option("Photos of dogs.", False, "They don't stand on their heads: side_on."),
             Option("House numbers.", False, "A 6 would become a 9: symbols."),
+        ],
+    ),
+    Question(
+        "You train a head with precompute=True and side_on. What does side_on do?",
+        [
+            Option(
+                "It changes each picture once, before the activations are stored.",
+                False,
+                "What is stored comes from the pictures as they are.",
+            ),
+            Option(
+                "Nothing, until you set learn.precompute = False.",
+                True,
+                "The body saw each picture once, unchanged; the head sees only what was stored.",
+            ),
+            Option(
+                "The same as without precompute, but faster.",
+                False,
+                "The losses were the same as with no augmentation at all.",
+            ),
         ],
     ),
     Question(
@@ -324,22 +344,23 @@ QUESTIONS = [
         ],
     ),
     Question(
-        "When did test-time augmentation make things worse here?",
+        "Photos are cropped to their middle square when they are loaded. What can fixed views of "
+        "that square, averaged, bring back?",
         [
             Option(
-                "When the network had never been trained on such views.",
+                "The parts of the photo that were cut off.",
+                False,
+                "Those pixels are gone. Every view is made of the square that is left.",
+            ),
+            Option(
+                "Nothing of what was cut off; they only ask about the same square again.",
                 True,
-                "Averaging in answers to strange questions adds errors instead of taking them out.",
+                "Other squares must be cut from the original files, before anything is lost.",
             ),
             Option(
-                "When the network had been trained with augmentation.",
+                "The edges, because one view is enlarged.",
                 False,
-                "That is where it gained.",
-            ),
-            Option(
-                "When the views were fixed and not random.",
-                False,
-                "Between the two there was hardly a difference.",
+                "An enlarged view shows less of the square, not more.",
             ),
         ],
     ),
