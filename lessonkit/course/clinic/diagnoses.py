@@ -85,8 +85,8 @@ SUSPECTS: dict[int, list[Option]] = {
         Option(
             "The learning rate is too high",
             True,
-            "Its first epoch is worse than guessing, and it lags far behind the healthy run. It "
-            "learns only once the learning rate has come down from 3.",
+            "Its first epoch is no better than guessing, and it lags far behind the healthy run. "
+            "It learns only once the learning rate has come down from 3.",
         ),
         Option("It overfits", False, "Training and validation end side by side."),
         Option(
