@@ -50,6 +50,8 @@ def before_and_after(*pairs: tuple[Run, Run]) -> Figure:
             right.plot(ends, [epoch["accuracy"] for epoch in epochs], dash, **style)
         left.set(xlabel="epoch", ylabel="validation loss", title=f"patient {ill.number}")
         left.set_ylim(0, _top(ill, treated))
+        for ax in (left, right):
+            ax.xaxis.get_major_locator().set_params(integer=True)
         right.set(xlabel="epoch", ylabel="accuracy", ylim=(0, 1.02))
         right.legend(fontsize="small")
     return figure
@@ -84,6 +86,7 @@ def _accuracy(ax: Axes, run: Run) -> None:
     style = {"color": "black", "linestyle": ":", "linewidth": 1}
     ax.axhline(most, label="always the same class", **style)
     ax.set(xlabel="epoch", ylabel="accuracy (validation)", ylim=(0, 1.02))
+    ax.xaxis.get_major_locator().set_params(integer=True)
     ax.set_title("accuracy", fontsize="medium")
     ax.legend(fontsize=8)
 
