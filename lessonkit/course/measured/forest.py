@@ -34,7 +34,7 @@ __all__ = [
 
 LIMIT = 6.0  # δ; what lies further out is cut off, and an arrow says so
 ROW = 0.19  # inches
-LETTERS = 60  # of what a row says, in one line
+LETTERS = 68  # of what a row says, in one line
 STRIPS = {"gain": (0.0, LIMIT), "no_worse": (-1.0, LIMIT), "equal": (-1.0, 1.0)}
 STYLES = {  # marker, edge and filling, for grey prints as for colours
     HOLDS: ("o", COLOURS["green"], COLOURS["green"]),
