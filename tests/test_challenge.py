@@ -226,6 +226,43 @@ def test_the_board_begins_with_the_best_and_ends_with_the_late():
     assert names[0] == "best" and names[-1] == "late"
 
 
+def test_an_entry_is_told_its_place_and_sees_itself_on_the_board(capsys):
+    import matplotlib.pyplot as plt
+
+    best, second = challenge.TO_BEAT
+    mine = Entry("me", (best.score + second.score) / 2, 31.4, "cpu")
+    board = [Entry("mine before", 0.1, 20.0, "cpu"), mine]
+    challenge.result(mine, board)
+    behind = 100 * (best.score - mine.score)
+    expected = f"me: {mine.score:.3f} after 31 course seconds, place 2 of 4, "
+    expected += f"{behind:.1f} points behind “{best.name}”.\n"
+    assert capsys.readouterr().out == expected
+    ax = plt.gcf().axes[0]
+    assert [t.get_text() for t in ax.get_yticklabels()][1] == "me"
+    assert len({bar.get_facecolor() for bar in ax.patches}) == 3  # to beat, mine, the newest
+    plt.close("all")
+
+
+def test_the_first_place_is_behind_nobody_and_a_late_entry_has_none(capsys):
+    import matplotlib.pyplot as plt
+
+    first = Entry("me", 0.99, 31.0, "cpu")
+    challenge.result(first, [first])
+    assert capsys.readouterr().out == "me: 0.990 after 31 course seconds, place 1 of 3.\n"
+    late = Entry("me", None, 63.0, "cpu")
+    challenge.result(late, [late])
+    assert capsys.readouterr().out == "me: late, and so without a score.\n"
+    plt.close("all")
+
+
+def test_one_that_waits_has_no_result(capsys):
+    import matplotlib.pyplot as plt
+
+    plt.close("all")
+    challenge.result(None)
+    assert capsys.readouterr().out == "" and not plt.get_fignums()
+
+
 @pytest.mark.parametrize("text", ["{", "[[1, 2]]", '{"me": 1}', '[["me", 7, 1, "cpu"]]', "\x00"])
 def test_a_damaged_board_is_kept_aside_and_one_sentence_says_so(text, capsys):
     path = records.path("challenge")

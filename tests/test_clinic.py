@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from lessonkit.course import records
 from lessonkit.course.clinic import charts, diagnoses
 from lessonkit.course.clinic import patients as clinic
 from lessonkit.learner import History
@@ -82,6 +83,68 @@ def test_the_right_diagnosis_is_not_always_at_the_same_place():
     assert len(set(places)) >= 3
 
 
+@pytest.fixture
+def own_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("LESSONKIT_RECORDS", str(tmp_path))
+
+
+def choose(number, right, asked=None):
+    """Diagnose a patient, rightly or wrongly."""
+    options = diagnoses.SUSPECTS[number]
+    place = [option.right for option in options].index(right)
+    asked = asked or diagnoses.diagnose(number)
+    asked.radios[0].index = place
+    return asked
+
+
+def test_the_first_diagnosis_of_each_patient_is_counted(own_folder):
+    score = diagnoses.score()
+    assert "0 of 12 right at the first go, 12 not diagnosed yet." in score.table.value
+    asked = choose(1, False)
+    choose(1, True, asked)  # told what is wrong with it: too late
+    choose(1, True)  # nor after a restart
+    choose(9, True)
+    found = diagnoses.first_diagnoses()
+    assert set(found) == {1, 9} and not found[1][1] and found[9][1]
+    score.show()
+    assert "1 of 12 right at the first go, 10 not diagnosed yet." in score.table.value
+    for number in clinic.PATIENTS:
+        choose(number, True)
+    score.show()
+    assert "11 of 12 right at the first go.</b>" in score.table.value
+    diagnoses.forget()
+    assert diagnoses.first_diagnoses() == {} and not records.path("diagnoses").exists()
+
+
+def test_the_score_does_not_tell_what_a_patient_has_that_is_not_diagnosed(own_folder):
+    choose(2, False)
+    shown = diagnoses.score().table.value
+    told = [o.text for options in diagnoses.SUSPECTS.values() for o in options if o.right]
+    wrong = diagnoses.first_diagnoses()[2][0]
+    assert wrong in shown and not any(text in shown for text in set(told) - {wrong})
+
+
+def test_what_a_notebook_stores_does_not_depend_on_diagnoses(own_folder):
+    before = diagnoses.score()._repr_mimebundle_()["text/plain"]
+    choose(3, True)
+    assert diagnoses.score()._repr_mimebundle_()["text/plain"] == before
+
+
+def test_damaged_diagnoses_are_kept_aside(own_folder, capsys):
+    records.path("diagnoses").write_text('{"one": 2}', encoding="utf-8")
+    assert diagnoses.first_diagnoses() == {}
+    assert "can't be read" in capsys.readouterr().out
+    records.write("diagnoses", {"1": "A suspect of an older edition"})
+    assert diagnoses.first_diagnoses() == {}
+
+
+def test_a_single_question_has_no_number_and_no_count_of_its_own(own_folder):
+    asked = choose(7, True)
+    headings = [part.value for part in asked.widget.children if hasattr(part, "value")]
+    assert "<b>What is wrong with patient 7?</b>" in headings and asked.score.value == ""
+    assert "<ol><li>" not in asked._repr_mimebundle_()["text/html"]
+
+
 def test_no_chart_names_the_illness():
     for number, (notes, _) in charts.CHARTS.items():
         words = set(clinic.PATIENTS[number].__name__.split("_")) if number else set()
@@ -99,4 +162,6 @@ def test_charts_are_drawn_from_what_was_measured():
     assert np.allclose(accuracy, [epoch["accuracy"] for epoch in run.learn.history.epochs])
     figure = charts.before_and_after((run, treat(3)))
     assert len(figure.axes) == 2
+    figure = charts.before_and_after((run, treat(3)), (run, treat(3)))
+    assert len(figure.axes) == 4 and figure.get_figwidth() <= 9.5
     plt.close("all")

@@ -75,10 +75,13 @@ def test_what_lies_outside_gets_an_arrow_at_its_side():
         assert np.all(np.abs(drawn(ax, marker)[:, 0]) <= forest.LIMIT)
 
 
-def test_the_forest_names_every_row_and_gives_its_effect_in_its_own_unit():
-    rows = [entry(0.012, 0.05, name="one"), entry(0.1, 0.3, np.log(1.25), unit="×", name="two")]
+def test_the_forest_says_what_every_row_compares_and_gives_its_effect_in_its_own_unit():
+    long = "what is compared here takes so many words that no line of the picture can hold them"
+    rows = [entry(0.012, 0.05), entry(0.1, 0.3, np.log(1.25), unit="×")._replace(text=long)]
     ax = forest.forest(rows)
-    assert [label.get_text() for label in ax.get_yticklabels()] == ["one", "two"]
+    said = [label.get_text() for label in ax.get_yticklabels()]
+    assert said[0] == "one less the other" and said[1].replace("\n", " ") == long
+    assert "\n" in said[1] and ax.figure.get_figwidth() <= 9.5
     texts = [text.get_text() for text in ax.texts]
     assert "+3.1 (+1.2 to +5.0)" in texts and "×1.22 (×1.11 to ×1.35)" in texts
     assert any(text.startswith("77") and "A claim" in text for text in texts)
@@ -122,11 +125,18 @@ def test_the_two_sides_of_a_row_differ_by_its_effects(stored):
 
 
 def test_pairs_draws_each_run_on_both_sides_and_its_difference_in_points(stored):
-    axes = forest.pairs(of("one", [0.0, 0.01, 0.02]))
+    axes = forest.pairs(of("one", [0.0, 0.01, 0.02]), "stairs", "cosine")
     np.testing.assert_allclose(drawn(axes[0], "s"), [(0, 80)] * 3)
     np.testing.assert_allclose(drawn(axes[0], "o"), [(1, 80), (1, 81), (1, 82)])
     np.testing.assert_allclose(drawn(axes[1], "o")[:3, 1], [0, 1, 2])
-    assert [label.get_text() for label in axes[0].get_xticklabels()] == ["b", "a"]
+    assert [label.get_text() for label in axes[0].get_xticklabels()] == ["stairs", "cosine"]
+    assert axes[1].get_title() == "cosine − stairs"
+
+
+def test_delta_is_drawn_only_where_it_is_known_already(stored):
+    for wanted in (True, False):
+        axes = forest.pairs(of("one", [0.0, 0.01, 0.02]), "b", "a", delta=wanted)
+        assert ("δ" in [text.get_text() for text in axes[1].texts]) is wanted
 
 
 @pytest.mark.parametrize("unit", ["points", "×", "correlation"])

@@ -31,7 +31,7 @@ from lessonkit.course import records
 from lessonkit.course.datasets import earth_painting, embedded
 from lessonkit.images.image_data import ImageData
 from lessonkit.learner import Learner
-from lessonkit.machine import hardware, progress
+from lessonkit.machine import hardware
 from lessonkit.training import optimizers
 
 __all__ = [
@@ -44,6 +44,7 @@ __all__ = [
     "images",
     "leaderboard",
     "recipe",
+    "result",
 ]
 
 ARCH = "tf_efficientnet_lite0"
@@ -55,7 +56,7 @@ NAME = "challenge"
 
 
 class Entry(NamedTuple):
-    """Who entered, the share of hidden tiles that were right, course seconds, and the device.
+    """Who entered, the accuracy on the hidden tiles, course seconds, and the device.
 
     `score` is None for one that was late.
     """
@@ -146,14 +147,13 @@ def _in_time(train: Callable, pictures: ImageData, seconds: float) -> tuple[Any,
     timer.daemon = True
     result, started = None, time.perf_counter()
     try:
-        with progress.quiet():
-            timer.start()
-            result = train(pictures, seconds)
-            used = time.perf_counter() - started
-            with lock:
-                over = True
-            if stopped:  # at the last moment: the interrupt is on its way, and must end here
-                time.sleep(1)
+        timer.start()
+        result = train(pictures, seconds)
+        used = time.perf_counter() - started
+        with lock:
+            over = True
+        if stopped:  # at the last moment: the interrupt is on its way, and must end here
+            time.sleep(1)
     except KeyboardInterrupt:
         if not stopped:  # it was you
             raise
@@ -165,7 +165,7 @@ def _in_time(train: Callable, pictures: ImageData, seconds: float) -> tuple[Any,
 
 
 def _score(result: Any) -> float:
-    """The share of hidden tiles whose class gets the highest probability."""
+    """The accuracy on the hidden tiles."""
     tiles, labels = _hidden()
     if isinstance(result, Learner):
         tiles, result = _resized(tiles, result.size), result.predict
@@ -211,8 +211,26 @@ def forget() -> None:
     records.forget(NAME)
 
 
-def draw(entries: list[Entry], ax: Any = None) -> Any:
-    """The entries as bars, the first on top; returns the matplotlib axes."""
+def result(entry: Entry | None, board: list[Entry] | None = None) -> None:
+    """Say how an entry did, and draw the leaderboard with it; for None, which waits, nothing."""
+    if entry is None:
+        return
+    entries = leaderboard(board)
+    place = entries.index(entry)
+    if entry.score is None:
+        said = "late, and so without a score"
+    else:
+        said = f"{entry.score:.3f} after {entry.seconds:.0f} course seconds"
+        said += f", place {place + 1} of {len(entries)}"
+    if entry.score is not None and place > 0:
+        above = entries[place - 1]
+        said += f", {100 * (above.score - entry.score):.1f} points behind “{above.name}”"
+    print(f"{entry.name}: {said}.")
+    draw(entries, entry)
+
+
+def draw(entries: list[Entry], newest: Entry | None = None, ax: Any = None) -> Any:
+    """The entries as bars, the first on top, the `newest` in orange; returns the axes."""
     import matplotlib.pyplot as plt
 
     from lessonkit import plot
@@ -222,14 +240,17 @@ def draw(entries: list[Entry], ax: Any = None) -> Any:
     bars = ax.barh(
         range(len(entries)),
         [entry.score or 0 for entry in entries],
-        color=[plot.COLOURS["sky"] if mine else "0.8" for mine in own],
+        color=[
+            plot.COLOURS["orange" if entry == newest else "sky"] if mine else "0.8"
+            for entry, mine in zip(entries, own, strict=True)
+        ],
         edgecolor="black",
         hatch=["" if mine else "//" for mine in own],
     )
     told = ["late" if entry.score is None else f"{entry.score:.3f}" for entry in entries]
     ax.bar_label(bars, told, padding=3)
     ax.set_yticks(range(len(entries)), [entry.name for entry in entries])
-    ax.set(xlabel="share of hidden tiles that are right; hatched: to be beaten", xlim=(0, 1))
+    ax.set(xlabel="accuracy on the hidden tiles; hatched: to be beaten", xlim=(0, 1))
     ax.invert_yaxis()
     return ax
 

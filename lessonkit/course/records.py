@@ -2,8 +2,8 @@
 
 They lie in your user's data folder, or where LESSONKIT_RECORDS says; never in the cache, which may
 be deleted. Nothing leaves the machine. Each file's format stands in the module that writes it:
-exercises.json in exercises/solved.py, guesses.json in exercises/guesses.py, twelve_questions.json
-and challenge.json in the modules of those names.
+exercises.json in exercises/solved.py, guesses.json in exercises/guesses.py, diagnoses.json in
+clinic/diagnoses.py, twelve_questions.json and challenge.json in the modules of those names.
 """
 
 import json

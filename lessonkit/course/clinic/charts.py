@@ -1,7 +1,7 @@
 """The chart of a training run: its curves, and the one examination that tells more.
 
-Four pictures side by side: the loss of training and validation, the accuracy, the learning rate,
-and what was looked into besides, which depends on the patient.
+Four pictures: the loss of training and validation, the accuracy, the learning rate, and what was
+looked into besides, which depends on the patient.
 """
 
 import math
@@ -25,7 +25,8 @@ BLUE, RED = plot.COLOURS["blue"], plot.COLOURS["red"]
 
 def chart(run: Run) -> Figure:
     """Draw a patient's chart."""
-    figure, axes = plt.subplots(1, 4, figsize=(12, 2.7), layout="constrained")
+    figure, grid = plt.subplots(2, 2, figsize=(9, 5.4), layout="constrained")
+    axes = grid.ravel()
     notes, examine = CHARTS[run.number]
     figure.suptitle(f"patient {run.number}: {notes}" if run.number else f"healthy: {notes}")
     _loss(axes[0], run)
@@ -37,10 +38,10 @@ def chart(run: Run) -> Figure:
 
 
 def before_and_after(*pairs: tuple[Run, Run]) -> Figure:
-    """Loss and accuracy of the validation set, ill and treated, of one patient or of several."""
-    width = 2 * len(pairs)
-    figure, axes = plt.subplots(1, width, figsize=(3 * width, 2.7), layout="constrained")
-    for (ill, treated), (left, right) in zip(pairs, axes.reshape(-1, 2), strict=True):
+    """Loss and accuracy of the validation set, ill and treated: a line of pictures a patient."""
+    size = (8.5, 2.5 * len(pairs))
+    figure, axes = plt.subplots(len(pairs), 2, figsize=size, squeeze=False, layout="constrained")
+    for (ill, treated), (left, right) in zip(pairs, axes, strict=True):
         for run, name, dash, colour in ((ill, "ill", "--s", RED), (treated, "treated", "-o", BLUE)):
             epochs = run.learn.history.epochs
             style = {"color": colour, "markersize": 4, "label": name}
@@ -49,6 +50,8 @@ def before_and_after(*pairs: tuple[Run, Run]) -> Figure:
             right.plot(ends, [epoch["accuracy"] for epoch in epochs], dash, **style)
         left.set(xlabel="epoch", ylabel="validation loss", title=f"patient {ill.number}")
         left.set_ylim(0, _top(ill, treated))
+        for ax in (left, right):
+            ax.xaxis.get_major_locator().set_params(integer=True)
         right.set(xlabel="epoch", ylabel="accuracy", ylim=(0, 1.02))
         right.legend(fontsize="small")
     return figure
@@ -72,7 +75,7 @@ def _loss(ax: Axes, run: Run) -> None:
     ax.axhline(guessing, color="black", linestyle=":", linewidth=1, label="guessing")
     ax.set(xlabel="mini-batch", ylabel="loss", ylim=(0, _top(run)))
     ax.set_title("loss", fontsize="medium")
-    ax.legend(fontsize="x-small")
+    ax.legend(fontsize=8)
 
 
 def _accuracy(ax: Axes, run: Run) -> None:
@@ -83,8 +86,9 @@ def _accuracy(ax: Axes, run: Run) -> None:
     style = {"color": "black", "linestyle": ":", "linewidth": 1}
     ax.axhline(most, label="always the same class", **style)
     ax.set(xlabel="epoch", ylabel="accuracy (validation)", ylim=(0, 1.02))
+    ax.xaxis.get_major_locator().set_params(integer=True)
     ax.set_title("accuracy", fontsize="medium")
-    ax.legend(fontsize="x-small")
+    ax.legend(fontsize=8)
 
 
 # --- Further examinations -----------------------------------------------------------------------
@@ -92,14 +96,14 @@ def _accuracy(ax: Axes, run: Run) -> None:
 
 @torch.no_grad()
 def _units(ax: Axes, run: Run) -> None:
-    """Which share of each layer's units is ever above zero, over 200 validation pictures."""
+    """The fraction of each layer's units that is ever above zero, over 200 validation pictures."""
     shares, x = [], run.learn.images.valid.images[:200]
     for layer in [*run.learn.groups[0], *run.learn.groups[1]]:
         x = layer(x)
         if isinstance(layer, nn.Sequential):  # convolution, BatchNorm, ReLU
             shares.append((x.amax((0, 2, 3)) > 0).float().mean().item())
     ax.bar(range(1, len(shares) + 1), shares, color="0.75", edgecolor="black")
-    ax.set(xlabel="convolution", ylabel="share of its channels", ylim=(0, 1.05))
+    ax.set(xlabel="convolution", ylabel="fraction of its channels", ylim=(0, 1.05))
     ax.set_title("channels that ever react", fontsize="medium")
 
 
@@ -119,12 +123,14 @@ def _sureness(ax: Axes, run: Run) -> None:
     """How often the right class got which probability, on training and validation pictures."""
     sets = (("training", run.learn.images.train, BLUE), ("validation", run.learn.images.valid, RED))
     for (name, split, colour), hatch in zip(sets, ("", "//"), strict=True):
-        given = run.learn.predict(split.images).gather(1, split.labels[:, None]).numpy()
+        with torch.no_grad():  # what this patient calls pictures are activations
+            probabilities = run.learn.model(split.images).softmax(1)
+        given = probabilities.gather(1, split.labels[:, None]).numpy()
         style = {"facecolor": "none", "edgecolor": colour, "hatch": hatch, "label": name}
         ax.hist(given, 10, (0, 1), weights=np.full(given.shape, 1 / len(given)), **style)
-    ax.set(xlabel="probability of the right class", ylabel="share of the pictures", ylim=(0, 1))
-    ax.set_title("how sure it is of the truth", fontsize="medium")
-    ax.legend(fontsize="x-small", loc="upper left")
+    ax.set(xlabel="probability of the right class", ylabel="fraction of the pictures", ylim=(0, 1))
+    ax.set_title("probability given to the truth", fontsize="medium")
+    ax.legend(fontsize=8, loc="upper left")
 
 
 def _inputs(ax: Axes, run: Run) -> None:
@@ -137,7 +143,7 @@ def _inputs(ax: Axes, run: Run) -> None:
     first = seen[0]
     away = [((now - first).norm() / (first - first.mean(0)).norm()).item() for now in seen]
     ax.plot(range(1, len(away) + 1), away, "-D", color="black", markersize=4)
-    ax.set(xlabel="epoch", ylabel="change, share of the spread", ylim=(-0.05, 1))
+    ax.set(xlabel="epoch", ylabel="change / spread", ylim=(-0.05, 1))
     ax.set_title("inputs, compared with epoch 1", fontsize="medium")
 
 
@@ -152,11 +158,11 @@ def _answers(ax: Axes, run: Run) -> None:
     ax.set_xticks(x, run.learn.classes)
     ax.set(ylabel="validation pictures", ylim=(0, 1.35 * max(map(max, counts))))
     ax.set_title("what it answers", fontsize="medium")
-    ax.legend(fontsize="x-small", ncols=2, loc="upper left")
+    ax.legend(fontsize=8, ncols=2, loc="upper left")
 
 
 def _moved(ax: Axes, run: Run) -> None:
-    """How far the weights of each layer group have moved, as a share of their length."""
+    """How far the weights of each layer group have moved, as a fraction of their length."""
     start = clinic.trained_on_digits(run.seed)
     groups = [*zip(start.children(), run.learn.groups, strict=True)][:2]
     moved = []
@@ -166,7 +172,7 @@ def _moved(ax: Axes, run: Run) -> None:
         moved.append((far / sum(a.square().sum() for a, _ in pairs)).sqrt().item())
     bars = ax.bar(["early", "late"], moved, color="0.75", edgecolor="black")
     ax.bar_label(bars, fmt="%.2f")
-    ax.set(xlabel="layer group", ylabel="share of their length", ylim=(0, 1))
+    ax.set(xlabel="layer group", ylabel="distance / length", ylim=(0, 1))
     ax.set_title("how far weights have moved", fontsize="medium")
 
 
@@ -176,7 +182,7 @@ def _fed(ax: Axes, run: Run) -> None:
     first = run.learn.groups[0][0](run.learn.images.valid.images[::14])
     ax.hist(first.flatten().numpy(), 40, color="0.75", edgecolor="black", linewidth=0.3)
     ax.set(xlabel="value", ylabel="how many", yticks=[])
-    ax.set_title("numbers that reach layer 1", fontsize="medium")
+    ax.set_title("numbers that reach the first layer", fontsize="medium")
 
 
 DIGITS = "1,000 digits of 16 px, small network"

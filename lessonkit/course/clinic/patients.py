@@ -251,7 +251,9 @@ def _head(train: np.ndarray, valid: np.ndarray, seed: int) -> Learner:
     nn.init.zeros_(head.weight)
     nn.init.zeros_(head.bias)
     images = replace(tiles, train=sets[0], valid=sets[1])
-    return Learner(head, images, seed, adamw, DEVICE, max_grad_norm=1.0)
+    learn = Learner(head, images, seed, adamw, DEVICE, max_grad_norm=1.0)
+    learn.augment = lambda stored, draws: stored  # no pictures: there is nothing to augment
+    return learn
 
 
 def _unfolded(n_classes: int) -> LayerGroups:

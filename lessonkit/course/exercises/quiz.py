@@ -168,7 +168,8 @@ class Quiz:
             radio.observe(self._explain, names="index")
             self.radios.append(radio)
             self.answers.append(ipywidgets.HTML())
-            heading = ipywidgets.HTML(f"<b>{place}. {_marked(question.text)}</b>")
+            number = f"{place}. " if len(self.questions) > 1 else ""
+            heading = ipywidgets.HTML(f"<b>{number}{_marked(question.text)}</b>")
             parts += [heading, radio, self.answers[-1]]
         self.widget = ipywidgets.VBox([*parts, self.score])
 
@@ -180,8 +181,8 @@ class Quiz:
                 right += chosen.right
                 said = "Kept." if self.silent else _verdict(chosen)
                 answer.value = f'<p role="status">{said}</p>'
-        if not self.silent:
-            n = len(self.questions)
+        n = len(self.questions)
+        if n > 1 and not self.silent:
             self.score.value = f'<p role="status">{right} of {n} right so far.</p>'
 
     def __repr__(self) -> str:
@@ -222,7 +223,6 @@ def _as_page(questions: Sequence[Question], silent: bool) -> str:
         answers = "".join(f"<li>{_verdict(option)}</li>" for option in question.options)
         folded = f'<details><summary>Answers</summary><ol type="a">{answers}</ol></details>'
         parts.append(
-            f'<li><p>{_marked(question.text)}</p><ol type="a">{options}</ol>'
-            f"{'' if silent else folded}</li>"
+            f'<p>{_marked(question.text)}</p><ol type="a">{options}</ol>{"" if silent else folded}'
         )
-    return f"<ol>{''.join(parts)}</ol>"
+    return parts[0] if len(parts) == 1 else f"<ol><li>{'</li><li>'.join(parts)}</li></ol>"

@@ -16,7 +16,7 @@ from lessonkit.plot import COLOURS
 __all__ = ["guesses", "ledger"]
 
 ALL = "all"
-ROOM = 5.5  # δ, beside the axis, for names
+ROOM = 9.0  # δ, beside the axis, for names
 NAMES = ["number", "name", "chapters", "unit", "verdict"]
 
 

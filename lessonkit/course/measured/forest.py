@@ -4,6 +4,7 @@ Effects of several units stand on one axis in units of their δ, the smallest ef
 The strip behind a row is where its claim says that the effect lies.
 """
 
+import textwrap
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -33,6 +34,7 @@ __all__ = [
 
 LIMIT = 6.0  # δ; what lies further out is cut off, and an arrow says so
 ROW = 0.19  # inches
+LETTERS = 68  # of what a row says, in one line
 STRIPS = {"gain": (0.0, LIMIT), "no_worse": (-1.0, LIMIT), "equal": (-1.0, 1.0)}
 STYLES = {  # marker, edge and filling, for grey prints as for colours
     HOLDS: ("o", COLOURS["green"], COLOURS["green"]),
@@ -94,7 +96,7 @@ def _legend(ax: Axes) -> None:
         for name, (m, edge, filling) in STYLES.items()
     ]
     shown.append(Line2D([], [], color="0.9", linewidth=8, label="where the claim says it lies"))
-    place = {"loc": "lower center", "bbox_to_anchor": (0.3, 1.0), "ncol": 4, "frameon": False}
+    place = {"loc": "lower center", "bbox_to_anchor": (0.0, 1.0), "ncol": 4, "frameon": False}
     ax.legend(handles=shown, fontsize="small", **place)
 
 
@@ -114,26 +116,27 @@ def reading(rows: Sequence[Line], ax: Axes | None = None) -> Axes:
 
 def forest(entries: Sequence[Entry]) -> Axes:
     """Rows of the ledger, claim after claim, each with its effect in its own unit on the right."""
-    numbers = list(dict.fromkeys(entry.number for entry in entries))
-    places, headings, place = [], {}, 0.0
-    for number in numbers:
+    places, headings, place, said = [], {}, 0.0, []
+    for number in dict.fromkeys(entry.number for entry in entries):
         headings[place], place = number, place - 1
-        for _ in [entry for entry in entries if entry.number == number]:
-            places.append(place)
-            place -= 1
+        for entry in (entry for entry in entries if entry.number == number):
+            said.append(textwrap.fill(entry.text, LETTERS))
+            more = 0.7 * said[-1].count("\n")
+            places.append(place - more / 2)
+            place -= 1 + more
         place -= 0.3
     inches = ROW * -place + 1.0
-    figure, ax = plt.subplots(figsize=(10, inches))
-    figure.subplots_adjust(0.27, 0.5 / inches, 0.79, 1 - 0.5 / inches)
+    figure, ax = plt.subplots(figsize=(9.5, inches))
+    figure.subplots_adjust(0.45, 0.5 / inches, 0.8, 1 - 0.5 / inches)
     lines(ax, [line(entry) for entry in entries], places)
     titles = {entry.number: entry.title for entry in entries}
     beside = {"transform": ax.get_yaxis_transform(), "va": "center", "fontsize": 8}
     for at, number in headings.items():
-        ax.text(-0.51, at, f"{number}  {titles[number]}", weight="bold", **beside)
+        ax.text(-1.27, at, f"{number}  {titles[number]}", weight="bold", **beside)
     for entry, at in zip(entries, places, strict=True):
         mean, low, high = (entry.shown(value) for value in entry.interval[:3])
-        ax.text(1.02, at, f"{mean} ({low} to {high})", **beside)
-    ax.set_yticks(places, [entry.name for entry in entries], fontsize=8)
+        ax.text(1.03, at, f"{mean} ({low} to {high})", **beside)
+    ax.set_yticks(places, said, fontsize=8, linespacing=0.95)
     ax.set_ylim(place + 0.6, 0.7)
     _axis(ax)
     _legend(ax)
@@ -179,27 +182,27 @@ def _row(entry: Entry) -> dict:
     return next(row for row in rows if row["name"] == entry.name)
 
 
-def pairs(entry: Entry, axes: np.ndarray | None = None) -> np.ndarray:
-    """Both sides of a row, those of one run joined, and beside it their differences."""
-    if axes is None:
-        axes = plt.subplots(1, 2, figsize=(9, 3.4), width_ratios=(1.2, 1), layout="constrained")[1]
-    minus, plus = arms(entry)
-    row = _row(entry)
-    times = 100 if entry.unit == "points" else 1
-    faint = {"color": "0.6", "linewidth": 0.8, "alpha": min(1, 40 / len(plus))}
-    axes[0].plot([0, 1], times * np.stack([minus, plus]), **faint, zorder=1)
-    for side, values, marker, colour in ((0, minus, "s", "blue"), (1, plus, "o", "orange")):
+def pairs(entry: Entry, minus: str, plus: str, delta: bool = True) -> np.ndarray:
+    """Both sides of a row, called `minus` and `plus`, those of one run joined, and the differences.
+
+    Without `delta`, the smallest effect that matters isn't drawn. Returns the two axes.
+    """
+    axes = plt.subplots(1, 2, figsize=(9, 3.4), width_ratios=(1.2, 1), layout="constrained")[1]
+    times, values = 100 if entry.unit == "points" else 1, arms(entry)
+    faint = {"color": "0.6", "linewidth": 0.8, "alpha": min(1, 40 / entry.n)}
+    axes[0].plot([0, 1], times * np.stack(values), **faint, zorder=1)
+    for side, marker, colour in ((0, "s", "blue"), (1, "o", "orange")):
         style = {"color": COLOURS[colour], "markeredgecolor": "white", "markersize": 6}
-        axes[0].plot(np.full(len(values), side), times * values, marker, **style)
-    axes[0].set_xticks([0, 1], [row["minus"], row["plus"]])
-    axes[0].set(xlim=(-0.4, 1.4), ylabel="accuracy, %" if times == 100 else row["plus"])
+        axes[0].plot(np.full(entry.n, side), times * values[side], marker, **style)
+    axes[0].set_xticks([0, 1], [minus, plus])
+    axes[0].set(xlim=(-0.4, 1.4), ylabel="accuracy, %" if times == 100 else entry.unit)
     axes[0].set_title("each run with both sides", fontsize="medium")
-    seeds(entry, axes[1])
-    axes[1].set_title("the differences, and their mean", fontsize="medium")
+    seeds(entry, axes[1], delta)
+    axes[1].set_title(f"{plus} − {minus}", fontsize="medium")
     return axes
 
 
-def seeds(entry: Entry, ax: Axes) -> None:
+def seeds(entry: Entry, ax: Axes, delta: bool = True) -> None:
     """The effect of every run of a row, and beside them their mean with its interval."""
     shown = {"points": lambda x: 100 * np.asarray(x), "×": np.exp}.get(entry.unit, np.asarray)
     effects = np.sort(entry.effects)
@@ -213,7 +216,7 @@ def seeds(entry: Entry, ax: Axes) -> None:
     ax.errorbar([1.25], [mean], yerr=bars, color=edge, label="mean, 95 % interval", **shape)
     ends = {"gain": (1,), "no_worse": (-1,), "equal": (-1, 1)}[entry.kind]
     ax.axhline(float(shown(0.0)), color="0.3", linewidth=1, zorder=0)
-    for times in ends:
+    for times in ends if delta else ():
         at = float(shown(times * entry.delta))
         ax.axhline(at, color="0.5", linestyle=":", linewidth=1.5, zorder=0)
         ax.text(1.43, at, "−δ" if times < 0 else "δ", ha="right", va="bottom")
