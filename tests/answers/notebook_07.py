@@ -11,7 +11,6 @@ def fitted(*arguments):
     return lambda learn: learn.fit(*arguments)
 
 
-
 RIGHT = {
     "07.1": fitted(3e-3, 1, 5),
     "07.2": lambda lr, times, n: [lr * times ** (i + 1 - n) for i in range(n)],

@@ -67,6 +67,7 @@ _CASES = [
     (np.array(p), np.array(labels)) for p, labels in zip(_PROBABILITIES, _LABELS, strict=True)
 ]
 
+
 def _new_head(seed: int) -> Learner:
     """A frozen body with a new head, and 424 satellite tiles of 48 px: 14 batches an epoch."""
     tiles = data.earth(48).with_augment(augment.none()).with_training(slice(1, None, 6))
