@@ -7,15 +7,23 @@ def of_true_class(probabilities, labels):
     return probabilities[np.arange(len(labels)), labels]
 
 
+def fitted(*arguments):
+    return lambda learn: learn.fit(*arguments)
+
+
 RIGHT = {
-    "07.1": 1,
+    "07.1": fitted(3e-3, 1, 5),
     "07.2": lambda lr, times, n: [lr * times ** (i + 1 - n) for i in range(n)],
     "07.3": lambda probabilities, labels: np.argmin(of_true_class(probabilities, labels)),
     "07.4": 0.6,
     "07.5": "keep cycle 2",
 }
 WRONG = {
-    "07.1": [(9, "stored"), (8, "top_down"), (0, "once"), (10, "original"), (3, "Count")],
+    "07.1": [
+        (fitted(1e-5, 1, 5), "too low"),
+        (fitted(1.0, 1, 5), "too high"),
+        (fitted(3e-3, 1, 6), "not more time"),
+    ],
     "07.2": [
         (lambda lr, times, n: [lr / times**i for i in range(n)], "comes last"),
         (lambda lr, times, n: [lr * times**i for i in range(n)], "divide"),

@@ -1,0 +1,83 @@
+"""The pictures of notebook 07: what each of the 8 steps gains, and where two losses part."""
+
+from collections.abc import Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from torch import Tensor
+
+from lessonkit import plot
+from lessonkit.learner import Learner
+from lessonkit.recipe import Report
+
+COLOURS = plot.COLOURS
+CELLS = "solar cells: elpv-dataset, CC BY-NC-SA 4.0 (Buerhop-Lutz et al. 2018, Deitsch et al. 2019)"
+
+
+def _axes(width: float = 7, height: float = 3.4) -> Axes:
+    return plt.subplots(figsize=(width, height), layout="constrained")[1]
+
+
+def cells(pictures: Tensor, titles: Sequence[str]) -> None:
+    """Six solar cells with titles, and below them where they come from."""
+    axes = plot.wall(pictures, columns=len(pictures), side=1.45)
+    for ax, title in zip(axes[0], titles, strict=True):
+        ax.set_title(title, fontsize=8, pad=3)
+    figure = axes[0, 0].figure
+    figure.set_size_inches(1.45 * len(pictures), 2.2)
+    figure.supxlabel(CELLS, fontsize=8)
+    plt.show()
+
+
+def both_losses(epochs: Sequence[dict], ends: Sequence[int] = ()) -> None:
+    """Training and validation loss of every epoch, a dotted line behind each cycle's last one."""
+    ax, numbers = _axes(), range(1, len(epochs) + 1)
+    for name, label, dash, marker, colour in (
+        ("train_loss", "training", "--", "o", "blue"),
+        ("valid_loss", "validation", "-", "s", "red"),
+    ):
+        values = [epoch[name] for epoch in epochs]
+        style = {"color": COLOURS[colour], "marker": marker, "markersize": 4}
+        ax.plot(numbers, values, dash, label=label, **style)
+    for end in ends:
+        ax.axvline(end + 0.5, color="0.6", linestyle=":")
+    ax.set(xlabel="epoch (dotted: a new cycle begins)", ylabel="loss")
+    ax.legend()
+    plt.show()
+
+
+def gains(report: Report) -> None:
+    """Accuracy after each step that trains, on validation and on test pictures, and its seconds."""
+    _, axes = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
+    trains = [number for number, step in enumerate(report.steps) if number in (0, 2, 3, 7)]
+    steps = [report.steps[number] for number in trains]
+    places, names = range(len(steps)), ["before", "step 3", "step 4", "step 8"]
+    test = np.array([step.accuracy_test for step in steps])
+    error = np.sqrt(test * (1 - test) / len(report.learner.images.test.labels))
+    style = {"color": COLOURS["blue"], "capsize": 4, "label": "test, ± a standard error"}
+    axes[0].errorbar(places, test, error, fmt="o-", **style)
+    valid = {"color": COLOURS["orange"], "markeredgecolor": "black", "label": "validation"}
+    axes[0].plot(places, [step.accuracy for step in steps], "s:", **valid)
+    axes[0].set(ylabel="accuracy", ylim=(0.5, 1), xticks=places, xticklabels=names)
+    axes[0].legend(loc="lower right")
+    seconds = [step.seconds for step in report.steps]
+    axes[1].bar(range(1, 9), seconds, color=COLOURS["sky"], edgecolor="black")
+    axes[1].set(xlabel="step", ylabel="seconds of the step", xticks=range(1, 9))
+    plt.show()
+
+
+def beside_scratch(report: Report, scratch: Learner) -> None:
+    """Validation accuracy over seconds: the 8 steps from step 3 on, and a network from scratch."""
+    ax, ends = _axes(8, 3.8), np.cumsum([step.seconds for step in report.steps])
+    places = [ends[2], ends[3], ends[7]]
+    heights = [report.steps[number].accuracy for number in (2, 3, 7)]
+    ax.plot(places, heights, "o-", color=COLOURS["blue"], label="the 8 steps")
+    for number, place, height in zip((3, 4, 8), places, heights, strict=True):
+        ax.annotate(f"step {number}", (place, height), (4, 6), textcoords="offset points")
+    clock = np.cumsum([epoch["seconds"] for epoch in scratch.history.epochs])
+    accuracy = [epoch["accuracy"] for epoch in scratch.history.epochs]
+    ax.plot(clock, accuracy, "s--", color=COLOURS["red"], markersize=4, label="from scratch")
+    ax.set(xlabel="seconds", ylabel="validation accuracy", ylim=(0, 1))
+    ax.legend(loc="lower right")
+    plt.show()
