@@ -108,7 +108,9 @@ def mistakes(labels: Tensor, guess: Tensor, classes: Sequence[str]) -> None:
     most = (-n).argsort(kind="stable")[:NAMED]
     ax = _axes(8, 3.8)
     ax.barh(range(len(most)), n[most], color=COLOURS["sky"], edgecolor="black")
-    ax.set_yticks(range(len(most)), [f"{names[i]} taken for {names[j]}" for i, j in kinds[:, most].T])
+    ax.set_yticks(
+        range(len(most)), [f"{names[i]} taken for {names[j]}" for i, j in kinds[:, most].T]
+    )
     ax.set_xlabel("pictures")
     ax.invert_yaxis()
     return plt.show()
