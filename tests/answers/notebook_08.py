@@ -12,41 +12,20 @@ def with_a_set(contents):
     return copies
 
 
-def train(messy):
-    messy.fit(1e-3, 1, cycle_len=20)
+def without_the_most_doubted(activations, labels):
+    says = look.out_of_fold(activations, labels, 2)
+    return says[range(len(labels)), labels].argsort()[14:]
 
 
-def without_the_most_doubted(n, judge=look.out_of_fold):
-    def clean_and_train(messy):
-        labels = messy.images.train.labels
-        says = judge(messy.activations()["train"], labels, 2)
-        rows = says[range(len(labels)), labels].argsort()[n:].tolist()
-        messy.set_data(messy.images.with_training(rows))
-        train(messy)
-
-    return clean_and_train
-
-
-def without_the_first(n):
-    def clean_and_train(messy):
-        messy.set_data(messy.images.with_training(slice(n, None)))
-        train(messy)
-
-    return clean_and_train
-
-
-def only_the_doubted(messy):
-    labels = messy.images.train.labels
-    says = look.out_of_fold(messy.activations()["train"], labels, 2)
-    rows = says[range(len(labels)), labels].argsort()[: len(labels) - 14].tolist()
-    messy.set_data(messy.images.with_training(rows))
-    train(messy)
+def without_the_least_doubted(activations, labels):
+    says = look.out_of_fold(activations, labels, 2)
+    return says[range(len(labels)), labels].argsort()[:-14].tolist()
 
 
 RIGHT = {
     "08.1": with_a_set,
     "08.2": 0.8,
-    "08.3": without_the_most_doubted(14),
+    "08.3": without_the_most_doubted,
     "08.4": "split by mushroom",
 }
 WRONG = {
@@ -70,11 +49,9 @@ WRONG = {
         (0.5, "solve for p"),
     ],
     "08.3": [
-        (train, "still in it"),  # the default
-        (lambda messy: messy.fit(1e-2, 1, cycle_len=20), "still in it"),
-        (lambda messy: messy.fit(1e-3, 1, cycle_len=3), "still in it"),
-        (without_the_first(14), "still in it"),  # whichever they are
-        (only_the_doubted, "still in it"),
+        (lambda activations, labels: range(len(labels)), "still in it"),  # all of them
+        (lambda activations, labels: range(14, len(labels)), "still in it"),
+        (without_the_least_doubted, "still in it"),
     ],
     "08.4": [
         ("collect more photos", "measure"),
