@@ -1,6 +1,6 @@
 """Answers to the exercises of notebook 08, right and wrong."""
 
-import numpy as np
+from lessonkit import look
 
 
 def with_a_set(contents):
@@ -12,15 +12,20 @@ def with_a_set(contents):
     return copies
 
 
-def by_class(truth, guess, weights, n_classes):
-    hits = np.bincount(truth, weights * (truth == guess), n_classes)
-    return hits / np.bincount(truth, weights, n_classes)
+def without_the_most_doubted(activations, labels):
+    says = look.out_of_fold(activations, labels, 2)
+    return says[range(len(labels)), labels].argsort()[14:]
+
+
+def without_the_least_doubted(activations, labels):
+    says = look.out_of_fold(activations, labels, 2)
+    return says[range(len(labels)), labels].argsort()[:-14].tolist()
 
 
 RIGHT = {
     "08.1": with_a_set,
     "08.2": 0.8,
-    "08.3": by_class,
+    "08.3": without_the_most_doubted,
     "08.4": "split by mushroom",
 }
 WRONG = {
@@ -44,13 +49,9 @@ WRONG = {
         (0.5, "solve for p"),
     ],
     "08.3": [
-        (lambda truth, guess, w, n: by_class(guess, truth, w, n), "precision"),
-        (lambda truth, guess, w, n: by_class(truth, guess, np.ones(len(truth)), n), "weights"),
-        (
-            lambda truth, guess, w, n: np.bincount(truth, w * (truth == guess), n) / w.sum(),
-            "its own",
-        ),
-        (lambda truth, guess, w, n: np.average(truth == guess, weights=w), "shape"),
+        (lambda activations, labels: range(len(labels)), "still in it"),  # all of them
+        (lambda activations, labels: range(14, len(labels)), "still in it"),
+        (without_the_least_doubted, "still in it"),
     ],
     "08.4": [
         ("collect more photos", "measure"),
