@@ -21,17 +21,13 @@ def _pair(width: float = 9, height: float = 3.4, **options: object) -> np.ndarra
     return plt.subplots(1, 2, figsize=(width, height), layout="constrained", **options)[1]
 
 
-def balls(paths: Mapping[str, np.ndarray]) -> None:
-    """Where each ball is after each step, and the bottom of the bowl."""
-    ax = plot.curves(paths, _axes(), xlabel="step", ylabel="weight x")
-    ax.axhline(0, color="0.6", linewidth=1, zorder=0)
-    plt.show()
-
-
-def mean_losses_of_balls(losses: Mapping[str, np.ndarray]) -> None:
-    """The mean loss of many balls after each step, on a log axis."""
-    ax = plot.curves(losses, _axes(), xlabel="step", ylabel="mean loss of 1,000 balls (log scale)")
-    ax.set_yscale("log")
+def balls(paths: Mapping[str, np.ndarray], losses: Mapping[str, np.ndarray]) -> None:
+    """Where one ball of each kind is after each step, and the mean loss of many, on a log axis."""
+    axes = _pair(9.5, 3.6)
+    plot.curves(paths, axes[0], xlabel="step", ylabel="weight x of one ball")
+    axes[0].axhline(0, color="0.6", linewidth=1, zorder=0)
+    plot.curves(losses, axes[1], xlabel="step", ylabel="mean loss of 1,000 balls (log scale)")
+    axes[1].set_yscale("log")
     plt.show()
 
 
