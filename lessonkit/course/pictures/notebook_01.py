@@ -89,16 +89,16 @@ def edge_of_stability(found: Mapping[float, tuple[np.ndarray, np.ndarray]]) -> N
     plt.show()
 
 
-def loss_over_lr(losses: Mapping[float, float], guessing: float, top: float = 5.0) -> None:
-    """The loss after training at each LR; what is above `top` is marked at the upper edge."""
-    ax, lrs = _axes(), list(losses)
-    ax.plot(lrs, np.minimum(list(losses.values()), top), "o-", color=COLOURS["blue"])
-    exploded = [lr for lr, loss in losses.items() if loss > top]
+def loss_over_lr(losses: Mapping[float, float], guessing: float) -> None:
+    """The loss after training at each LR, on log axes; an infinite one is at the upper edge."""
+    ax, finite = _axes(), {lr: loss for lr, loss in losses.items() if np.isfinite(loss)}
+    ax.plot(list(finite), list(finite.values()), "o-", color=COLOURS["blue"])
+    top, diverged = 2 * max(finite.values()), [lr for lr in losses if lr not in finite]
     style = {"color": COLOURS["red"], "markersize": 13, "label": "diverged"}
-    ax.plot(exploded, [top] * len(exploded), "^", **style)
+    ax.plot(diverged, [top] * len(diverged), "^", **style)
     ax.axhline(guessing, color="0.6", linestyle="--", label="guessing")
-    ax.set(xscale="log", ylim=(0, 1.06 * top), xlabel="learning rate (log scale)")
-    ax.set_ylabel("training loss after an epoch")
+    ax.set(xscale="log", yscale="log", ylim=(None, 1.5 * top))
+    ax.set(xlabel="learning rate (log scale)", ylabel="training loss (log scale)")
     ax.legend(loc="upper left")
     plt.show()
 
