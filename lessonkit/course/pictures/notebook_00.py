@@ -33,7 +33,8 @@ def loss_of_a_probability() -> None:
     ax.plot(marks, -np.log(marks), "o", color=COLOURS["red"])
     for mark in marks:
         ax.annotate(f"  {abs(np.log(mark)):.2f}", (mark, -np.log(mark)), va="bottom")
-    ax.set(xlabel="probability of the right class", ylabel="loss", ylim=(-0.2, 4.8))
+    ax.set(xlabel="probability of the right class", ylabel="loss")
+    ax.set(xlim=(0, 1.1), ylim=(-0.2, 4.8))
     plt.show()
 
 
