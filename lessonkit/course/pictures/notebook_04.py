@@ -33,7 +33,7 @@ def balls(paths: Mapping[str, np.ndarray], losses: Mapping[str, np.ndarray]) -> 
 
 def floors(lrs: np.ndarray, heights: Sequence[float]) -> None:
     """Measured floors of the loss over the LR, and a line proportional to the LR."""
-    ax, fine = _axes(6.5, 3.2), np.geomspace(0.04, 1, 100)
+    ax, fine = _axes(6.5, 3.2), np.geomspace(0.02, 0.5, 100)
     ax.plot(fine, fine / 4, "--", color="0.6", label="proportional to the LR: lr / 4")
     ax.plot(lrs, heights, "o", color=COLOURS["red"], markersize=9, label="1,000 balls")
     ax.set(xscale="log", yscale="log", xlabel="learning rate", ylabel="floor of the loss")
