@@ -98,6 +98,8 @@ def loss_over_lr(losses: Mapping[float, float], guessing: float) -> None:
     ax.plot(diverged, [top] * len(diverged), "^", **style)
     ax.axhline(guessing, color="0.6", linestyle="--", label="guessing")
     ax.set(xscale="log", yscale="log", ylim=(None, 1.5 * top))
+    ax.set_yticks([0.3, 1, 3], ["0.3", "1", "3"])
+    ax.minorticks_off()
     ax.set(xlabel="learning rate (log scale)", ylabel="training loss (log scale)")
     ax.legend(loc="upper left")
     plt.show()
