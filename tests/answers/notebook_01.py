@@ -22,7 +22,17 @@ def _climbs(x, v, gradient, lr, momentum):
     return x + lr * v, v
 
 
-RIGHT = {"01.1": 0.1 / 0.0001, "01.2": 2 / 8, "01.3": _step, "01.4": 7}
+def fitted(*arguments):
+    return lambda learn: learn.fit(*arguments)
+
+
+RIGHT = {
+    "01.1": 0.1 / 0.0001,
+    "01.2": 2 / 8,
+    "01.3": _step,
+    "01.4": 7,
+    "01.5": fitted(0.01, 1, 2),
+}
 WRONG = {
     "01.1": [
         (3, "exponents"),
@@ -61,5 +71,11 @@ WRONG = {
         (22, "tenth"),
         (1, "One step"),
         (3, "0.9"),
+    ],
+    "01.5": [
+        (fitted(1e-4, 1, 2), "too low"),
+        (fitted(1e-3, 1, 2), "too low"),  # what many start with
+        (fitted(0.3, 1, 2), "too high"),
+        (fitted(0.01, 1, 3), "not more time"),
     ],
 }

@@ -1,6 +1,9 @@
 """Exercises and closing quiz of notebook 01, the learning rate."""
 
+from lessonkit import augment, data, models
 from lessonkit.course.exercises.quiz import Option, Question, function, number
+from lessonkit.course.exercises.training import training
+from lessonkit.learner import Learner, adamw
 
 Pair = tuple[float, float]
 
@@ -37,6 +40,21 @@ def _averaged(x: float, v: float, gradient: float, lr: float, momentum: float) -
     return x - lr * v, v
 
 
+def _with_adamw(seed: int) -> Learner:
+    """The page's network with another optimiser, on 1,000 digits of 16 px."""
+    digits = data.digits(16).with_augment(augment.none()).with_training(slice(None, None, 4))
+    model = models.small_cnn(10, width=8, seed=seed)
+    return Learner(model, digits, seed=seed, optimizer=adamw, batch_size=32)
+
+
+def _about_the_lr(learn: Learner, accuracy: float) -> str:
+    if accuracy >= 0.88:
+        return ""
+    if learn.history.lr[0] < 3e-3:
+        return "The LR is too low for two epochs: try one several times higher."
+    return "With AdamW each weight moves by about the LR in each step: this LR is too high for it."
+
+
 EXERCISES = {
     "01.1": number(
         1000,
@@ -53,7 +71,7 @@ EXERCISES = {
     ),
     "01.2": number(
         0.25,
-        "2/λ = 2/8. At exactly 0.25 the ball bounces for ever; anything above diverges.",
+        "2/λ = 2/8. At exactly 0.25 the ball bounces forever; anything above diverges.",
         wrong={
             0.125: "That is 1/λ, where the ball reaches the lowest point in one step. The limit is "
             "twice as high.",
@@ -102,6 +120,17 @@ EXERCISES = {
             1: "One step leaves 0.9 of the distance.",
         },
         hint="Each step leaves 1 - 0.1 = 0.9 of the distance. How often until 0.5 or less is left?",
+    ),
+    "01.5": training(
+        _with_adamw,
+        0.88,
+        "AdamW's good LRs are lower than SGD's: the gradient is divided by its usual size, so a "
+        "weight moves by about the LR itself, however flat the loss is.",
+        "Try LRs a factor of ten apart, as this page does, and then one between the best two.",
+        "The best one lies near 0.01: learn.fit(lr, 1, cycle_len=2).",
+        _about_the_lr,
+        epochs=2,
+        seeds=(7, 8),
     ),
 }
 

@@ -223,7 +223,7 @@ QUESTIONS = [
             Option(
                 "Both with the same LR, so that only the schedule differs.",
                 False,
-                "At 0.02 the constant LR won and at 0.15 it was last: the LR decided, not the "
+                "At 0.005 the constant LR won and at 0.04 it was last: the LR decided, not the "
                 "schedule.",
             ),
             Option(
@@ -240,22 +240,24 @@ QUESTIONS = [
         ],
     ),
     Question(
-        "When will it matter least how the LR comes down?",
+        "What do you give to learn.fit_schedule?",
         [
             Option(
-                "In a short training with a high LR.",
+                "One LR for each epoch.",
                 False,
-                "There it mattered most: the constant LR was clearly last.",
+                "A schedule is finer than that: a cosine over three epochs changes the LR at every "
+                "mini-batch.",
             ),
             Option(
-                "In a training so long that a low LR has time to arrive.",
+                "One LR for each mini-batch, in an array.",
                 True,
-                "With four times the epochs a low constant LR nearly caught up with the cosine.",
+                "Training only reads it. All functions of lessonkit.schedule return such an array, "
+                "and so may yours.",
             ),
             Option(
-                "With small, noisy batches.",
+                "One LR for each layer group.",
                 False,
-                "More noise means more hovering, and so more to be won by settling.",
+                "Those are differential learning rates, which fit takes. They come in notebook 06.",
             ),
         ],
     ),

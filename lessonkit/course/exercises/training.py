@@ -35,7 +35,7 @@ def training(
     use: Callable[[Learner, Any], None] = lambda learn, answer: answer(learn),
     epochs: int | None = None,
     seeds: Sequence[int] = (7,),
-    seconds: float = 120.0,
+    seconds: float = 300.0,
 ) -> Exercise:
     """The answer is a function with which `use` trains what `start(seed)` returns.
 
