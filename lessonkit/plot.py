@@ -20,7 +20,6 @@ __all__ = [
     "lr_finder",
     "lr_finders",
     "lr_history",
-    "lr_trials",
     "wall",
 ]
 
@@ -48,7 +47,7 @@ def _axes(ax: Axes | None, width: float = 6.5, height: float = 3.6) -> Axes:
 
 
 def lr_finder(found: Any, ax: Axes | None = None) -> Axes:
-    """The curve of an `LRFinderResult`, and the LR that each rule reads off it."""
+    """The curve of an `LRFinderResult`, and the LR that each rule reads off it, or "none"."""
     ax = _axes(ax)
     ax.plot(found.lrs, found.losses, color="0.75", linewidth=1, label="loss of each batch")
     ax.plot(found.lrs, found.smoothed, color=COLOURS["black"], linewidth=2, label="smoothed")
@@ -57,8 +56,9 @@ def lr_finder(found: Any, ax: Axes | None = None) -> Axes:
         height = np.interp(np.log(lr), np.log(found.lrs), found.smoothed)
         size = 14 if rule == "lowest" else 9  # another mark often stands on top of it
         style = {"color": COLOURS[colour], "markersize": size, "markeredgecolor": "white"}
-        ax.plot(lr, height, marker, label=f"{rule}  {lr:.0e}", zorder=3, **style)
-    low, high = found.smoothed.min(), max(found.smoothed[0], np.median(found.smoothed))
+        label = f"{rule}  {lr:.2g}" if np.isfinite(lr) else f"{rule}  none"
+        ax.plot(lr, height, marker, label=label, zorder=3, **style)
+    low, high = found.losses.min(), max(found.smoothed[0], np.median(found.smoothed))
     ax.set_ylim(low - 0.15 * (high - low + 1e-9), high + 0.6 * (high - low + 1e-9))
     ax.set(xscale="log", xlabel="learning rate", ylabel="training loss")
     ax.legend(fontsize="small")
@@ -74,28 +74,6 @@ def lr_finders(named: dict, ax: Axes | None = None) -> Axes:
         ax.plot(found.lrs, found.smoothed / start, label=name, **style)
     ax.axhline(1, color="0.8", linewidth=1, zorder=0)
     ax.set(xscale="log", xlabel="learning rate", ylabel="smoothed loss / its start")
-    ax.legend(fontsize="small")
-    return ax
-
-
-def lr_trials(losses: dict[float, float], found: Any, ax: Axes | None = None) -> Axes:
-    """The loss that training at each LR ended with, the LRs of a finder's rules among them.
-
-    `losses` holds LR: loss, with the LR of every rule of the `LRFinderResult`; an infinite loss,
-    of training that diverged, is drawn at the upper edge.
-    """
-    ax = _axes(ax)
-    finite = [loss for loss in losses.values() if np.isfinite(loss)]
-    top = 1.15 * max(finite)
-    shown = {lr: min(losses[lr], top) for lr in sorted(losses)}
-    ax.plot(list(shown), list(shown.values()), ".-", color="0.6", label="trained at this LR")
-    for rule, (marker, colour) in RULES.items():
-        lr = getattr(found, rule)
-        size = 14 if rule == "lowest" else 9  # another mark often stands on top of it
-        style = {"color": COLOURS[colour], "markersize": size, "markeredgecolor": "white"}
-        label = rule if np.isfinite(losses[lr]) else f"{rule}: diverged"
-        ax.plot(lr, shown[lr], marker, label=label, zorder=3, **style)
-    ax.set(xscale="log", ylim=(0, 1.05 * top), xlabel="learning rate", ylabel="loss after training")
     ax.legend(fontsize="small")
     return ax
 

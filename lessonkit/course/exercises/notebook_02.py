@@ -94,20 +94,20 @@ EXERCISES = {
         ["lowest", "suggestion", "improving"],
         {
             "lowest": "The lowest point lies at the edge of the picture: it says where the sweep "
-            "ended, not where the loss turns. Training at that LR would explode.",
+            "ended, not where the loss turns. A longer sweep has another one.",
             "suggestion": "It is a tenth of the lowest point, and that one lies at the edge of the "
             "picture: a tenth of where the sweep happened to end means nothing.",
         },
         "The lowest point, and all that is derived from it, is where the sweep happened to end. "
         "What is left to read is where the loss falls, and where it stops doing so clearly.",
-        hint="Which of the marks would move if the sweep had ended a decade earlier?",
+        hint="Where is the lowest point of a curve that falls to its end? And of a longer one?",
     ),
     "02.4": choice(
         "find again",
         ["keep", "ten times higher", "find again", "lowest"],
         {
             "keep": "This is what ruined the network in the part on unfreezing: an LR that suits a "
-            "new head is far too high for layers that are trained already.",
+            "new head may be far too high for layers that are trained already.",
             "ten times higher": "More layers can learn more, but the early ones are nearly right "
             "already: a higher LR throws away what they know.",
             "lowest": "The lowest point is where the loss is about to explode, on any curve.",
@@ -153,8 +153,8 @@ QUESTIONS = [
             Option(
                 "The smoothed curve lags, and from there on the loss goes up.",
                 True,
-                "The running mean shows the turn some nine batches late, half a decade of LR, and "
-                "training spends whole epochs where the finder spent one batch.",
+                "The running mean turns only where the losses have come up to meet it, and "
+                "training spends whole epochs where the finder spent one mini-batch.",
             ),
             Option(
                 "It overfits.",
@@ -164,7 +164,7 @@ QUESTIONS = [
             Option(
                 "It isn't: it is the best one.",
                 False,
-                "In the part on the head, training at the lowest point's LR diverges.",
+                "In the ledger it was worse than the best LR in half of the runs or more.",
             ),
         ],
     ),
