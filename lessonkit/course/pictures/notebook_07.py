@@ -8,7 +8,6 @@ from matplotlib.axes import Axes
 from torch import Tensor
 
 from lessonkit import plot
-from lessonkit.learner import Learner
 from lessonkit.recipe import Report
 
 COLOURS = plot.COLOURS
@@ -64,20 +63,4 @@ def gains(report: Report) -> None:
     seconds = [step.seconds for step in report.steps]
     axes[1].bar(range(1, 9), seconds, color=COLOURS["sky"], edgecolor="black")
     axes[1].set(xlabel="step", ylabel="seconds of the step", xticks=range(1, 9))
-    plt.show()
-
-
-def beside_scratch(report: Report, scratch: Learner) -> None:
-    """Validation accuracy over seconds: the 8 steps from step 3 on, and a network from scratch."""
-    ax, ends = _axes(8, 3.8), np.cumsum([step.seconds for step in report.steps])
-    places = [ends[2], ends[3], ends[7]]
-    heights = [report.steps[number].accuracy for number in (2, 3, 7)]
-    ax.plot(places, heights, "o-", color=COLOURS["blue"], label="the 8 steps")
-    for number, place, height in zip((3, 4, 8), places, heights, strict=True):
-        ax.annotate(f"step {number}", (place, height), (4, 6), textcoords="offset points")
-    clock = np.cumsum([epoch["seconds"] for epoch in scratch.history.epochs])
-    accuracy = [epoch["accuracy"] for epoch in scratch.history.epochs]
-    ax.plot(clock, accuracy, "s--", color=COLOURS["red"], markersize=4, label="from scratch")
-    ax.set(xlabel="seconds", ylabel="validation accuracy", ylim=(0, 1))
-    ax.legend(loc="lower right")
     plt.show()
