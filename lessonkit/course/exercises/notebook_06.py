@@ -2,9 +2,10 @@
 
 from dataclasses import replace
 
-from lessonkit import Learner, augment, data
+from lessonkit import augment, data
 from lessonkit.course.exercises.quiz import Option, Question, choice, function, number
 from lessonkit.course.exercises.training import training
+from lessonkit.learner import Learner
 from lessonkit.training.history import History
 
 Layers = list[tuple[int, int, int]]  # kernel, stride, padding of each convolution
