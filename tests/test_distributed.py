@@ -184,9 +184,8 @@ def test_torchrun_says_once_that_one_died_and_resumes(tmp_path, photos):
     ours = first.partition("another process ended")[0]
     assert "Traceback" not in ours  # what follows is torchrun's own report
     assert second.count("The model is in model.pt.") == 1
-    assert second.count("8 train the whole network") == 1
-    epochs = [int(line.split()[0]) for line in re.findall(r"^ +\d+ +\d\.\de.*$", second, re.M)]
-    assert len(epochs) == len(set(epochs)) > 0  # one table
+    assert len(re.findall("^8 train the whole network$", second, re.M)) == 1  # one of them speaks
+    assert len(re.findall("^8 train the whole network .+", second, re.M)) == 1  # one table
     assert {path.name for path in tmp_path.iterdir()} == {"model.pt", "r.json"}
     learn = Learner.load(tmp_path / "model.pt")
     assert learn.classes == files(tmp_path)[1]["classes"]
