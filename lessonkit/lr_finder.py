@@ -212,9 +212,9 @@ class LRFinderResult:
         "Clearly": falling at a third or more of its steepest rate, before the lowest point.
         On a curve that never falls there is none, and this is `suggestion`.
         """
-        if self.never_falls:
-            return self.suggestion
         slopes = self._slopes()[: self._lowest_index() + 1]
+        if self.never_falls or slopes.min() >= 0:
+            return self.suggestion
         return float(self.lrs[np.flatnonzero(slopes <= slopes.min() / 3)[-1]])
 
     @property
