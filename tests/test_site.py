@@ -95,7 +95,8 @@ def test_everything_that_a_cell_has_put_out_is_there(site):
 def test_the_closing_quiz_can_be_read_with_its_answers(site):
     for path in NOTEBOOKS:
         page = page_of(site, path)
-        if re.match(r"\d\d_", path.name) and path.parent.name == "notebooks":
+        # The test in 00 tells nothing: it is taken once more at the end of 10.
+        if re.match(r"(?!00)\d\d_", path.name) and path.parent.name == "notebooks":
             assert read(page).select(".cell_output details summary"), page.name
 
 
