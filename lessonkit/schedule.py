@@ -116,7 +116,7 @@ def one_cycle(
 
 
 def as_schedule(lrs: Sequence[float]) -> np.ndarray:
-    """LRs of any making, one for each mini-batch, as float64 [steps]; ValueError for what is none."""
+    """LRs of any making, one a mini-batch, as float64 [steps]; ValueError for what is none."""
     schedule = np.asarray(lrs, float)
     if schedule.ndim != 1 or not len(schedule) or not np.all((schedule >= 0) & (schedule < np.inf)):
         raise ValueError("A schedule is a list of LRs from 0 on, one for each mini-batch.")
