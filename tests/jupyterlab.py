@@ -1,5 +1,6 @@
 """A JupyterLab of its own for tests, with the notebooks given to it, and a browser for it."""
 
+import importlib.util
 import json
 import os
 import secrets
@@ -13,8 +14,18 @@ import urllib.request
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 NAMES = ["chromium", "chromium-browser", "google-chrome", "chrome"]
 CHROMIUM = next((path for path in map(shutil.which, NAMES) if path), None)
+needs_browser = pytest.mark.skipif(
+    not (CHROMIUM and importlib.util.find_spec("playwright")),
+    reason="there is no Chromium, or no playwright, on this machine",
+)
+needs_sphinx = pytest.mark.skipif(
+    not all(importlib.util.find_spec(name) for name in ("sphinx", "myst_nb", "furo")),
+    reason="the pages need Sphinx: make installs it, as does pip install -e .[site]",
+)
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
 FLAGS += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
 

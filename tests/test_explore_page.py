@@ -1,7 +1,6 @@
 """Explorers on a page without a kernel, opened from disk: every one of them can be moved there."""
 
 import base64
-import importlib.util
 import io
 import subprocess
 import sys
@@ -11,24 +10,14 @@ import nbformat
 import pytest
 from PIL import Image
 
-from tests import jupyterlab
 from tests.every_explorer import every_explorer
+from tests.jupyterlab import needs_browser, needs_sphinx
 from tests.test_javascript import NAMES
 
 ROOT = Path(__file__).resolve().parent.parent
 DESKTOP, PHONE = {"width": 1300, "height": 900}, {"width": 360, "height": 740}
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        not all(importlib.util.find_spec(name) for name in ("sphinx", "myst_nb", "furo")),
-        reason="the pages need Sphinx: make installs it, as does pip install -e .[site]",
-    ),
-]
-needs_browser = pytest.mark.skipif(
-    not (jupyterlab.CHROMIUM and importlib.util.find_spec("playwright")),
-    reason="there is no Chromium, or no playwright, on this machine",
-)
+pytestmark = [pytest.mark.slow, needs_sphinx]
 
 
 @pytest.fixture(scope="module")

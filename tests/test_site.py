@@ -1,6 +1,5 @@
 """The course as web pages: built from what the notebooks store, read in a browser from disk."""
 
-import importlib.util
 import re
 import subprocess
 import sys
@@ -11,24 +10,14 @@ from urllib.parse import unquote, urlsplit
 import nbformat
 import pytest
 
-from tests import jupyterlab
+from tests.jupyterlab import needs_browser, needs_sphinx
 from tools import notebooks as tool
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = tool.find([])
 DESKTOP, PHONE = {"width": 1400, "height": 900}, {"width": 360, "height": 800}
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        not all(importlib.util.find_spec(name) for name in ("sphinx", "myst_nb", "furo")),
-        reason="the pages need Sphinx: make installs it, as does pip install -e .[site]",
-    ),
-]
-needs_browser = pytest.mark.skipif(
-    not (jupyterlab.CHROMIUM and importlib.util.find_spec("playwright")),
-    reason="there is no Chromium, or no playwright, on this machine",
-)
+pytestmark = [pytest.mark.slow, needs_sphinx]
 
 
 @pytest.fixture(scope="module")
