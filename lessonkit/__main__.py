@@ -76,7 +76,8 @@ def train(options: argparse.Namespace) -> int:
 
     Also as one of several processes: torchrun --nproc-per-node 2 -m lessonkit train FOLDER.
     """
-    about = {name: getattr(options, name) for name in ("size", "arch", "augment", "seed")}
+    asked = ("size", "arch", "augment", "seed", "hold_out")
+    about = {name: getattr(options, name) for name in asked}
     kept = Checkpoint(f"{options.out}.resume", about)
     try:
         with distributed.joined():
@@ -111,9 +112,16 @@ def _train(options: argparse.Namespace, kept: Checkpoint) -> None:
         _note(f"note: {doubt}")
     if images.cleaned:
         _note(f"note: {images.cleaned}")
-    n_train, n_valid = len(images.train.labels), len(images.valid.labels)
+    if options.hold_out and images.test is not None:
+        raise ValueError(
+            f"{options.folder} has a test set of its own: leave out --hold-out, or move it away."
+        )
+    if options.hold_out:
+        images = images.with_hold_out(options.hold_out, options.seed)
+    parts = {"training": images.train, "validation": images.valid, "the result": images.test}
+    counts = [f"{len(part.labels)} for {name}" for name, part in parts.items() if part is not None]
     what = f"{len(images.classes)} classes, {images.size} px, augmentation {images.augment.name}"
-    print(f"{n_train} pictures for training, {n_valid} for validation: {what}", flush=True)
+    print(f"Pictures: {', '.join(counts)}; {what}", flush=True)
     report = eight_steps(images, options.arch, options.seed, device=options.device, checkpoint=kept)
     distributed.check_equal(
         report.learner.model.state_dict().values(),
@@ -361,6 +369,9 @@ def _parser() -> argparse.ArgumentParser:
                      "or not at all (side_on)")  # fmt: skip
     one.add_argument("--seed", type=_seed, default=0, metavar="N",
                      help="decides split, order and augmentation (0)")  # fmt: skip
+    one.add_argument("--hold-out", type=_share, default=0.0, metavar="SHARE",
+                     help="share of the training pictures, up to 0.5, that choose nothing and say "
+                     "what new pictures may expect (0)")  # fmt: skip
     path(one, "--out", default="model.pt", metavar="FILE", help="where the model goes (model.pt)")
     path(one, "--report", metavar="FILE", help="where to write a report, as JSON")
     one.add_argument("--force", action="store_true", help="replace a model or report of that name")
@@ -400,6 +411,16 @@ def _seed(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"a whole number from 0 on is needed, not {text!r}")
     return int(text)
+
+
+def _share(text: str) -> float:
+    try:
+        share = float(text)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 0.5:
+        raise argparse.ArgumentTypeError(f"a share from 0 to 0.5 is needed, not {text!r}")
+    return share
 
 
 def _device(text: str) -> str:

@@ -287,7 +287,7 @@ class Report:
             said = (
                 f"{accuracy:.3f} on the {len(labels)} validation pictures, which also chose when "
                 "to stop: new ones may do a little worse. A folder test/ beside train/ would tell, "
-                f"or hold_out=0.2, which costs {round(n / 5)} of the {n} training pictures."
+                f"or a fifth held out, which costs {round(n / 5)} of the {n} training pictures."
             )
         else:
             labels, accuracy = images.test.labels, self.accuracy_test

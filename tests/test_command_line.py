@@ -1,6 +1,7 @@
 """`python -m lessonkit`: what it prints and writes, and that a mistake costs one line only."""
 
 import csv
+import functools
 import importlib
 import io
 import json
@@ -21,7 +22,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lessonkit import Learner, augment, models
+from lessonkit import Learner, augment, models, recipe
 from lessonkit.__main__ import main
 from lessonkit.files import cache as kept_files
 from lessonkit.recipe import Report
@@ -106,6 +107,28 @@ def test_what_training_says_can_be_read(trained):
     assert f"{report['seconds']:.1f}" in next(x for x in table if "all 8 steps" in x)
     (ratios,) = (line for line in table if line.startswith("6 "))
     assert "e-0" not in ratios and "1.0e+00" not in done.stdout
+
+
+def test_held_out_pictures_say_what_new_ones_may_expect(photos, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    short = functools.partial(recipe.eight_steps, cycles=1)
+    monkeypatch.setattr("lessonkit.recipe.eight_steps", short)
+    arguments = ["train", str(photos), "--size", "32", "--hold-out", "0.25", "--report", "r.json"]
+    assert main(arguments) == 0
+    out = capsys.readouterr().out
+    assert "Pictures: 16 for training, 6 for validation, 6 for the result; 2 classes" in out
+    assert "on the 6 test pictures, which chose nothing" in out
+    report = json.loads((tmp_path / "r.json").read_text(encoding="utf-8"))
+    assert (report["n_train"], report["n_valid"], report["n_test"]) == (16, 6, 6)
+    assert f"Result: {report['accuracy_test']:.3f} on" in " ".join(out.split())
+
+
+def test_a_folder_with_a_test_set_needs_none_held_out(photos, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for part in ("train", "valid", "test"):
+        shutil.copytree(photos, tmp_path / "sets" / part)
+    assert main(["train", "sets", "--size", "32", "--hold-out", "0.2"]) == 2
+    assert "sets has a test set of its own: leave out --hold-out" in capsys.readouterr().err
 
 
 def test_a_model_is_not_replaced_without_a_word(trained, photos, capsys, monkeypatch):
@@ -299,6 +322,8 @@ MISTAKES = {
     "out is a folder": (["train", "PHOTOS", "--out", "."], "is a folder"),
     "report": (["train", "PHOTOS", "--report", "nowhere/r.json"], "no folder nowhere"),
     "one file for both": (["train", "PHOTOS", "--out", "x", "--report", "./x"], "can't both go"),
+    "hold out": (["train", "PHOTOS", "--hold-out", "0.7"], "0 to 0.5 is needed"),
+    "hold out in words": (["train", "PHOTOS", "--hold-out", "some"], "not 'some'"),
     "seed": (["train", "PHOTOS", "--seed", "-1"], "from 0 on"),
     "device": (["train", "PHOTOS", "--device", "gpu"], "one of cpu, cuda, mps, not 'gpu'"),
     "missing device": (["train", "PHOTOS", "--device", "mps"], "finds no mps on this machine"),
@@ -399,7 +424,7 @@ def test_help_explains_every_option(name, capsys):
         main([name, "--help"])
     assert end.value.code == 0
     usage, _, details = capsys.readouterr().out.partition("\n\n")
-    options = set(re.findall(r"--[a-z]+", usage)) | {"-h"}
+    options = set(re.findall(r"--[a-z-]+", usage)) | {"-h"}
     lines = re.split(r"\n  (?=\S)", details.partition("\n\n")[0] + details.partition("options:")[2])
     explained = {line.split()[0].strip(",") for line in lines if re.search(r"\S\s{2,}\S", line)}
     assert options <= explained

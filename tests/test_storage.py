@@ -44,7 +44,7 @@ def test_two_at_once_make_one_entry(cache):
     entries, together = [], threading.Barrier(2)
 
     def build(folder):
-        together.wait(5)
+        together.wait(60)
         time.sleep(0.05)
         (folder / "x").write_text("made")
 

@@ -1,5 +1,6 @@
 """From a picture file to a square of pixels, and many of them at once, whatever the files hold."""
 
+import importlib.util
 import io
 import os
 import queue
@@ -22,13 +23,11 @@ FORMATS = ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"]
 SUFFIXES = [".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"]
 if features.check("avif"):
     FORMATS, SUFFIXES = [*FORMATS, "AVIF"], [*SUFFIXES, ".avif"]
-try:  # the extra "heic": photos as iPhones keep them
+if importlib.util.find_spec("pillow_heif"):  # the extra "heic": photos as iPhones keep them
     from pillow_heif import register_heif_opener
 
     register_heif_opener()
     FORMATS, SUFFIXES = [*FORMATS, "HEIF"], [*SUFFIXES, ".heic", ".heif"]
-except ImportError:
-    pass
 HEIC = (".heic", ".heif", ".avif")
 HEIC_ADVICE = "needs another decoder: pip install pillow-heif, or save such pictures as JPEG"
 Image.init()  # Pillow knows most formats only after this
