@@ -34,11 +34,11 @@ def worker(size: int) -> None:
 
     from lessonkit import Learner, data
     from lessonkit.machine import progress
-    from lessonkit.training import distributed
+    from lessonkit.training import distributed, processes
     from lessonkit.training.optimizers import radam
 
-    with distributed.joined(), progress.quiet():
-        images = distributed.in_turn(lambda: data.creatures(size))
+    with processes.joined(), progress.quiet():
+        images = processes.in_turn(lambda: data.creatures(size))
         learn = Learner.pretrained(
             "tf_efficientnet_lite0", images, precompute=False, batch_size=BATCH, device="cpu"
         )

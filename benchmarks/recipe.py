@@ -34,6 +34,7 @@ from scipy import stats
 from lessonkit import Learner, data, eight_steps, recipe
 from lessonkit.course.datasets import embedded
 from lessonkit.files import safe_files
+from lessonkit.files.fingerprint import fingerprint
 from lessonkit.images.image_data import ImageData, Split
 from lessonkit.machine import progress
 from lessonkit.training import activations
@@ -89,7 +90,7 @@ def with_parts(images, pixels, labels, parts: dict, split: int) -> ImageData:
     """`images` with these rows of all pictures as its three sets."""
     made = {name: Split(pixels[rows], labels[rows]) for name, rows in parts.items()}
     rows = [part.tolist() for part in parts.values()]
-    key = safe_files.fingerprint(images.key, split, rows)
+    key = fingerprint(images.key, split, rows)
     return replace(images, **made, key=key)
 
 

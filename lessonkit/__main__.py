@@ -22,7 +22,7 @@ from lessonkit.images import decode, look
 from lessonkit.images import image_data as pictures
 from lessonkit.machine import progress
 from lessonkit.networks import weights
-from lessonkit.training import distributed
+from lessonkit.training import distributed, processes
 from lessonkit.training.checkpoint import Checkpoint
 from lessonkit.training.history import Diverged
 
@@ -59,10 +59,10 @@ def main(arguments: list[str] | None = None) -> int:
         return _end(f"\nStopped. {str(stop) or 'Nothing was written.'}", 130)
     except (torch.OutOfMemoryError, MemoryError):
         return _end("lessonkit: the memory is full: take a smaller --size, or --device cpu.", 1)
-    except distributed.Lost as stop:
+    except processes.Lost as stop:
         return _end(f"lessonkit: another process ended, or can't be reached. {stop}", 1)
     except RuntimeError as error:
-        if not distributed.is_one_of_several():
+        if not processes.is_one_of_several():
             raise
         why = " ".join(str(error).split())[:300]
         return _end(f"lessonkit: process {distributed.rank()} failed: {why}", 1)
@@ -80,9 +80,9 @@ def train(options: argparse.Namespace) -> int:
     about = {name: getattr(options, name) for name in asked}
     kept = Checkpoint(f"{options.out}.resume", about)
     try:
-        with distributed.joined():
+        with processes.joined():
             _train(options, kept)
-    except (KeyboardInterrupt, distributed.Lost) as stop:
+    except (KeyboardInterrupt, processes.Lost) as stop:
         there = f"What was done is in {kept.folder}: the same command with --resume goes on there."
         stop.args = (there if kept.exists() else "Nothing was written.",)
         raise
@@ -96,10 +96,10 @@ def _train(options: argparse.Namespace, kept: Checkpoint) -> None:
     from lessonkit.recipe import eight_steps
 
     preset = augment.PRESETS[options.augment]()
-    images = distributed.in_turn(
+    images = processes.in_turn(
         lambda: data.from_folder(options.folder, options.size, preset, options.seed)
     )
-    distributed.check_equal(
+    processes.check_equal(
         [kept.run, images.classes, images.train_files, images.valid_files],
         "The machines don't train the same: give each the same options, and a copy of the same "
         f"pictures in {options.folder}.",
@@ -123,7 +123,7 @@ def _train(options: argparse.Namespace, kept: Checkpoint) -> None:
     what = f"{len(images.classes)} classes, {images.size} px, augmentation {images.augment.name}"
     print(f"Pictures: {', '.join(counts)}; {what}", flush=True)
     report = eight_steps(images, options.arch, options.seed, device=options.device, checkpoint=kept)
-    distributed.check_equal(
+    processes.check_equal(
         report.learner.model.state_dict().values(),
         "The processes have come to different weights, which must not happen: nothing is written.",
     )
@@ -451,7 +451,7 @@ def _note(text: str) -> None:
 
 
 def _end(text: str, status: int) -> int:
-    if distributed.speaks():
+    if processes.speaks():
         _say(text)
     return status
 

@@ -11,7 +11,7 @@ from lessonkit.augment import Augment
 from lessonkit.course.datasets import cells as solar
 from lessonkit.course.datasets import embedded
 from lessonkit.course.datasets.pets import pets_folder
-from lessonkit.files import safe_files
+from lessonkit.files.fingerprint import fingerprint
 from lessonkit.images.folder import VALID_SHARE, from_folder
 from lessonkit.images.image_data import DataError, ImageData, Split, check_size
 
@@ -87,7 +87,7 @@ def _from_arrays(
     def split(rows: np.ndarray) -> Split:
         return Split(pixels[rows], torch.from_numpy(labels[rows]))
 
-    key = safe_files.fingerprint(name, size, pixels, torch.from_numpy(valid))
+    key = fingerprint(name, size, pixels, torch.from_numpy(valid))
     return ImageData(split(~valid), split(valid), list(classes), size, augment, key, reload)
 
 

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 
 from lessonkit import Learner, augment, models
 from lessonkit.__main__ import _end
-from lessonkit.training import distributed
+from lessonkit.training import distributed, processes
 from lessonkit.training.checkpoint import Checkpoint
 from lessonkit.training.optimizers import adamw, sgd
 from tests.tiny import coloured
@@ -81,7 +81,7 @@ def fits():
     learn.unfreeze()
     learn.fit([1e-3, 2e-3, 4e-3], 1, cycle_len=2)
     second = learn.lr_find(steps=12)
-    distributed.check_equal(learn.model.state_dict().values(), "other weights")
+    processes.check_equal(learn.model.state_dict().values(), "other weights")
     inputs, _ = next(learn.batches())
     rows = [{k: v for k, v in row.items() if k != "seconds"} for row in learn.history.epochs]
     return {
@@ -122,7 +122,7 @@ def resumed():
 def one_makes_for_all():
     made = []
     value = distributed.first(lambda: made.append(1) or distributed.rank())
-    seen = distributed.in_turn(lambda: Path("made").exists() or bool(Path("made").touch()))
+    seen = processes.in_turn(lambda: Path("made").exists() or bool(Path("made").touch()))
     return {"value": value, "made": len(made), "seen": seen}
 
 
@@ -130,7 +130,7 @@ def unequal():
     learn = learner()
     if distributed.rank() == 1:
         learn.groups[-1].bias.data += 1e-6
-    distributed.check_equal(learn.model.state_dict().values(), "other weights")
+    processes.check_equal(learn.model.state_dict().values(), "other weights")
 
 
 def too_small():
@@ -162,10 +162,10 @@ def one_dies():
 def process(rank: int, case: str) -> int:
     os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank))
     try:
-        with distributed.joined():
+        with processes.joined():
             result = globals()[case]()
             print("said once", flush=True)
-    except distributed.Lost:
+    except processes.Lost:
         return _end("lost", 1)
     except (RuntimeError, ValueError) as error:
         return _end(f"failed: {' '.join(str(error).split())}", 1)

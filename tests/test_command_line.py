@@ -26,7 +26,7 @@ from lessonkit import Learner, augment, models, recipe
 from lessonkit.__main__ import main
 from lessonkit.files import cache as kept_files
 from lessonkit.recipe import Report
-from lessonkit.training import distributed
+from lessonkit.training import distributed, processes
 from tests.test_recipe import NAMES
 from tests.tiny import coloured, save_model
 
@@ -414,7 +414,7 @@ def test_a_process_alone_joins_nobody(monkeypatch, size):
     monkeypatch.delenv("WORLD_SIZE", raising=False)
     if size is not None:
         monkeypatch.setenv("WORLD_SIZE", size)
-    with distributed.joined():
+    with processes.joined():
         assert distributed.rank() == 0
 
 

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from lessonkit.learner import Learner
-from lessonkit.training import distributed
+from lessonkit.training import distributed, processes
 from tests import ranks
 from tests.tiny import creatures_folder
 
@@ -120,9 +120,9 @@ def test_a_single_process_does_what_it_always_did():
     loss = torch.ones(())
     assert distributed.average(learn.model, loss, 3) is loss
     assert distributed.own_draws(learn.generator) is learn.generator
-    with distributed.joined():
-        assert distributed.first(lambda: 3) == distributed.in_turn(lambda: 3) == 3
-    assert distributed.speaks() and distributed.speaks()
+    with processes.joined():
+        assert distributed.first(lambda: 3) == processes.in_turn(lambda: 3) == 3
+    assert processes.speaks() and processes.speaks()
 
 
 # --- torchrun -------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from lessonkit import Learner, models
 from lessonkit.data import DataError
 from lessonkit.files import cache as storage
 from lessonkit.files import model_files, safe_files
+from lessonkit.files.fingerprint import fingerprint
 from lessonkit.files.safe_files import ModelFileError
 from tests.tiny import coloured
 
@@ -79,8 +80,8 @@ def test_fingerprints_differ_whenever_a_part_does():
         (1, "2"),
         ("1", 2),
     ]
-    assert len({safe_files.fingerprint(*p) for p in parts}) == len(parts)
-    assert safe_files.fingerprint(tensor) == safe_files.fingerprint(torch.arange(6.0))
+    assert len({fingerprint(*p) for p in parts}) == len(parts)
+    assert fingerprint(tensor) == fingerprint(torch.arange(6.0))
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path):

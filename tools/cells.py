@@ -23,6 +23,7 @@ import torch
 from lessonkit import data, eight_steps
 from lessonkit.course.datasets import cells
 from lessonkit.files import safe_files
+from lessonkit.files.fingerprint import fingerprint
 from lessonkit.images.image_data import ImageData
 from lessonkit.training.checkpoint import Checkpoint
 
@@ -41,7 +42,7 @@ def pictures(size: int, split: int, weighted: bool) -> tuple[ImageData, torch.Te
             images,
             train=images.train._replace(labels=(defect[~rows] > 0).long()),
             valid=images.valid._replace(labels=(defect[rows] > 0).long()),
-            key=safe_files.fingerprint(images.key, "weighted"),
+            key=fingerprint(images.key, "weighted"),
         )
         weights = torch.where(defect[rows] > 0, defect[rows], 1.0).float()
     held = images.with_hold_out(VALID, split)

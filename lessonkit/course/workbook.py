@@ -15,6 +15,7 @@ import re
 from pathlib import Path
 
 from lessonkit.files import safe_files
+from lessonkit.files.fingerprint import fingerprint
 
 __all__ = ["NOTEBOOKS", "WORKBOOK", "make"]
 
@@ -95,7 +96,7 @@ def _relinked(text: str, notebooks: Path, workbook: Path) -> str:
 def _edition(notebook: dict) -> str:
     """A fingerprint of what a reader can change: the kinds and texts of the cells, in order."""
     cells = [[cell["cell_type"], "".join(cell["source"])] for cell in notebook["cells"]]
-    return safe_files.fingerprint(cells)
+    return fingerprint(cells)
 
 
 def _edition_at(place: Path) -> str:

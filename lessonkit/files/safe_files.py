@@ -2,7 +2,6 @@
 
 import errno
 import glob
-import hashlib
 import json
 import os
 import secrets
@@ -18,11 +17,12 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from lessonkit.files.fingerprint import fingerprint
+
 __all__ = [
     "ModelFileError",
     "atomic_path",
     "check_can_write",
-    "fingerprint",
     "long_path",
     "of_user",
     "patiently",
@@ -37,21 +37,6 @@ Result = TypeVar("Result")
 
 class ModelFileError(ValueError):
     """A model file that can't be used; the message says why."""
-
-
-def fingerprint(*parts: object) -> str:
-    """A short name, 32 hexadecimal digits, that changes whenever one of `parts` does.
-
-    Parts are bytes, tensors, or anything that JSON can write.
-    """
-    digest = hashlib.sha256()
-    for part in parts:
-        if isinstance(part, torch.Tensor):
-            digest.update(f"{part.dtype} {list(part.shape)} ".encode())
-            part = part.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes()
-        digest.update(part if isinstance(part, bytes) else json.dumps(part).encode())
-        digest.update(b"\0")
-    return digest.hexdigest()[:32]
 
 
 def of_user(path: Path | str) -> Path:

@@ -18,6 +18,7 @@ import torch
 from lessonkit import augment as augmentation
 from lessonkit.augment import Augment
 from lessonkit.files import safe_files
+from lessonkit.files.fingerprint import fingerprint
 from lessonkit.images import cleaning, decode, store
 from lessonkit.images.cleaning import PARTS, TEST, TRAIN, VALID, Picture
 from lessonkit.images.image_data import DataError, ImageData, Split, check_size
@@ -93,7 +94,7 @@ def from_folder(
         classes,
         size,
         augment or augmentation.side_on(),
-        safe_files.fingerprint(size, digests, labels, list(map(len, rows.values()))),
+        fingerprint(size, digests, labels, list(map(len, rows.values()))),
         lambda new_size: from_folder(root, new_size, augment, seed, clean),
         skipped,
         files[TRAIN],

@@ -1,5 +1,6 @@
 """Pictures for training, as a network wants them: squares of one size, in two sets."""
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor
 
 from lessonkit.augment import Augment
-from lessonkit.files import safe_files
+from lessonkit.files.fingerprint import fingerprint
 
 __all__ = ["DataError", "ImageData", "Split", "check_size", "read_pictures"]
 
@@ -66,7 +67,7 @@ class ImageData:
         return replace(
             self,
             train=Split(self.train.images[numbers], self.train.labels[numbers]),
-            key=safe_files.fingerprint(self.key, numbers.tolist()),
+            key=fingerprint(self.key, numbers.tolist()),
             reload=lambda new_size: self.reload(new_size).with_training(rows),
             train_files=[self.train_files[i] for i in numbers if self.train_files],
         )
@@ -144,7 +145,7 @@ def read_pictures(paths: Sequence[str | Path], size: int) -> Tensor:
     squares = np.empty((len(paths), size, size, 3), np.uint8)
     for square, path in zip(squares, paths, strict=True):
         try:
-            square[:] = decode.decode(safe_files.of_user(path), size)
+            square[:] = decode.decode(Path(os.path.expanduser(path)), size)
         except decode.Unusable as error:
             raise DataError(f"{path} {error}.") from None
     return torch.from_numpy(squares).permute(0, 3, 1, 2)

@@ -17,6 +17,7 @@ import numpy as np
 from torch import Tensor
 
 from lessonkit.files import cache, safe_files
+from lessonkit.files.fingerprint import fingerprint
 from lessonkit.images import decode
 from lessonkit.machine import progress
 
@@ -54,7 +55,7 @@ def read(root: Path, size: int, files: Sequence[str], in_order: Order) -> Decode
     pass, such as a drive that was away, is not kept: the next start tries again.
     """
     # By the folder's place, as names, sizes and times may be the same as those of another.
-    group = safe_files.fingerprint(CACHE_VERSION, os.path.realpath(root), size, decode.FORMATS)
+    group = fingerprint(CACHE_VERSION, os.path.realpath(root), size, decode.FORMATS)
     group = f"images-{group[:16]}-"
     states = {file: _state(root, file) for file in files}
     kept = _look_up(group)
@@ -119,7 +120,7 @@ def _fill(
 
     order = [states[file] for file in in_order(failed)]
     lasting = [(state, kept.failed[state]) for state in states.values() if state in kept.failed]
-    name = group + safe_files.fingerprint(order, lasting)[:16]
+    name = group + fingerprint(order, lasting)[:16]
     if name in {entry.name for entry in kept.orders}:  # nothing has come of the new ones
         return name
     for row, file in enumerate(wanted):

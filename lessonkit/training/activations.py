@@ -12,9 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lessonkit.files import cache, safe_files
+from lessonkit.files import cache
+from lessonkit.files.fingerprint import fingerprint
 from lessonkit.machine import devices, progress
-from lessonkit.training import distributed
+from lessonkit.training import distributed, processes
 from lessonkit.training.memory import in_parts
 
 __all__ = ["bfloat16_agrees", "cached", "of", "run", "use_bfloat16"]
@@ -81,14 +82,14 @@ def cached(
     weights = list(body.state_dict().values())
     contents = [_checksum(pictures) for pictures in images.values()]
     how = _device(body).type, bfloat16, torch.get_num_threads()
-    name = f"activations-{safe_files.fingerprint(key, contents, how, *weights)}"
+    name = f"activations-{fingerprint(key, contents, how, *weights)}"
 
     def build(folder: Path) -> None:
         with progress.bar("activations", sum(map(len, images.values())), cached=True) as bar:
             for part, pictures in images.items():
                 _write(folder / f"{part}.npy", body, pictures, bfloat16, bar)
 
-    entry = distributed.in_turn(lambda: cache.cached(name, build))
+    entry = processes.in_turn(lambda: cache.cached(name, build))
     return {part: cache.read_array(entry / f"{part}.npy") for part in images}
 
 

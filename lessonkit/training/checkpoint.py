@@ -25,6 +25,7 @@ import numpy as np
 import torch
 
 from lessonkit.files import safe_files
+from lessonkit.files.fingerprint import fingerprint
 from lessonkit.training import distributed
 from lessonkit.training.history import History
 
@@ -156,7 +157,7 @@ def _what(learn: Any, optimizer: Any, epochs: list[np.ndarray]) -> str:
     asked = [type(optimizer).__name__, settings, [epoch.tolist() for epoch in epochs]]
     asked += [learn.images.key, learn.augment, learn.n_batches, learn.frozen_to, learn.precompute]
     asked += [learn.max_grad_norm, learn.label_smoothing]
-    return safe_files.fingerprint(repr(asked), learn.generator.get_state())
+    return fingerprint(repr(asked), learn.generator.get_state())
 
 
 def _state(learn: Any, optimizer: Any) -> dict:
