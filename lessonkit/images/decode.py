@@ -1,6 +1,5 @@
 """From a picture file to a square of pixels, and many of them at once, whatever the files hold."""
 
-import importlib.util
 import io
 import os
 import queue
@@ -8,6 +7,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -23,7 +23,9 @@ FORMATS = ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"]
 SUFFIXES = [".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"]
 if features.check("avif"):
     FORMATS, SUFFIXES = [*FORMATS, "AVIF"], [*SUFFIXES, ".avif"]
-if importlib.util.find_spec("pillow_heif"):  # the extra "heic": photos as iPhones keep them
+# The extra "heic": photos as iPhones keep them. Where it isn't installed, or its library doesn't
+# load, such photos are left out with HEIC_ADVICE.
+with suppress(ImportError):
     from pillow_heif import register_heif_opener
 
     register_heif_opener()

@@ -1,6 +1,5 @@
 """Pictures for training, as a network wants them: squares of one size, in two sets."""
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -138,6 +137,7 @@ def check_size(size: int) -> int:
 
 def read_pictures(paths: Sequence[str | Path], size: int) -> Tensor:
     """Picture files as uint8 [N, 3, size, size]; DataError for one that gives no picture."""
+    from lessonkit.files.safe_files import of_user
     from lessonkit.images import decode  # and with it Pillow: tensors don't need it
 
     if isinstance(paths, str | Path):  # else each letter would be taken for a path
@@ -145,7 +145,7 @@ def read_pictures(paths: Sequence[str | Path], size: int) -> Tensor:
     squares = np.empty((len(paths), size, size, 3), np.uint8)
     for square, path in zip(squares, paths, strict=True):
         try:
-            square[:] = decode.decode(Path(os.path.expanduser(path)), size)
+            square[:] = decode.decode(of_user(path), size)
         except decode.Unusable as error:
             raise DataError(f"{path} {error}.") from None
     return torch.from_numpy(squares).permute(0, 3, 1, 2)
