@@ -5,12 +5,7 @@ on servers, on phones and in browsers. Scaling and normalising are in the file, 
 """
 
 import copy
-import io
 import json
-import logging
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import torch
@@ -18,6 +13,7 @@ from torch import Tensor, nn
 
 from lessonkit.files import safe_files
 from lessonkit.learner import Learner
+from lessonkit.training import onnx_graph
 
 __all__ = ["to_onnx"]
 
@@ -47,15 +43,11 @@ def to_onnx(learn: Learner, path: str | Path) -> None:
 
 def _check_packages() -> None:
     """ValueError, saying how to install them, unless the packages for ONNX are here."""
-    try:
-        import onnx  # noqa: F401
-        import onnxruntime  # noqa: F401
-        import onnxscript  # noqa: F401
-    except ImportError as error:
+    if package := onnx_graph.missing():
         raise ValueError(
-            f"Exporting needs the package {error.name or 'onnx'}: in the folder of the course, run "
+            f"Exporting needs the package {package}: in the folder of the course, run "
             'python -m pip install -e ".[export]" -c constraints.txt'
-        ) from error
+        )
 
 
 class _Probabilities(nn.Module):
@@ -67,25 +59,10 @@ class _Probabilities(nn.Module):
         return self.model(images).softmax(1)
 
 
-def _pictures(n: int, size: int) -> Tensor:
-    generator = torch.Generator().manual_seed(0)
-    return torch.randint(0, 256, (n, 3, size, size), dtype=torch.uint8, generator=generator)
-
-
 def _trace(network: nn.Module, size: int):
     """The network as ONNX's ModelProto, by PyTorch's own exporter."""
     try:
-        with _quiet():
-            program = torch.onnx.export(
-                network,
-                (_pictures(2, size),),  # of one, the exporter would take the 1 for a constant
-                dynamo=True,
-                verbose=False,
-                input_names=["images"],
-                output_names=["probabilities"],
-                dynamic_shapes={"images": {0: torch.export.Dim("N")}},
-            )
-            return program.model_proto
+        return onnx_graph.trace(network, size, "probabilities")
     except Exception as error:  # the exporter stops at what it can't translate in many ways
         why = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
         raise ValueError(
@@ -117,32 +94,14 @@ def _describe(graph, learn: Learner) -> None:
 
 
 def _check_agreement(contents: bytes, network: nn.Module, size: int) -> None:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
-    session = onnxruntime.InferenceSession(contents, options, ["CPUExecutionProvider"])
+    session = onnx_graph.session(contents)
     for n in (1, 3):
-        (found,) = session.run(["probabilities"], {"images": _pictures(n, size).numpy()})
+        (found,) = session.run(["probabilities"], {"images": onnx_graph.pictures(n, size).numpy()})
         with torch.no_grad():
-            expected = network(_pictures(n, size))
+            expected = network(onnx_graph.pictures(n, size))
         difference = (torch.from_numpy(found) - expected).abs().max().item()
         if not difference <= TOLERANCE:
             raise ValueError(
                 f"The ONNX file would give other probabilities, by up to {difference:.1g}, with "
                 "these versions of torch, onnxscript and onnxruntime. Nothing was written."
             )
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep what the exporter says about its own steps from the user."""
-    before = logging.root.manager.disable
-    logging.disable(logging.CRITICAL)
-    try:
-        with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
-            with redirect_stderr(io.StringIO()):
-                yield
-    finally:
-        logging.disable(before)

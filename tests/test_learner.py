@@ -413,6 +413,48 @@ def test_a_body_without_weights_has_activations_too(cache):
     assert torch.equal(learn.activations()["train"], learn.images.train.images.flatten(1).float())
 
 
+class LooksFirst(nn.Module):
+    """Computes by what it sees, which no graph can say."""
+
+    def forward(self, images):
+        means = images.float().mean((2, 3))
+        return means if means.sum() > 0 else -means
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_many_pictures_get_the_same_activations_by_a_graph(fresh, cache, monkeypatch, installed):
+    monkeypatch.setattr(activations, "WORTH_A_GRAPH", 0)
+    fresh._bfloat16 = False
+    if not installed:
+        monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    used, pictures = [], fresh.images.train.images
+    run = activations.run
+    monkeypatch.setattr(activations, "run", lambda *args: used.append(args[1]) or run(*args))
+    found = fresh.activations()["train"]
+    through_torch = sum(map(len, used))
+    assert (through_torch == 4) if installed else (through_torch >= len(pictures))
+    expected = run(fresh._body(), pictures, False)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_what_no_graph_can_say_is_left_to_pytorch(monkeypatch):
+    pictures = coloured().train.images
+    assert activations.graph(LooksFirst(), pictures) is None
+    monkeypatch.setattr(activations.onnx_graph, "trace", lambda *_: Wrong())
+    monkeypatch.setattr(activations.onnx_graph, "session", lambda _: Wrong())
+    assert activations.graph(nn.Sequential(AsFloats(), nn.Flatten()), pictures) is None
+
+
+class Wrong:
+    """A graph, and its session, that answer 1."""
+
+    def SerializeToString(self):  # noqa: N802: onnx's name
+        return b""
+
+    def run(self, _, inputs):
+        return [np.ones((len(inputs["images"]), inputs["images"][0].size), np.float32)]
+
+
 def test_activations_follow_the_size(fresh):
     fresh.set_data(coloured(30, 24))
     assert fresh.activations()["train"].shape == (18, 32)
