@@ -448,7 +448,7 @@ def test_what_no_graph_can_say_is_left_to_pytorch(monkeypatch):
 class Wrong:
     """A graph, and its session, that answer 1."""
 
-    def SerializeToString(self):  # noqa: N802: onnx's name
+    def SerializeToString(self):
         return b""
 
     def run(self, _, inputs):

@@ -10,9 +10,14 @@ import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
+
+if TYPE_CHECKING:  # needed only where a graph is made
+    import onnx
+    import onnxruntime
 
 __all__ = ["missing", "pictures", "session", "trace"]
 
@@ -30,7 +35,7 @@ def pictures(n: int, size: int) -> Tensor:
     return torch.randint(0, 256, (n, 3, size, size), dtype=torch.uint8, generator=generator)
 
 
-def trace(network: nn.Module, size: int, output: str) -> "onnx.ModelProto":  # noqa: F821
+def trace(network: nn.Module, size: int, output: str) -> "onnx.ModelProto":
     """The network, in eval mode and on the CPU, as ONNX's ModelProto: "images", uint8
     [N, 3, size, size], to `output`, float32 [N, …].
 
@@ -49,7 +54,7 @@ def trace(network: nn.Module, size: int, output: str) -> "onnx.ModelProto":  # n
     return program.model_proto
 
 
-def session(contents: bytes):
+def session(contents: bytes) -> "onnxruntime.InferenceSession":
     """onnxruntime's session for a serialised graph, on as many threads as PyTorch uses."""
     import onnxruntime
 
