@@ -120,21 +120,19 @@ def careful_lr(found: LRFinderResult, at_most: float) -> tuple[float, str]:
     A single rule fails: an early spike fools `steepest`, and where a few pictures are soon learned
     by heart, the curve has no lowest point. So the lower of two, and never far from what has served
     before. (The lesson: where the loss is still clearly improving, which is 3 to 10 times higher,
-    and too high for Adam's kind.) A curve that never falls, usual after a head has learned the
-    training pictures, says nothing about what the other layers can learn.
+    and too high for Adam's kind.) A curve that never falls, or only by chance where the LR is tiny,
+    is usual after a head has learned the training pictures, and says nothing about what the other
+    layers can learn.
     """
     if found.never_falls:
         return SAFE_LR, f"the loss never falls by 5 %: {SAFE_LR:.0e}, which has served"
     rules = {found.steepest: "where the loss falls fastest"}
     rules[found.lowest / 10] = "a tenth of the lowest point's"
-    lr, lowest = min(rules), SAFE_LR / 3
-    if lowest <= lr <= at_most:
+    lr = min(rules)
+    if SAFE_LR / 3 <= lr <= at_most:
         return lr, rules[lr]
-    kept = min(max(lr, lowest), at_most)
-    return (
-        kept,
-        f"{rules[lr]}, {lr:.0e}, but within {lowest:.0e} to {at_most:.0e}, which has served",
-    )
+    kept = at_most if lr > at_most else SAFE_LR
+    return kept, f"{rules[lr]}, {lr:.0e}, is far from {kept:.0e}, which has served: that instead"
 
 
 def lr_ratios(learn: Learner) -> tuple[list[float], str]:
@@ -155,22 +153,21 @@ def lr_ratios(learn: Learner) -> tuple[list[float], str]:
 def train_cycles(
     learn: Learner, lr: float | list[float], epochs: Sequence[int], by_loss: bool = False
 ) -> tuple[float | list[float], str]:
-    """Cosine cycles of so many `epochs` until they overfit; the best state is kept.
+    """Cosine cycles of so many `epochs` until they overfit; the latest good state is kept.
 
-    Overfitting: the validation loss rises, and the accuracy is no better than it has been. Best is
-    the highest accuracy, and of equal ones the lowest loss; `by_loss`, the lowest loss. What came
-    before the first cycle competes too, and the first cycle may make things worse: it has to shake
-    the network loose.
+    Overfitting: the accuracy falls clearly below the best so far, by more than one standard error.
+    A few hundred validation pictures can't tell finer differences, and the highest of several
+    accuracies is mostly luck, whereas longer training is mostly worth something: so the latest
+    state that isn't clearly worse is kept. `by_loss`, as for a head, which converges: the state
+    with the lowest loss, until the loss rises. What came before the first cycle competes too, and
+    the first cycle may make things worse: it has to shake the network loose.
 
     Where a cycle diverges, `fit` puts the weights back, and it is tried again with a tenth of the
     LR, three times at most. Returns the LR of the last try, and what happened, if it did.
     """
-
-    def score() -> tuple[float, float]:
-        return (0.0 if by_loss else accuracy), -loss
-
+    n_valid = len(learn.images.valid.labels)
     loss, accuracy = learn.validate()
-    best, weights, cycle, failures = score(), _copy(learn.model), 0, 0
+    lowest, highest, weights, cycle, failures = loss, accuracy, _copy(learn.model), 0, 0
     while cycle < len(epochs) and failures < ATTEMPTS:
         try:
             learn.fit(lr, 1, cycle_len=epochs[cycle])
@@ -180,11 +177,13 @@ def train_cycles(
                 lr = [one / 10 for one in lr] if isinstance(lr, list) else lr / 10
             continue
         cycle += 1
-        before, (loss, accuracy) = loss, learn.validate()
-        if score() > best:
-            best, weights = score(), _copy(learn.model)
-        elif cycle > 1 and loss > before:
+        loss, accuracy = learn.validate()
+        standard_error = math.sqrt(highest * (1 - highest) / n_valid)
+        if loss < lowest if by_loss else accuracy >= highest - standard_error:
+            weights = _copy(learn.model)
+        elif cycle > 1:
             break
+        lowest, highest = min(loss, lowest), max(accuracy, highest)
         if accuracy == 1.0:  # more could not be seen
             break
     learn.model.load_state_dict(weights)
