@@ -155,12 +155,13 @@ def train_cycles(
 ) -> tuple[float | list[float], str]:
     """Cosine cycles of so many `epochs` until they overfit; the latest good state is kept.
 
-    Overfitting: the accuracy falls clearly below the best so far, by more than one standard error.
-    A few hundred validation pictures can't tell finer differences, and the highest of several
+    Clearly worse is an accuracy that is below the best so far by more than one standard error. A
+    few hundred validation pictures can't tell finer differences, and the highest of several
     accuracies is mostly luck, whereas longer training is mostly worth something: so the latest
-    state that isn't clearly worse is kept. `by_loss`, as for a head, which converges: the state
-    with the lowest loss, until the loss rises. What came before the first cycle competes too, and
-    the first cycle may make things worse: it has to shake the network loose.
+    state that isn't clearly worse is kept. Overfitting is a cycle that ends clearly worse and gets
+    worse, in loss and in accuracy: the first cycles have to shake the network loose, and what they
+    lose comes back. `by_loss`, as for a head, which converges: the state with the lowest loss,
+    until the loss rises. What came before the first cycle competes too.
 
     Where a cycle diverges, `fit` puts the weights back, and it is tried again with a tenth of the
     LR, three times at most. Returns the LR of the last try, and what happened, if it did.
@@ -177,11 +178,11 @@ def train_cycles(
                 lr = [one / 10 for one in lr] if isinstance(lr, list) else lr / 10
             continue
         cycle += 1
-        loss, accuracy = learn.validate()
+        before, (loss, accuracy) = (loss, accuracy), learn.validate()
         standard_error = math.sqrt(highest * (1 - highest) / n_valid)
         if loss < lowest if by_loss else accuracy >= highest - standard_error:
             weights = _copy(learn.model)
-        elif cycle > 1:
+        elif cycle > 1 and loss >= before[0] and (by_loss or accuracy <= before[1]):
             break
         lowest, highest = min(loss, lowest), max(accuracy, highest)
         if accuracy == 1.0:  # more could not be seen

@@ -218,6 +218,8 @@ class Scripted(Learner):
         ([(0.9, 0.35), (0.8, 0.7), (0.7, 0.8)], [1, 2, 4], 3),  # the first may be worse
         ([(0.9, 0.7), (0.8, 0.62), (0.9, 0.62)], [1, 2, 4], 3),  # within a standard error, .1
         ([(0.9, 0.7), (0.8, 0.62), (0.9, 0.54)], [1, 2, 4], 2),  # of the best, not of the last
+        ([(0.9, 0.3), (0.8, 0.3), (0.7, 0.8)], [1, 2, 4], 3),  # worse, but the loss still falls
+        ([(0.9, 0.2), (1.0, 0.3), (0.7, 0.8)], [1, 2, 4], 3),  # worse, but on the way back
         ([(0.9, 1.0), (0.8, 1.0)], [1], 1),  # all are right: more could not be seen
     ],
 )
