@@ -1,6 +1,9 @@
 """The pictures of notebook 07: what each of the 8 steps gains, and where two losses part."""
 
+import json
+from collections import defaultdict
 from collections.abc import Sequence
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -63,4 +66,33 @@ def gains(report: Report) -> None:
     seconds = [step.seconds for step in report.steps]
     axes[1].bar(range(1, 9), seconds, color=COLOURS["sky"], edgecolor="black")
     axes[1].set(xlabel="step", ylabel="seconds of the step", xticks=range(1, 9))
+    plt.show()
+
+
+def stored_runs(path: str | Path = "../benchmarks/recipe.json") -> dict[str, np.ndarray]:
+    """Of each set of pictures, test accuracies [splits, 4] after steps 3, 4 and 8 and with TTA.
+
+    From runs of `eight_steps` at 96 px, with up to 600 training pictures, that benchmarks/recipe.py
+    has made and stored.
+    """
+    found = defaultdict(list)
+    for run in json.loads(Path(path).read_text(encoding="utf-8")):
+        if (run["size"], run["most"]) == (96, 600):
+            found[run["set"]].append([*run["steps"].values(), run["tta"]])
+    return {name: np.array(rows) for name, rows in sorted(found.items())}
+
+
+def six_sets(runs: dict[str, np.ndarray]) -> None:
+    """Each split's accuracy after step 3 and after step 8, and their means, set by set."""
+    ax = _axes(8)
+    for place, accuracies in enumerate(runs.values()):
+        for row in accuracies:
+            ax.plot([place - 0.15, place + 0.15], row[[0, 2]], "-", color="0.7", linewidth=1)
+        style = {"markersize": 8, "markeredgecolor": "black", "linestyle": "none"}
+        means = accuracies.mean(0)
+        ax.plot(place - 0.15, means[0], "o", color=COLOURS["sky"], **style)
+        ax.plot(place + 0.15, means[2], "s", color=COLOURS["orange"], **style)
+    ax.set(xticks=range(len(runs)), xticklabels=runs, ylabel="test accuracy")
+    head, whole = ax.lines[-2:]
+    ax.legend([head, whole, ax.lines[0]], ["after step 3", "after step 8", "one split"], ncols=3)
     plt.show()
