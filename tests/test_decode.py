@@ -73,8 +73,11 @@ def test_a_photo_with_damaged_exif_is_still_a_photo(tmp_path):
 
 @pytest.mark.parametrize(("mode", "clear"), [("L", 7), ("RGB", (7, 8, 9)), ("P", 0), ("1", 1)])
 def test_a_colour_declared_transparent_becomes_white(tmp_path, mode, clear):
-    Image.new(mode, (40, 40), clear).save(tmp_path / "x.png", transparency=clear)
-    assert (decode.decode(tmp_path / "x.png", 16) == 255).all()
+    image = Image.new(mode, (40, 40), clear)
+    image.paste(0 if mode == "1" else 99, (0, 0, 20, 40))
+    image.save(tmp_path / "x.png", transparency=clear)
+    square = decode.decode(tmp_path / "x.png", 16)
+    assert (square[:, 10:] == 255).all() and square[:, :6].min() < 255
 
 
 def test_half_transparent_red_becomes_pink_and_leaves_no_dark_rim(tmp_path):

@@ -1,11 +1,13 @@
 """From a picture file to a square of pixels, and many of them at once, whatever the files hold."""
 
 import io
+import logging
 import os
 import queue
 import threading
 import time
 import warnings
+import zlib
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -40,8 +42,10 @@ STANDSTILL = 2.0  # seconds without a look at the clock: the whole process stood
 MAX_WORKERS = 4  # each may hold a picture of MAX_PIXELS, 400 MB
 # Of large pictures and damaged EXIF tags, without naming the file; both are dealt with here.
 warnings.filterwarnings("ignore", module="PIL")
+logging.getLogger("PIL").addHandler(logging.NullHandler())
 
-ORIENTATION, BITS, PHOTOMETRIC, BANDS, EXTRA = 274, 258, 262, 277, 338  # tags of TIFF and EXIF
+# Tags of TIFF and EXIF.
+ORIENTATION, BITS, PHOTOMETRIC, BANDS, EXTRA, PLANAR, FORMAT = 274, 258, 262, 277, 338, 284, 339
 WIDTHS = {1: 1, 3: 2, 4: 4, 6: 1, 7: 1, 8: 2, 9: 4}  # bytes of a whole number, by its EXIF type
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180,
@@ -50,11 +54,14 @@ TURNS = {
 }  # fmt: skip
 UNKNOWN = ("support", "cannot handle", "not available", "decoder error")  # said by Pillow
 PNG = b"\x89PNG\r\n\x1a\n"
-NEEDED = {b"IHDR", b"PLTE", b"tRNS", b"eXIf", b"IDAT", b"IEND"}  # chunks that a PNG is shown by
+NEEDED = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"}  # chunks that a PNG is shown by
+TURNING = (b"eXIf", b"zTXtRaw profile type exif\0", b"tEXtRaw profile type exif\0")  # and upright
 MAGIC = {
     b"\xff\xd8\xff": "JPEG", PNG: "PNG", b"GIF8": "GIF", b"BM": "BMP", b"RIFF": "WEBP",
     b"II*\0": "TIFF", b"MM\0*": "TIFF", b"II+\0": "TIFF", b"MM\0+": "TIFF",
 }  # fmt: skip
+BRANDS = dict.fromkeys((b"avif", b"avis"), "AVIF")
+BRANDS |= dict.fromkeys((b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1"), "HEIF")
 
 
 class Unusable(ValueError):
@@ -100,6 +107,7 @@ def decode(path: Path, size: int) -> np.ndarray:
 def _decode(file: Path | BinaryIO, size: int) -> np.ndarray:
     with Image.open(file, formats=FORMATS) as image:
         _check_sides(image.size)
+        _check_numbers(image)
         image.draft("RGB", (size, size))  # a JPEG decodes faster straight to a smaller size
         # Small first: what follows then costs next to nothing, however large the picture.
         # Bicubic, as the pretrained networks were trained. Lanczos looks at twice the pixels.
@@ -120,6 +128,20 @@ def _check_sides(sides: tuple[int, int]) -> None:
         raise Unusable(f"has {sides[0]} x {sides[1]} pixels, more than {MAX_PIXELS:,}")
 
 
+def _check_numbers(image: Image.Image) -> None:
+    """Unusable for a TIFF whose numbers Pillow would take for others."""
+    tags = getattr(image, "tag_v2", {})
+    bits, is_raw = tags.get(BITS, (1,))[0], any(tile[0] == "raw" for tile in image.tile)
+    if tags.get(PLANAR) == 2 and bits > 8 and is_raw:
+        raise Unusable(f"holds bands of {bits} bits one after the other, which isn't read")
+    if bits == 8 and _is_signed(image):
+        raise Unusable("holds signed numbers of 8 bits: measurements, not shades of grey")
+
+
+def _is_signed(image: Image.Image) -> bool:
+    return 2 in getattr(image, "tag_v2", {}).get(FORMAT, ())
+
+
 def _mixable(image: Image.Image) -> Image.Image:
     """The picture in a mode whose pixels may be averaged, unlike the numbers of a palette."""
     if image.mode == "F":
@@ -127,13 +149,14 @@ def _mixable(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I"):  # more than 8 bits of grey, which other modes would cut off
         return image.convert("F")
     is_cut = any(";16" in str(tile) for tile in image.tile)  # Pillow drops the lower 8 bits
-    if image.getbands()[-1] in "Aa" and not _is_transparency(image):
-        image = image.convert("RGB")
     mode = "RGBA" if image.has_transparency_data else "L" if image.mode == "L" else "RGB"
-    image = image if image.mode == mode else image.convert(mode)
-    if is_cut and max(high for _, high in image.convert("RGB").getextrema()) < 64:
-        raise Unusable("is nearly black, as it uses few of its 16 bits: save it with 8 bits")
-    return image
+    mixable = image if image.mode == mode else image.convert(mode)
+    if mode == "RGBA" and not _is_transparency(image, mixable.getchannel("A").histogram()):
+        mixable = mixable.convert("RGB")
+    colours = image if image.mode == "CMYK" else mixable.convert("RGB")
+    if is_cut and max(high for _, high in colours.getextrema()) < 64:
+        raise Unusable("is nearly of one shade, as it uses few of its 16 bits: save it with 8 bits")
+    return mixable
 
 
 def _black_and_white(image: Image.Image, numbers: Image.Image) -> tuple[float, float]:
@@ -143,24 +166,28 @@ def _black_and_white(image: Image.Image, numbers: Image.Image) -> tuple[float, f
     else the end of the smallest of these ranges that holds all numbers.
     """
     low, high = numbers.getextrema()
+    high = min(high, 2**31 - 1)  # the largest number that Pillow has, which has been rounded up
+    if low < 0 and not _is_signed(image):
+        raise Unusable("holds numbers of 32 bits from 2**31 on, which aren't read")
     if low < 0:
         raise Unusable(f"holds numbers down to {low:.0f}: measurements, not shades of grey")
     tags = getattr(image, "tag_v2", {})
     said = tags.get(BITS, (16,))[0]
-    depths = [said] if said < 16 else [8, 10, 12, 14, 16, *range(17, 32)]
+    depths = [said] if said < 16 else [8, 10, 12, 14, *range(15 if _is_signed(image) else 16, 32)]
     white = 2.0 ** next(depth for depth in depths if high < 2**depth) - 1
     if high < white / 16:
         raise Unusable(f"is nearly black: its numbers end at {high:.0f} of {white:.0f}")
     return (white, 0.0) if tags.get(PHOTOMETRIC) == 0 else (0.0, white)
 
 
-def _is_transparency(image: Image.Image) -> bool:
-    """Whether the alpha band says what is transparent: not where it is zero everywhere.
+def _is_transparency(image: Image.Image, counts: list[int]) -> bool:
+    """Whether alpha, of whose values there are `counts`, says what is transparent.
+
+    Not where it is zero everywhere.
 
     In a TIFF, a fourth band may be anything, such as infrared, even where it is called alpha:
     there, most of it must be quite clear or quite opaque, unless the colours are divided by it.
     """
-    counts = image.getchannel(len(image.getbands()) - 1).histogram()
     is_clear = counts[0] == sum(counts)
     if image.format != "TIFF":
         return not is_clear
@@ -211,14 +238,15 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 
 def _without_side_chunks(path: Path) -> BinaryIO | None:
-    """A PNG file without what isn't needed to show it; None for other files."""
+    """A PNG file without what isn't needed to show it upright; None for other files."""
     with path.open("rb") as file:
         if file.read(8) != PNG:
             return None
         kept = [PNG]
         while header := file.read(8):
             chunk = header + file.read(int.from_bytes(header[:4]) + 4)
-            if header[4:] in NEEDED:
+            is_whole = zlib.crc32(chunk[4:-4]) == int.from_bytes(chunk[-4:])
+            if header[4:] in NEEDED or (is_whole and chunk[4:].startswith(TURNING)):
                 kept.append(chunk)
     return io.BytesIO(b"".join(kept))
 
@@ -239,23 +267,25 @@ def _reason(error: Exception, path: Path) -> str:
         return f"can't be read ({error.strerror})"
     if isinstance(error, Image.UnidentifiedImageError):
         return _reason_of_its_kind(path)
-    said = str(error) or type(error).__name__
-    is_unknown = any(word in said.lower() for word in UNKNOWN)
-    return f"{'is of a kind that is not read' if is_unknown else 'is damaged'} ({said})"
+    said = " ".join(str(error).split()) or type(error).__name__
+    may_be_good = any(word in said.lower() for word in UNKNOWN)
+    return f"is damaged{', or of a kind that is not read' if may_be_good else ''} ({said})"
 
 
 def _reason_of_its_kind(path: Path) -> str:
     """Why Pillow doesn't know a file, by how it begins."""
     with path.open("rb") as file:
         start = file.read(32)
-        for magic, kind in MAGIC.items():
-            if start.startswith(magic):
-                return f"is a {kind} that is damaged, or of a kind that isn't read" + (
-                    _bands(file) if kind == "TIFF" else ""
-                )
-    if start[4:8] == b"ftyp" and start[8:12] in (b"heic", b"heix", b"mif1", b"avif"):
+        if start[4:8] == b"ftyp":  # HEIC or AVIF, or a video
+            kind = BRANDS.get(start[8:12])
+        else:
+            kind = next((kind for magic, kind in MAGIC.items() if start.startswith(magic)), None)
+        if kind in FORMATS:
+            bands = _bands(file) if kind == "TIFF" else ""
+            return f"is a {kind} that is damaged, or of a kind that isn't read{bands}"
+    if kind:
         return HEIC_ADVICE
-    if start.lstrip().lower().startswith((b"<!doctype html", b"<html")):
+    if start.lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith((b"<!doctype html", b"<html")):
         return "is a web page, not a picture: download it again"
     return f"is not a picture in a format read here ({', '.join(FORMATS)})"
 

@@ -7,7 +7,7 @@ import os
 import unicodedata
 import warnings
 from collections import Counter, defaultdict
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from numbers import Integral
 from pathlib import Path
 from typing import NamedTuple
@@ -27,10 +27,15 @@ __all__ = ["check_classes", "find_pictures", "from_folder"]
 
 SYSTEM_FILES = {
     "thumbs.db", "desktop.ini", "__macosx", "@eadir", "@tmp", "@recycle", "#recycle", "#snapshot",
-    "$recycle.bin", "system volume information", "lost+found",
+    "$recycle.bin", "recycler", "__pycache__", "system volume information", "lost+found",
 }  # fmt: skip
-VALID_NAMES = ("valid", "val", "validation")
-SET_NAMES = {"train", "training", *VALID_NAMES, "test", "testing"}
+# Names of folders, also in capitals or with "_set" behind, and which set is in them; of several
+# the first counts.
+SETS = {
+    "train": TRAIN, "training": TRAIN, "valid": VALID, "val": VALID, "validation": VALID,
+    "test": TEST, "testing": TEST,
+}  # fmt: skip
+FLAT = "has no class folders: what is in it is left alone"
 VALID_SHARE = 0.2
 SHOWN = 5  # files in a sentence
 
@@ -44,10 +49,10 @@ def from_folder(
 ) -> ImageData:
     """Pictures in folders named after their classes, cut to squares of `size` px.
 
-    `path/train/CLASS/*` and `path/valid/CLASS/*` (or `val`, `validation`); or `path/CLASS/train/*`
-    and `path/CLASS/valid/*`; or `path/CLASS/*`, of which a fifth of each class, drawn by `seed`,
-    becomes the validation set. A `test` beside train and valid becomes `.test`. Folders inside a
-    class belong to it, and all of this may lie in one folder inside `path`. Files that can't be
+    `path/train/CLASS/*` and `path/valid/CLASS/*` (or `val`, `Validation`…); or `path/CLASS/train/*`
+    and `path/CLASS/valid/*`; or `path/CLASS/*`. Without a valid, a fifth of each class, drawn by
+    `seed`, becomes the validation set. A `test` beside becomes `.test`. Folders inside a class
+    belong to it, and all of this may lie in one folder inside `path`. Files that can't be
     used are left out and listed in `.skipped` with the reason. `augment` is `side_on()` unless
     given. What was decided about single pictures, in a cleaning file beside the folder (see
     `lessonkit.images.cleaning`), holds unless `clean` is false; each picture stays in its set.
@@ -140,15 +145,15 @@ def _find(root: Path, seed: int) -> _Found:
             f"{root} holds no pictures in class folders: put each class's pictures into a folder "
             f"named after it, such as cats/ and dogs/.{_left_out(found.skipped)}"
         )
-    if "train" in labels and labels <= SET_NAMES:
+    names = " and ".join(sorted(labels))
+    if all(map(_set_of, labels)):
+        if TRAIN in map(_set_of, labels):
+            raise DataError(
+                f"In {root}, {names} hold no class folders: put each class's pictures into a "
+                "folder named after it, such as train/cats/ and train/dogs/."
+            )
         raise DataError(
-            f"In {root}, {' and '.join(sorted(labels))} hold no class folders: put each class's "
-            "pictures into a folder named after it, such as train/cats/ and train/dogs/."
-        )
-    if {label.lower() for label in labels} <= SET_NAMES:
-        raise DataError(
-            f"{root} has the folders {', '.join(sorted(labels))}, which would be taken for "
-            "classes: rename them to train and valid."
+            f"{root} holds {names}, and no train: give that name to the folder to train on."
         )
     return found
 
@@ -201,7 +206,8 @@ def _layout(files: list[Parts], folders: list[Parts], skipped: list[tuple[str, s
     roles, why_unused, unsplit = _roles(inside, holding)
 
     unused = {(*base, name) for name in inside.keys() - {folder[0] for folder in roles}}
-    found = _Found([], defaultdict(list), [("/".join(f), why_unused(f[-1])) for f in unused])
+    reasons = [("/".join(f), why_unused[f[-1]]) for f in unused if f[-1] in why_unused]
+    found = _Found([], defaultdict(list), reasons)
     for folder, (part, label) in roles.items():
         if part == TRAIN:
             found.folders[label].append("/".join((*base, *folder)))
@@ -225,7 +231,7 @@ def _base(files: list[Parts], folders: list[Parts]) -> Parts:
     tops, inner = {parts[0] for parts in folders}, {parts[1] for parts in folders if len(parts) > 1}
     wraps = len(tops) == 1 and not any(len(parts) == 2 for parts in files)
     wraps = wraps and (len(inner) > 1 or "train" in inner)
-    return tuple(tops) if wraps and not {top.lower() for top in tops} & SET_NAMES else ()
+    return tuple(tops) if wraps and not {top.lower() for top in tops} & SETS.keys() else ()
 
 
 Roles = dict[Parts, tuple[str, str]]  # a folder, seen from the base -> its set and its class
@@ -233,51 +239,68 @@ Roles = dict[Parts, tuple[str, str]]  # a folder, seen from the base -> its set 
 
 def _roles(
     inside: dict[str, set[str]], holding: set[str]
-) -> tuple[Roles, Callable[[str], str], list[str]]:
+) -> tuple[Roles, dict[str, str], list[str]]:
     """What the folders at the base, and those `inside` them, are for; why others aren't used.
 
     `holding` are those at the base with pictures directly in them. Last, classes without sets
     among others that have them.
     """
 
-    def forms(names: Iterable[str]) -> set[str]:
-        return {_one_form(name) for name in names}
-
     def of_sets(sets: dict[str, str]) -> Roles:
-        return {(name, label): (part, label) for name, part in sets.items()
-                for label in inside.get(name, ())}  # fmt: skip
+        return {(name, label): (part, label) for part, name in sets.items()
+                for label in inside[name]}  # fmt: skip
 
-    with_classes = {name: labels for name, labels in inside.items() if labels}
-    valid = next((name for name in VALID_NAMES if name in with_classes), "")
+    def why_not(name: str, classes: Iterable[str]) -> str:
+        unknown = sorted(set(map(_one_form, inside[name])) - set(map(_one_form, classes)))
+        return unknown and f"is not used: it holds {', '.join(unknown[:SHOWN])}, no class here"
+
+    flat = {name: FLAT for name, labels in inside.items() if _set_of(name) and not labels}
+    others = [name for name in inside if not _set_of(name)]
+    sets = _sets(inside.keys() - flat.keys())
     # A class may be called train, too: then it stands beside others.
-    is_set = inside.keys() & set(VALID_NAMES) or len(holding - SET_NAMES) < 2
-    if "train" in with_classes and is_set:
-        sets = {"train": TRAIN, valid: VALID}
-        if forms(inside.get("test", ())) <= forms(inside["train"]):
-            sets["test"] = TEST
-        used = f"is not used: pictures come from train and {valid}".removesuffix(" and ")
-        flat = "has no class folders: what is in it is left alone"
-        return (
-            of_sets(sets),
-            lambda name: flat if name in SET_NAMES - with_classes.keys() else used,
-            [],
-        )
-    if any("train" in sets and sets.intersection(VALID_NAMES) for sets in inside.values()):
-        roles = {}
-        for label, sets in inside.items():
-            valid = next((name for name in VALID_NAMES if name in sets), "")
-            for name, part in (("train", TRAIN), (valid, VALID), ("test", TEST)):
-                if name in sets:
-                    roles[label, name] = part, label
-        unsplit = [label for label in inside if (label, "train") not in roles]
-        return roles, lambda _: "is not used: it holds no train and valid, as others do", unsplit
-    labels, beside = forms(inside) - SET_NAMES, {valid: VALID, "test": TEST}
-    beside = {
-        name: part for name, part in beside.items()
-        if name in with_classes and forms(inside[name]) <= labels
-    }  # fmt: skip
-    classes = {(label,): (TRAIN, label) for label in inside if label not in beside}
-    return classes | of_sets(beside), str, []
+    is_class = len(holding.intersection(others)) > 1 and VALID not in _sets(inside)
+    is_sure = sets.get(TRAIN) == "train" or len(sets) > 1 or len(inside) == 1
+    if TRAIN in sets and is_sure and not is_class:
+        used = " and ".join(sets[part] for part in (TRAIN, VALID) if part in sets)
+        why = dict.fromkeys(inside, f"is not used: pictures come from {used}") | flat
+        if TEST in sets and (reason := why_not(sets[TEST], inside[sets[TRAIN]])):
+            why[sets.pop(TEST)] = reason
+        return of_sets(sets), why, []
+    if any(TRAIN in (parts := _sets(below)) and len(parts) > 1 for below in inside.values()):
+        roles = {(label, name): (part, label) for label, below in inside.items()
+                 for part, name in _sets(below).items()}  # fmt: skip
+        unsplit = [label for label, below in inside.items() if TRAIN not in _sets(below)]
+        why = "is not used: it holds no train and valid, as others do"
+        return roles, dict.fromkeys(inside, why), unsplit
+    beside, unused = {}, {}
+    for name in inside if len(others) > 1 else ():
+        if _set_of(name) in (VALID, TEST):
+            reason = flat.get(name) or why_not(name, others)
+            if reason:
+                unused[name] = reason
+            else:
+                beside[_set_of(name)] = name
+    labels = inside.keys() - unused.keys() - set(beside.values())
+    return {(label,): (TRAIN, label) for label in labels} | of_sets(beside), unused, []
+
+
+def _set_of(name: str) -> str:
+    """Which set a folder's name stands for, if any."""
+    return SETS.get(_plain(name), "")
+
+
+def _plain(name: str) -> str:
+    return name.lower().removesuffix("set").rstrip(" _-")
+
+
+def _sets(names: Iterable[str]) -> dict[str, str]:
+    """For each set, which of these folders holds it."""
+    known = {_plain(name): name for name in sorted(names)}  # if there are two, "train", not "Train"
+    found: dict[str, str] = {}
+    for name, part in SETS.items():
+        if name in known:
+            found.setdefault(part, known[name])
+    return found
 
 
 def _one_form(name: str) -> str:

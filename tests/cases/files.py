@@ -37,9 +37,11 @@ def exif(*tags, order="<"):
     return b"Exif\0\0" + start + block + bytes(4)
 
 
-def tiff(pixels, bits=8, photometric=None, extra=None, sample_format=None):
-    """An uncompressed TIFF of whole numbers [H, W, bands]."""
+def tiff(pixels, bits=8, photometric=None, extra=None, sample_format=None, planar=False):
+    """An uncompressed TIFF of whole numbers [H, W, bands]; `planar`: one band after the other."""
     height, width, bands = pixels.shape
+    pixels = pixels.transpose(2, 0, 1) if planar else pixels
+    n_strips = bands if planar else 1
     if bits in (8, 16, 32):
         kind = np.dtype(f"<i{bits // 8}" if sample_format == 2 else f"<u{bits // 8}")
         data = pixels.astype(kind).tobytes()
@@ -49,14 +51,16 @@ def tiff(pixels, bits=8, photometric=None, extra=None, sample_format=None):
     tags = {
         256: [width], 257: [height], 258: [bits] * bands, 259: [1],
         262: [(2 if bands >= 3 else 1) if photometric is None else photometric],
-        273: [0], 277: [bands], 278: [height], 279: [len(data)],
+        273: [0] * n_strips, 277: [bands], 278: [height], 279: [len(data) // n_strips] * n_strips,
+        284: [1 + planar],
     }  # fmt: skip
     if extra is not None:
         tags[338] = extra
     if sample_format:
         tags[339] = [sample_format] * bands
     after = 8 + 2 + 12 * len(tags) + 4  # where values that don't fit into four bytes begin
-    tags[273] = [after + sum(2 * len(v) for v in tags.values() if len(v) > 2)]
+    start = after + sum(2 * len(v) for v in tags.values() if len(v) > 2)
+    tags[273] = [start + i * len(data) // n_strips for i in range(n_strips)]
     entries, beyond = b"", b""
     for number, values in sorted(tags.items()):
         packed = struct.pack(f"<{len(values)}H", *values) if len(values) > 1 else b""

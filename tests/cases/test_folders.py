@@ -47,23 +47,45 @@ def read(root, **more):
 # --- Where the sets lie ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["valid", "val", "validation"])
+NAMES = [("train", "valid", "test"), ("train", "val", "test"), ("train", "validation", "test"),
+         ("Train", "Valid", "Test"), ("training_set", "VALIDATION", "testing")]  # fmt: skip
+
+
+@pytest.mark.parametrize("names", NAMES)
 @pytest.mark.parametrize("order", ["sets above classes", "sets within classes"])
 @pytest.mark.parametrize("wrapped", [False, True])
-def test_the_sets_are_found_under_their_names(root, name, order, wrapped):
+def test_the_sets_are_found_under_their_names(root, names, order, wrapped):
     place = root / "archive" if wrapped else root
-    for part, n in (("train", 6), (name, 3), ("test", 2)):
+    for part, n in zip(names, (6, 3, 2), strict=True):
         for label in ("cats", "dogs"):
             inside = (part, label) if order == "sets above classes" else (label, part)
             fill(place / inside[0], inside[1], n=n)
     images, classes, n, said = read(root)
     assert (classes, n, images.skipped, said) == (["cats", "dogs"], (12, 6, 4), [], [])
-    assert all(f"/{name}/" in f"/{file}" for file in images.valid_files)
-    assert all("/test/" in f"/{file}" for file in images.test_files)
+    assert all(f"/{names[1]}/" in f"/{file}" for file in images.valid_files)
+    assert all(f"/{names[2]}/" in f"/{file}" for file in images.test_files)
     for split, files in ((images.valid, images.valid_files), (images.test, images.test_files)):
         assert [classes[k] in file for k, file in zip(split.labels, files, strict=True)]
         assert len(split.images) == len(files)
     assert images.resized(24).test_files == images.test_files
+
+
+@pytest.mark.parametrize("names", [("train", "test"), ("Training", "Test set")])
+def test_a_test_within_each_class_chooses_nothing(root, names):
+    for label in ("cats", "dogs"):
+        fill(root / label, *names, n=10)
+    images, _, n, _ = read(root)
+    assert n == (16, 4, 20) and all(f"/{names[0]}/" in file for file in images.valid_files)
+
+
+@pytest.mark.parametrize("name", ["test", "Test", "testing", "val"])
+@pytest.mark.parametrize("inside", ["", "unknown"])
+def test_beside_classes_too_what_has_no_classes_is_left_alone(root, name, inside):
+    fill(root, "cats", "dogs", n=10)
+    fill(root / name, inside, n=30)
+    images, classes, n, _ = read(root)
+    assert (classes, n) == (["cats", "dogs"], (16, 4, 0))
+    assert [path for path, _ in images.skipped] == [name]
 
 
 def test_test_beside_train_alone_chooses_nothing(root):

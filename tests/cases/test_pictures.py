@@ -91,6 +91,8 @@ GREYS = {
     "8 bits in 32": files.tiff(grey(255), 32),
     "16 bits in 32": files.tiff(grey(65535), 32),
     "signed, none below zero": files.tiff(grey(4095), 16, sample_format=2),
+    "signed, of 16 bits": files.tiff(grey(32767), 16, sample_format=2),
+    "31 bits in 32": files.tiff(grey(2**31 - 1), 32),
     "white is zero": files.tiff(65535 - grey(65535), 16, photometric=0),
 }
 
@@ -113,9 +115,13 @@ def colours(white, bands):
 NO_SHADES = {
     "signed": (files.tiff(RAMP * 2040 - 1000, 16, sample_format=2), "numbers down to -1000"),
     "signed, 32 bits": (files.tiff(RAMP * 200 - 9, 32, sample_format=2), "numbers down to -9"),
+    "signed, 8 bits": (files.tiff(RAMP * 200 - 100, 8, sample_format=2), "signed numbers of 8"),
+    "beyond what Pillow holds": (files.tiff(grey(2**32 - 1), 32), r"from 2\*\*31 on"),
     "a mask of classes": (files.tiff(grey(5), 16), "nearly black: its numbers end at 5"),
     "12 of 16 bits, colours": (files.tiff(colours(4095, 3), 16), "few of its 16 bits"),
     "12 of 16 bits, PNG": (files.png(colours(4095, 3), depth=16), "few of its 16 bits"),
+    "12 of 16 bits, inks": (files.tiff(colours(4095, 4), 16, photometric=5), "few of its 16 bits"),
+    "16 bits, band after band": (files.tiff(colours(65535, 3), 16, planar=True), "one after the"),
     "12 of 16 bits and alpha": (files.png(colours(4095, 2), depth=16), "few of its 16 bits"),
     "10 bits, packed": (files.tiff(grey(1023), 10), r"1 band\(s\) of 10 bits"),
     "14 bits, packed": (files.tiff(grey(16383), 14), r"1 band\(s\) of 14 bits"),
@@ -137,9 +143,11 @@ def with_band(values):
     return np.dstack([QUARTERS, np.broadcast_to(values, (64, 64)).astype(np.uint8)])
 
 
-def png_of(pixels, mode="RGBA"):
+def png_of(pixels, mode="RGBA", **options):
     file = io.BytesIO()
-    Image.fromarray(pixels).convert(mode).save(file, "PNG")
+    Image.fromarray(pixels).convert(mode, palette=Image.Palette.ADAPTIVE).save(
+        file, "PNG", **options
+    )
     return file.getvalue()
 
 
@@ -148,6 +156,8 @@ OPAQUE = {
     "screen.bmp": files.bmp_with_alpha(with_band(0)),
     "zero.png": png_of(with_band(0)),
     "zero.tif": files.tiff(with_band(0), extra=[2]),
+    "palette.png": png_of(QUARTERS, "P", transparency=bytes(256)),
+    "bands.tif": files.tiff(with_band(0), extra=[2], planar=True),
     "infrared.tif": files.tiff(with_band(INFRARED)),
     "infrared, other.tif": files.tiff(with_band(INFRARED), extra=[0]),
     "infrared, called alpha.tif": files.tiff(with_band(INFRARED), extra=[2]),
@@ -185,6 +195,7 @@ SIDE_CHUNKS = {
     "a text with a wrong sum": files.chunk(b"tEXt", b"Author\0x", damaged=True),
     "a text that is no text": files.chunk(b"iTXt", b"\xff\xfe"),
     "an empty profile": files.chunk(b"iCCP", b""),
+    "a turn with a wrong sum": files.chunk(b"eXIf", files.exif((274, 3, 1, 6))[6:], damaged=True),
     "a gamma too short": files.chunk(b"gAMA", b"\1"),
     "a resolution too short": files.chunk(b"pHYs", b"\1"),
 }
@@ -195,8 +206,21 @@ def test_a_good_png_is_used_whatever_is_said_beside_it(tmp_path, kind):
     assert shows(read(tmp_path, files.png(QUARTERS, SIDE_CHUNKS[kind])), QUARTERS, tolerance=1)
 
 
-def test_it_is_also_turned_upright(tmp_path):
-    turn = files.chunk(b"eXIf", files.exif(UP)[6:])
+TURNS = {
+    "by EXIF": files.chunk(b"eXIf", files.exif(UP)[6:]),
+    "by a text, as ImageMagick does": files.chunk(
+        b"zTXt",
+        b"Raw profile type exif\0\0"
+        + zlib.compress(
+            b"\nexif\n%8d\n%b\n" % (len(BLOCKS["plain"]), BLOCKS["plain"].hex().encode())
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", TURNS)
+def test_it_is_also_turned_upright(tmp_path, kind):
+    turn = TURNS[kind]
     stored = files.png(np.rot90(QUARTERS), SIDE_CHUNKS["a text with a wrong sum"], turn)
     assert shows(read(tmp_path, stored), QUARTERS, tolerance=1)
 
@@ -244,3 +268,13 @@ def test_heic_and_avif_are_read_where_a_decoder_is_installed(tmp_path, suffix):
     assert f".{suffix}" in decode.SUFFIXES
     square = decode.decode(tmp_path / f"x.{suffix}", 64)
     assert shows(square, QUARTERS, 40)
+
+
+@pytest.mark.parametrize("suffix", ["heic", "avif"])
+def test_a_damaged_one_is_not_said_to_need_a_decoder_that_is_there(tmp_path, suffix):
+    if f".{suffix}" not in decode.SUFFIXES:
+        pytest.skip("no decoder")
+    SIDEWAYS.save(tmp_path / f"x.{suffix}")
+    content = (tmp_path / f"x.{suffix}").read_bytes()
+    for n in (12, 40, len(content) // 2, len(content) - 10):
+        refused(tmp_path, content[:n], "damaged", f"x.{suffix}")
