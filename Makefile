@@ -88,6 +88,7 @@ check-claims: .venv/.ready
 	@$(VENV_PYTHON) -m experiments --check --claim $(CLAIM) --seeds $(SEEDS)
 
 site: .venv/.ready-test
+	@$(VENV_PYTHON) site/train_parts.py
 	@$(VENV_PYTHON) -m sphinx -q -c site -d site/_build/doctrees . site/_build/html
 	@echo "Open site/_build/html/index.html in a browser, or put the folder on a web server."
 

@@ -185,7 +185,7 @@ export function* fit(head, lrs, epochs, train, valid) {
       if (!(losses[losses.length - 1] <= EXPLODED * Math.max(losses[0], guessing))) {
         head.weight.set(before.weight);
         head.bias.set(before.bias);
-        throw new Error(`The loss exploded in epoch ${epoch}, so the head is as it was before. Choose a lower learning rate, such as ${(Math.max(...lrs) / 10).toPrecision(1)}.`);
+        throw new Error(`The loss exploded in epoch ${epoch}; the network is as it was before. Choose a lower learning rate, such as ${(Math.max(...lrs) / 10).toPrecision(1)}.`);
       }
     }
     const mean = losses.slice(first).reduce((a, b) => a + b) / (losses.length - first);

@@ -3,7 +3,7 @@
 // lessonkit puts the head onto the body that it has itself; the file's fingerprint is the one that
 // lessonkit/files/fingerprint.py works out. Nothing here touches a page.
 
-const utf8 = (text) => {
+const ascii = (text) => {
   const escaped = text.replace(/[^ -~]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`);
   return Uint8Array.from(escaped, (c) => c.charCodeAt(0)); // JSON in ASCII, as Python writes it
 };
@@ -29,16 +29,16 @@ export function modelFile(head, classes, size) {
     { name: "2.bias", shape: [head.classes], bytes: littleEndian(head.bias) },
     { name: "2.weight", shape: [head.classes, head.features], bytes: littleEndian(head.weight) },
   ];
-  const parts = [utf8(JSON.stringify(text)), [0]];
+  const parts = [ascii(JSON.stringify(text)), [0]];
   const header = {};
   let at = 0;
   for (const { name, shape, bytes } of tensors) {
-    parts.push(utf8(JSON.stringify(name)), [0], utf8(`torch.float32 [${shape.join(", ")}] `), bytes, [0]);
+    parts.push(ascii(JSON.stringify(name)), [0], ascii(`torch.float32 [${shape.join(", ")}] `), bytes, [0]);
     header[name] = { dtype: "F32", shape, data_offsets: [at, at + bytes.length] };
     at += bytes.length;
   }
   header.__metadata__ = { lessonkit: `${sha256(joined(parts)).slice(0, 32)} ${text}` };
-  const described = utf8(JSON.stringify(header));
+  const described = ascii(JSON.stringify(header));
   const length = new DataView(new ArrayBuffer(8));
   length.setUint32(0, described.length, true);
   return joined([new Uint8Array(length.buffer), described, ...tensors.map(({ bytes }) => bytes)]);
