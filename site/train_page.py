@@ -16,14 +16,14 @@ SITE = Path(__file__).resolve().parent
 SOURCE = SITE / "train"
 PARTS = SITE / "_build" / "train"
 PAGE = "site/train"
-PLACE = '<div id="train-in-the-page"></div>'
+PLACE = '<div id="trainer"></div>'
 LACKING = (
     "<p><strong>This copy of the site can't train:</strong> it was built without Node.js, which "
     "brings the runtime. Install it (nodejs.org) and run <code>make site</code> again.</p>"
 )
 
 
-def script(place: str = "train-in-the-page") -> str:
+def script() -> str:
     """The page's script, all in one: from disk, browsers load no modules."""
     left_out = ("others", "log_scale", "step")
     changes = {"lr": {"label": "learning rate, highest", "min": -5, "max": 1, "step": 0.05}}
@@ -31,7 +31,7 @@ def script(place: str = "train-in-the-page") -> str:
     listed = json.dumps([one for one in listed if one["name"] not in left_out])
     return f"""(() => {{
 {plain_javascript("train.js", folder=SOURCE)}
-showPage(document.getElementById("{place}"), {listed});
+showPage(document.getElementById("trainer"), {listed});
 }})();
 """
 

@@ -157,16 +157,19 @@ export function rules(lrs, losses) {
   let risen = neverFalls ? smoothed.findLastIndex((loss) => loss <= rises) + 1 : lowest;
   while (!neverFalls && risen < n && !(smoothed[risen] > rises)) risen += 1;
   const suggestion = risen < n ? lrs[neverFalls ? risen : lowest] / 10 : NaN;
-  return { smoothed, neverFalls, lowest: lrs[lowest], suggestion, improving: improving(lrs, smoothed, lowest, neverFalls) ?? suggestion };
+  const slopes = slopesOf(lrs, smoothed);
+  const before = slopes.slice(0, lowest + 1);
+  const third = Math.min(...before) / 3;
+  const improving = neverFalls || third >= 0 ? suggestion : lrs[before.findLastIndex((slope) => slope <= third)];
+  const steepest = lrs[slopes.indexOf(Math.min(...slopes))];
+  return { smoothed, neverFalls, lowest: lrs[lowest], suggestion, improving, steepest };
 }
 
-// The highest LR, before the lowest point, where the loss falls at a third of its steepest rate.
-function improving(lrs, smoothed, lowest, neverFalls) {
+// Change of the smoothed loss per decade of LR.
+function slopesOf(lrs, smoothed) {
   const [x, last] = [lrs.map(Math.log10), lrs.length - 1];
-  const slope = (i) => (smoothed[Math.min(i + 1, last)] - smoothed[Math.max(i - 1, 0)]) / (x[Math.min(i + 1, last)] - x[Math.max(i - 1, 0)]);
-  const slopes = last < 1 ? [0] : smoothed.slice(0, lowest + 1).map((_, i) => slope(i));
-  const steepest = Math.min(...slopes);
-  return neverFalls || steepest >= 0 ? null : lrs[slopes.findLastIndex((one) => one <= steepest / 3)];
+  const slope = (low, high) => (smoothed[high] - smoothed[low]) / (x[high] - x[low]);
+  return smoothed.map((_, i) => (last < 1 ? 0 : slope(Math.max(i - 1, 0), Math.min(i + 1, last))));
 }
 
 // --- A fit ---

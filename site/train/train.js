@@ -43,8 +43,8 @@ function finderPanel(width, found, lr) {
   const finite = found.losses.filter(Number.isFinite);
   const top = Math.min(Math.max(...finite), 4 * found.losses[0]);
   const panel = new Panel({
-    width, height: 250, logX: true, x: [1e-5, 10], y: [0, 1.1 * top], xLabel: "learning rate", yLabel: "loss",
-    title: "LR finder: loss while the learning rate grows",
+    width, height: 250, logX: true, x: [1e-5, 10], y: [0, 1.1 * top], xLabel: "learning rate, growing", yLabel: "loss",
+    title: "LR finder",
   });
   const low = (loss) => (loss <= 1.1 * top ? loss : NaN);
   panel.line(found.lrs, found.losses.map(low), { colour: COLOURS.grey, width: 1 }, "each mini-batch");
@@ -63,6 +63,7 @@ const explorer = {
     const lrs = lrsOf(values.kind, values, found.batches);
     const plan = new Panel({
       width: right, height: 250, x: [0, lrs.length], y: [0, 1.1 * Math.max(...lrs)], xLabel: "mini-batch", yLabel: "learning rate", title: "The schedule",
+      margin: { left: 70, right: 14, top: 28, bottom: 42 },
     });
     plan.line(lrs.map((_, i) => i), lrs, { colour: ASIDE, width: 3 });
     const trained = history ? lossPanel(left, history, found.batches) + accuracyPanel(right, history) : "";
@@ -77,10 +78,14 @@ const explorer = {
   },
 };
 
+// The lower of two rules, as lessonkit's recipe does it: a single one fails.
+const carefulLr = ({ suggestion, steepest }) => Number(Math.min(steepest, suggestion || Infinity).toPrecision(2));
+
 export function tell(found, history) {
+  const fastest = `The loss falls fastest at ${general(found.steepest, 2)}`;
   const read = Number.isNaN(found.suggestion)
-    ? "The loss hadn't risen when the LR finder ended: it suggests nothing, so 0.001 is chosen."
-    : `The loss is lowest at ${general(found.lowest, 2)}; a tenth of that is ${general(found.suggestion, 2)}, and the highest where it clearly improves is ${general(found.improving, 2)}.`;
+    ? `${fastest}, which is chosen. It never rises again, so nobody knows a highest learning rate: usual for few pictures, which are soon learned by heart.`
+    : `${fastest}; a tenth of where it is lowest is ${general(found.suggestion, 2)}. The lower one is chosen.`;
   const last = history?.epochs.at(-1);
   if (!last) return `${read} Click on the curve, or move the slider, to choose another.`;
   return `Epoch ${last.epoch}: training loss ${general(last.trainLoss, 3)}; of ${plural(found.valid.labels.length, "picture")} kept aside ${percent(last.valid.accuracy)} right, loss ${general(last.valid.loss, 3)}.`;
@@ -306,7 +311,7 @@ export function showPage(root, controls) {
     const n = train.labels.length;
     found = { train, valid, batches: batchesOf(n), ...findLr(newHead(classes.length, xs[0].length), train.xs, train.labels, endless(n)) };
     [history, head] = [null, null];
-    values = { ...values, lr: Number((found.suggestion || 1e-3).toPrecision(2)) };
+    values = { ...values, lr: carefulLr(found) };
     say(`${plural(n, "picture")} to train on, ${valid.labels.length} kept aside to test with.`);
   }
 
@@ -391,15 +396,15 @@ export function showPage(root, controls) {
   // --- All of it ---
 
   const button = (words, act, more = {}) => made("button", { type: "button", onclick: act, ...more }, words);
-  const looks = button("Find the learning rate", during(look), { class: "main" });
-  const trains = button("Train", during(train), { class: "main" });
+  const looks = button("Find the learning rate", during(look), { class: "go" });
+  const trains = button("Train", during(train), { class: "go" });
   const board = made("div");
   const tries = made("ol", { class: "tries" });
   const unseen = button("Try pictures that it hasn't seen", () => predict(fresh));
   const takes = picker("Choose a new picture", "Choose a new picture", true, predict);
   const newPicture = made("div", { class: "class", role: "group", "aria-label": "A new picture" }, made("div", { class: "line" }, takes, unseen, made("span", { class: "hint" }, "or drop it here")), answers);
   dropZone(newPicture, predict);
-  const saves = button("Download the model", download, { class: "main" });
+  const saves = button("Download the model", download, { class: "go" });
   const after = made("div", {},
     made("h3", {}, "3. Train"), board, made("div", { class: "line" }, trains, made("span", { class: "hint" }, "Each time from the start, on the same pictures, so that you can compare.")), tries);
   const last = made("div", {},
