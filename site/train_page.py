@@ -27,7 +27,7 @@ def script() -> str:
     """The page's script, all in one: from disk, browsers load no modules."""
     left_out = ("others", "log_scale", "step")
     changes = {"lr": {"label": "learning rate, highest", "min": -5, "max": 1, "step": 0.05}}
-    listed = controls("schedules", changes, lr=0.001, epochs=10, floor=0.0)
+    listed = controls("schedules", changes, epochs=20)
     listed = json.dumps([one for one in listed if one["name"] not in left_out])
     return f"""(() => {{
 {plain_javascript("train.js", folder=SOURCE)}

@@ -81,14 +81,18 @@ const explorer = {
 // The lower of two rules, as lessonkit's recipe does it: a single one fails.
 const carefulLr = ({ suggestion, steepest }) => Number(Math.min(steepest, suggestion || Infinity).toPrecision(2));
 
-export function tell(found, history) {
-  const fastest = `The loss falls fastest at ${general(found.steepest, 2)}`;
-  const read = Number.isNaN(found.suggestion)
-    ? `${fastest}, which is chosen. It never rises again, so nobody knows a highest learning rate: usual for few pictures, which are soon learned by heart.`
-    : `${fastest}; a tenth of where it is lowest is ${general(found.suggestion, 2)}. The lower one is chosen.`;
+function tellFound({ steepest, suggestion, train, valid }) {
+  const fastest = `The loss falls fastest at ${general(steepest, 2)}`;
+  const read = Number.isNaN(suggestion)
+    ? `${fastest}, which is chosen. It never rises again, so nobody knows how high one may go: usual for few pictures, which are soon learned by heart.`
+    : `${fastest}; a tenth of where it is lowest is ${general(suggestion, 2)}. The lower one is chosen.`;
+  return `${plural(train.labels.length, "picture")} to train on, ${valid.labels.length} kept aside to test with. ${read}`;
+}
+
+function tell({ valid }, history) {
   const last = history?.epochs.at(-1);
-  if (!last) return `${read} Click on the curve, or move the slider, to choose another.`;
-  return `Epoch ${last.epoch}: training loss ${general(last.trainLoss, 3)}; of ${plural(found.valid.labels.length, "picture")} kept aside ${percent(last.valid.accuracy)} right, loss ${general(last.valid.loss, 3)}.`;
+  if (!last) return "Click on the LR finder's curve, or move the slider, to choose another learning rate; then train.";
+  return `Epoch ${last.epoch}: training loss ${general(last.trainLoss, 3)}; of ${plural(valid.labels.length, "picture")} kept aside ${percent(last.valid.accuracy)} right, loss ${general(last.valid.loss, 3)}.`;
 }
 
 // --- The page ---
@@ -107,6 +111,7 @@ export function showPage(root, controls) {
   // What is said: one line for how far it is, a list for what went wrong.
   const status = made("p", { class: "sentence", role: "status" });
   const problems = made("div", { class: "problems", role: "alert" });
+  const reading = made("p", { class: "reading" });
   const say = (text) => (status.textContent = text);
   const complain = (text) => problems.append(made("p", {}, text));
 
@@ -134,8 +139,7 @@ export function showPage(root, controls) {
 
   const changed = () => {
     [found, history, head] = [null, null, null];
-    answers.replaceChildren();
-    tries.replaceChildren();
+    for (const old of [answers, tries, reading]) old.replaceChildren();
     update();
   };
 
@@ -312,7 +316,8 @@ export function showPage(root, controls) {
     found = { train, valid, batches: batchesOf(n), ...findLr(newHead(classes.length, xs[0].length), train.xs, train.labels, endless(n)) };
     [history, head] = [null, null];
     values = { ...values, lr: carefulLr(found) };
-    say(`${plural(n, "picture")} to train on, ${valid.labels.length} kept aside to test with.`);
+    reading.textContent = tellFound(found);
+    say("The learning rate is found: train.");
   }
 
   // Mini-batches forever, epoch after epoch.
@@ -406,16 +411,16 @@ export function showPage(root, controls) {
   dropZone(newPicture, predict);
   const saves = button("Download the model", download, { class: "go" });
   const after = made("div", {},
-    made("h3", {}, "3. Train"), board, made("div", { class: "line" }, trains, made("span", { class: "hint" }, "Each time from the start, on the same pictures, so that you can compare.")), tries);
+    made("h2", {}, "3. Train"), board, made("div", { class: "line" }, trains, made("span", { class: "hint" }, "Each time from the start, on the same pictures, so that you can compare.")), tries);
   const last = made("div", {},
-    made("h3", {}, "4. A new picture"), newPicture,
-    made("h3", {}, "5. Take it with you"), made("div", { class: "line" }, saves),
+    made("h2", {}, "4. A new picture"), newPicture,
+    made("h2", {}, "5. Take it with you"), made("div", { class: "line" }, saves),
     made("p", {}, "Where lessonkit is installed, ", made("code", {}, "lessonkit predict model.pt photo.jpg"), " says what it says here: the file holds the head that was trained, and lessonkit has the body."));
   const page = made("div", { class: "train" },
-    made("h3", {}, "1. Pictures"),
+    made("h2", {}, "1. Pictures"),
     made("div", { class: "line" }, made("span", {}, "Ready-made:"), button("Birds and mammals", choose(0)), button("Climates from above", choose(1))),
     list, made("div", { class: "line" }, button("Add a class", () => busy || (addClass(), changed()))),
-    made("h3", {}, "2. Find the learning rate"), made("div", { class: "line" }, looks), status, problems, after, last);
+    made("h2", {}, "2. Find the learning rate"), made("div", { class: "line" }, looks), reading, after, last, made("div", { class: "said" }, status, problems));
 
   const store = {
     controls, first, static: true, values: () => values, data: () => ({ found, history }),
