@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, numpy_helper
 from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # for lessonkit, if not installed
@@ -37,6 +37,7 @@ PARTS = SITE / "_build" / "train"
 RUNTIME = SITE / "node_modules" / "onnxruntime-web"
 SIZE = 128  # px: the side of the pictures, as in lessonkit
 A_CLASS, NEW = 20, 2  # pictures of each class in an example: to train and test with, and unseen
+SPARED = 6  # bits of each weight
 CLIMATES = ["desert", "rainforest", "ice"]
 
 
@@ -62,7 +63,7 @@ def write_parts(folder: Path) -> None:
     dist = RUNTIME / "dist"
     made: dict[str, Callable[[], str]] = {
         "runtime": lambda: runtime(dist),
-        "network": lambda: part("network", packed(half_precision(body()))),
+        "network": lambda: part("network", packed(rounded(body()))),
         "examples": lambda: part("examples", json.dumps(examples())),
     }
     folder.mkdir(parents=True, exist_ok=True)
@@ -104,17 +105,16 @@ def body() -> onnx.ModelProto:
     return onnx.utils.Extractor(whole).extract_model(["images"], [head.input[0]])
 
 
-def half_precision(model: onnx.ModelProto) -> bytes:
-    """The same network with its weights in 16 bits, which it computes with in 32 bits as before."""
-    casts = []
+def rounded(model: onnx.ModelProto) -> bytes:
+    """The same network, its weights rounded to 18 of their 24 bits: zeros take no room in gzip.
+
+    Probabilities stay within 4e-4; in float16, which would halve the file, they change by 2e-2.
+    """
     for weights in model.graph.initializer:
         if weights.data_type == TensorProto.FLOAT and weights.dims:
-            name, array = weights.name, numpy_helper.to_array(weights)
-            weights.CopyFrom(numpy_helper.from_array(array.astype(np.float16), f"{name}.half"))
-            casts.append(helper.make_node("Cast", [f"{name}.half"], [name], to=TensorProto.FLOAT))
-    nodes = [*casts, *model.graph.node]
-    del model.graph.node[:]
-    model.graph.node.extend(nodes)
+            bits = numpy_helper.to_array(weights).view(np.uint32)
+            bits = (bits + np.uint32(1 << (SPARED - 1))) >> SPARED << SPARED
+            weights.CopyFrom(numpy_helper.from_array(bits.view(np.float32), weights.name))
     onnx.checker.check_model(model)
     return model.SerializeToString()
 

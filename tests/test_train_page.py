@@ -5,6 +5,7 @@ import gzip
 import hashlib
 import http.server
 import io
+import itertools
 import json
 import re
 import shutil
@@ -99,10 +100,10 @@ def test_the_head_trains_as_lessonkits_does(learn, lr):
     )
     learn.fit_schedule(lrs)
     losses = [loss for row in made for loss in row["losses"]]
-    np.testing.assert_allclose(losses, learn.history.loss, atol=1e-5)
+    np.testing.assert_allclose(losses, learn.history.loss, atol=1e-4)
     for row, ours in zip(made, learn.history.epochs, strict=True):
-        assert row["trainLoss"] == pytest.approx(ours["train_loss"], abs=1e-5)
-        assert row["valid"]["loss"] == pytest.approx(ours["valid_loss"], abs=1e-5)
+        assert row["trainLoss"] == pytest.approx(ours["train_loss"], abs=1e-4)
+        assert row["valid"]["loss"] == pytest.approx(ours["valid_loss"], abs=1e-4)
         assert row["valid"]["accuracy"] == pytest.approx(ours["accuracy"])
     assert losses[-1] < losses[0] - 0.001
 
@@ -159,7 +160,7 @@ def test_mini_batches_hold_each_picture_once_and_a_fifth_is_kept_aside():
         parts = js(f"epochOf({n}, randomness(3))")
         sizes = [len(part) for part in torch.arange(n).tensor_split(-(-n // 32))]
         assert [len(part) for part in parts] == sizes
-        assert sorted(sum(parts, [])) == list(range(n))
+        assert sorted(itertools.chain(*parts)) == list(range(n))
     labels = [0] * 20 + [1] * 2 + [2] * 7
     made = js("split(labels, randomness(0))", labels=labels)
     assert sorted(made["train"] + made["valid"]) == list(range(29))
@@ -181,8 +182,14 @@ def test_a_picture_is_shrunk_as_lessonkit_shrinks_it(sides, tmp_path):
         " 4 * w * (top + rows)))))(sides)",
         sides=sides, all=rgba.flatten().tolist(),
     )  # fmt: skip
-    ours = decode.decode(tmp_path / "one.png", 64)
-    assert np.abs(np.reshape(found, (64, 64, 3)) - ours.astype(int)).max() <= 1
+    found = np.reshape(found, (64, 64, 3))
+    left, top = (sides[0] - min(sides)) / 2, (sides[1] - min(sides)) / 2
+    image, bicubic = Image.fromarray(pixels), Image.Resampling.BICUBIC
+    narrow = image.resize((64, sides[1]), bicubic, (left, 0, sides[0] - left, sides[1]))
+    expected = narrow.resize((64, 64), bicubic, (0, top, 64, sides[1] - top))
+    assert np.abs(found - np.asarray(expected, int)).max() <= 1
+    # Pillow 13 shrinks first the way that costs less: on noise, the worst case, other roundings.
+    assert np.abs(found - decode.decode(tmp_path / "one.png", 64).astype(int)).mean() < 0.5
 
 
 def test_a_large_jpeg_is_reduced_as_much_as_pillow_does():
@@ -393,7 +400,7 @@ def test_a_reader_trains_on_two_classes_of_ten(way, site, server, page, tmp_path
 @needs_npm
 @pytest.mark.slow
 def test_activations_are_those_of_lessonkit(site, page, tmp_path):
-    """Of the same pixels nearly to the last digit; of JPEGs as near as two decoders are."""
+    """Of the same pixels nearly the same; of JPEGs as near as two decoders are."""
     rng = np.random.default_rng(0)
     [small] = photos("bird", 1)
     Image.open(small).convert("RGB").save(tmp_path / "exact.png")
@@ -404,7 +411,7 @@ def test_activations_are_those_of_lessonkit(site, page, tmp_path):
     smooth.resize((4000, 3000), Image.Resampling.BICUBIC).save(tmp_path / "phone.jpg", exif=turned)
     page.goto((site / "inside.html").as_uri())
     body = torch.nn.Sequential(*list(models.pretrained(OWN, 2).children())[:2]).eval()
-    for file, near in [("exact.png", 0.004), ("clear.png", 0.02), ("phone.jpg", 0.02)]:
+    for file, near in [("exact.png", 0.001), ("clear.png", 0.02), ("phone.jpg", 0.02)]:
         path = tmp_path / file
         found = page.evaluate(
             """async ([bytes, name]) => {
@@ -467,9 +474,14 @@ def test_bad_input_gets_a_sentence_and_loses_nothing(site, page, tmp_path):
     assert not any(address.endswith(part) for part in LARGE for address in page.asked)
 
     asked = []
-    page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.dismiss()))
-    page.close(run_before_unload=True)
-    page.wait_for_timeout(500)
+
+    def stay(dialog):
+        asked.append(dialog.type)
+        dialog.dismiss()
+
+    page.on("dialog", stay)
+    with pytest.raises(Exception, match="ERR_ABORTED"):
+        page.goto("about:blank")
     assert asked == ["beforeunload"] and page.locator(".classes canvas").count() == 2
 
 
@@ -503,10 +515,10 @@ def test_pictures_are_dropped_and_pasted(site, page):
 @needs_browser
 @needs_npm
 @pytest.mark.slow
-def test_one_click_trains_an_example_and_axe_and_a_phone_are_content(site, page):
+def test_one_click_trains_an_example_and_axe_and_a_phone_are_content(server, page):
     from axe_playwright_python.sync_playwright import Axe
 
-    page.goto((site / "index.html").as_uri())
+    page.goto(f"{server}/index.html")
     press(page, "Birds and mammals")
     assert done(page) == ""
     assert page.locator(".tries li").count() == 1
@@ -516,8 +528,7 @@ def test_one_click_trains_an_example_and_axe_and_a_phone_are_content(site, page)
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme)
         found = Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
-        serious = [(one["id"], one["nodes"][0]["html"]) for one in found]
-        assert [one for one in serious if one[0] != "region"] == [], scheme
+        assert [(one["id"], one["nodes"][0]["html"]) for one in found] == [], scheme
     page.set_viewport_size({"width": 360, "height": 740})
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
 

@@ -297,7 +297,7 @@ export function showPage(root, controls) {
 
   async function look() {
     if (objection()) throw new Error(objection());
-    say("Loading the network, 10 MB; this page keeps it until you close it …");
+    say("Loading the network, 15 MB, once …");
     await shown();
     await loadBody().catch((error) => {
       throw new Error(`The network couldn't be started in this browser: ${error.message}`);
