@@ -38,7 +38,7 @@ RUNTIME = SITE / "node_modules" / "onnxruntime-web"
 SIZE = 128  # px: the side of the pictures, as in lessonkit
 A_CLASS, NEW = 20, 2  # pictures of each class in an example: to train and test with, and unseen
 SPARED = 6  # bits of each weight
-CLIMATES = ["desert", "rainforest", "ice"]
+CLIMATES = ["rainforest", "savanna", "steppe", "desert"]
 
 
 def main() -> None:
@@ -59,7 +59,9 @@ def fetch_runtime(npm: str = "npm") -> str:
 
 
 def write_parts(folder: Path) -> None:
-    """Write runtime, network and examples into `folder`, unless they are there already."""
+    """Write runtime, network and examples into `folder`, unless newer ones are there already."""
+    sources = [Path(__file__), SITE / "package-lock.json"]
+    newest = max(source.stat().st_mtime for source in sources)
     dist = RUNTIME / "dist"
     made: dict[str, Callable[[], str]] = {
         "runtime": lambda: runtime(dist),
@@ -68,8 +70,9 @@ def write_parts(folder: Path) -> None:
     }
     folder.mkdir(parents=True, exist_ok=True)
     for name, make in made.items():
-        if not (folder / f"{name}.js").exists():  # an export takes half a minute
-            (folder / f"{name}.js").write_text(make(), "utf-8")
+        script = folder / f"{name}.js"
+        if not script.exists() or script.stat().st_mtime < newest:  # an export takes a while
+            script.write_text(make(), "utf-8")
 
 
 def part(name: str, value: str) -> str:
@@ -123,7 +126,7 @@ def rounded(model: onnx.ModelProto) -> bytes:
 
 
 def examples() -> list[dict]:
-    """Pictures for the first click: {title, classes: [{name, pictures}], fresh: pictures}."""
+    """Pictures for the first click: {classes: [{name, pictures}], fresh: pictures}."""
     return [creatures(), earth()]
 
 
@@ -142,11 +145,11 @@ def creatures() -> dict:
         name: [picture(file) for file in sorted((folder / name).glob("*.jpg"))]
         for name in ("bird", "mammal")
     }
-    return example("Birds and mammals", classes)
+    return example(classes)
 
 
 def earth() -> dict:
-    """The Earth from above, three climates."""
+    """The Earth from above, four climates."""
     tiles = embedded.earth_tiles()
     credit = "NASA, Blue Marble, public domain"
 
@@ -159,10 +162,10 @@ def earth() -> dict:
     for name in CLIMATES:
         rows = np.flatnonzero((tiles.labels == tiles.classes.index(name)) & ~tiles.valid)
         classes[name] = [picture(row) for row in rows]
-    return example("Deserts, rainforests and ice from above", classes)
+    return example(classes)
 
 
-def example(title: str, classes: dict[str, list[dict]]) -> dict:
+def example(classes: dict[str, list[dict]]) -> dict:
     """A few pictures of each class, spread over all that there are, and a few that stay unseen."""
     chosen, fresh = [], []
     for name, pictures in classes.items():
@@ -171,7 +174,7 @@ def example(title: str, classes: dict[str, list[dict]]) -> dict:
         unseen = spread[:: len(spread) // NEW][:NEW]
         chosen.append({"name": name, "pictures": [one for one in spread if one not in unseen]})
         fresh += unseen
-    return {"title": title, "classes": chosen, "fresh": fresh}
+    return {"classes": chosen, "fresh": fresh}
 
 
 def text_of(contents: bytes) -> str:

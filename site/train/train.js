@@ -13,7 +13,7 @@ const FEWEST = 2; // pictures of a class: one to learn from, one to test with
 const [TRAINING, ASIDE] = [COLOURS.blue, COLOURS.orange];
 
 const plural = (n, word) => `${n} ${word}${n === 1 ? "" : "s"}`;
-const shown = () => new Promise((resolve) => setTimeout(resolve, 0)); // lets the browser draw
+const shown = (pause = 0) => new Promise((resolve) => setTimeout(resolve, pause)); // lets the browser draw
 const percent = (share) => `${general(100 * share, 3)} %`;
 
 // --- The plots, on the board that all explorers have ---
@@ -262,7 +262,8 @@ export function showPage(root, controls) {
       if (!video.videoWidth) return;
       const canvas = made("canvas", { width: video.videoWidth, height: video.videoHeight });
       canvas.getContext("2d").drawImage(video, 0, 0);
-      taken.push(new Promise((resolve) => canvas.toBlob((blob) => resolve(new File([blob], `camera ${taken.length}.png`)), "image/png")));
+      const name = `photo ${one.pictures.length + taken.length + 1}`;
+      taken.push(new Promise((resolve) => canvas.toBlob((blob) => resolve(new File([blob], name)))));
       tally.textContent = `${plural(taken.length, "picture")} taken`;
     };
     const dialog = made("dialog", { class: "camera", "aria-label": `Pictures for ${one.name}` }, video,
@@ -333,12 +334,13 @@ export function showPage(root, controls) {
     const [random, trained] = [randomness(SEED), newHead(classes.length, found.train.xs[0].length)];
     const [lrs, before] = [lrsOf(values.kind, values, found.batches), history];
     history = { losses: [], epochs: [] };
+    const pause = Math.min(50, (2000 * found.batches) / lrs.length); // slow enough to be watched, 2 s at most
     try {
       for (const row of fit(trained, lrs, () => epochOf(found.train.labels.length, random), found.train, found.valid)) {
         history.losses.push(...row.losses);
         history.epochs.push(row);
         refresh();
-        await shown();
+        await shown(pause);
       }
     } catch (error) {
       history = before;
@@ -395,6 +397,7 @@ export function showPage(root, controls) {
     changed();
     await look();
     update();
+    reading.scrollIntoView({ block: "center" });
     await train();
   });
 
