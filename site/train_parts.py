@@ -21,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
 from onnx import TensorProto, numpy_helper
 from PIL import Image
 
@@ -51,7 +52,11 @@ def main() -> None:
 
 
 def fetch_runtime(npm: str = "npm") -> str:
-    """Have npm put the runtime into site/node_modules; why it couldn't, or ""."""
+    """Have npm put the runtime into site/node_modules, once; why it couldn't, or ""."""
+    if (there := RUNTIME / "package.json").exists():
+        wanted = json.loads((SITE / "package.json").read_text("utf-8"))["dependencies"]
+        if json.loads(there.read_text("utf-8"))["version"] == wanted[RUNTIME.name]:
+            return ""
     if not shutil.which(npm):
         return "they need npm, which comes with Node.js (nodejs.org), and there is none here"
     done = subprocess.run([npm, "ci"], cwd=SITE, capture_output=True, text=True)
@@ -72,7 +77,9 @@ def write_parts(folder: Path) -> None:
     for name, make in made.items():
         script = folder / f"{name}.js"
         if not script.exists() or script.stat().st_mtime < newest:  # an export takes a while
-            script.write_text(make(), "utf-8")
+            part_of_it = script.with_suffix(".part")
+            part_of_it.write_text(make(), "utf-8")
+            part_of_it.replace(script)
 
 
 def part(name: str, value: str) -> str:
@@ -86,12 +93,13 @@ def packed(contents: bytes) -> str:
 
 
 def runtime(dist: Path) -> str:
-    """onnxruntime-web: its script as it is, with its licence, and what that would fetch."""
+    """onnxruntime-web: its script as it is, its licence, and what the script would fetch."""
+    licence = Path(onnxruntime.__file__).with_name("LICENSE").read_text("utf-8")  # the same one
     script = (dist / "ort.wasm.min.js").read_text("utf-8").split("//# sourceMappingURL")[0]
     glue = (dist / "ort-wasm-simd-threaded.mjs").read_bytes()
     wasm = (dist / "ort-wasm-simd-threaded.wasm").read_bytes()
     parts = part("glue", packed(glue)) + part("wasm", packed(wasm))
-    return f"/* onnxruntime-web, (c) Microsoft Corporation, MIT License */\n{script}\n{parts}"
+    return f"/*\n{licence}*/\n{script}\n{parts}"
 
 
 # --- The network --------------------------------------------------------------------------------

@@ -256,13 +256,14 @@ def test_without_npm_the_site_is_built_and_the_page_says_what_is_missing(
     monkeypatch, tmp_path, capsys
 ):
     monkeypatch.setattr(train_parts, "PARTS", tmp_path / "parts")
-    monkeypatch.setattr(train_page, "PARTS", tmp_path / "parts")
+    monkeypatch.setattr(train_parts, "RUNTIME", tmp_path / "nothing")
     monkeypatch.setattr(train_parts.shutil, "which", lambda name: None)
     train_parts.main()
     said = capsys.readouterr().out
     assert "Left out" in said and "npm" in said and "Node.js" in said
     context = {"body": (train_page.SITE / "train.md").read_text("utf-8")}
     assert train_page.PLACE in context["body"]
+    assert not train_page.parts_are_there(tmp_path / "parts")
     monkeypatch.setattr(train_page, "parts_are_there", lambda: False)
     train_page.complete_page(None, train_page.PAGE, "", context, None)
     assert train_page.PLACE not in context["body"] and "Node.js" in context["body"]

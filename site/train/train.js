@@ -426,7 +426,11 @@ export function showPage(root, controls) {
     made("h2", {}, "2. Find the learning rate"), made("div", { class: "line" }, looks), reading, after, last, made("div", { class: "said" }, status, problems));
 
   const store = {
-    controls, first, static: true, values: () => values, data: () => ({ found, history }),
+    controls, static: true,
+    get first() { // what Reset puts back
+      return { ...first, lr: carefulLr(found) };
+    },
+    values: () => values, data: () => ({ found, history }),
     set: (next) => (values = next), listen: (act) => (refresh = act),
   };
   let close = () => {};
