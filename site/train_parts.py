@@ -51,15 +51,15 @@ def main() -> None:
     write_parts(PARTS)
 
 
-def fetch_runtime(npm: str = "npm") -> str:
+def fetch_runtime() -> str:
     """Have npm put the runtime into site/node_modules, once; why it couldn't, or ""."""
     if (there := RUNTIME / "package.json").exists():
         wanted = json.loads((SITE / "package.json").read_text("utf-8"))["dependencies"]
         if json.loads(there.read_text("utf-8"))["version"] == wanted[RUNTIME.name]:
             return ""
-    if not shutil.which(npm):
+    if not shutil.which("npm"):
         return "they need npm, which comes with Node.js (nodejs.org), and there is none here"
-    done = subprocess.run([npm, "ci"], cwd=SITE, capture_output=True, text=True)
+    done = subprocess.run(["npm", "ci"], cwd=SITE, capture_output=True, text=True)
     return "" if done.returncode == 0 else f"npm failed ({' '.join(done.stderr.split())[:300]})"
 
 

@@ -24,9 +24,9 @@ from lessonkit.__main__ import main
 from lessonkit.course.datasets import embedded
 from lessonkit.files.safe_files import ModelFileError
 from lessonkit.images import decode
-from lessonkit.lr_finder import LRFinderResult
+from lessonkit.lr_finder import LRFinderResult, _exploded
 from lessonkit.networks.weights import OWN
-from lessonkit.training.optimizers import adamw
+from lessonkit.training.optimizers import adamw, parameter_groups
 from tests.jupyterlab import needs_browser
 from tests.test_javascript import JavaScript
 from tests.tiny import coloured
@@ -108,6 +108,31 @@ def test_the_head_trains_as_lessonkits_does(learn, lr):
     assert losses[-1] < losses[0] - 0.001
 
 
+@pytest.mark.parametrize("size", [0.01, 3.0])  # of the activations: is the gradient clipped?
+def test_weights_and_biases_take_the_same_steps(size):
+    rng = np.random.default_rng(0)
+    xs, labels = size * rng.normal(size=(40, 5, 4)), rng.integers(0, 3, (40, 5))
+    layer = torch.nn.Linear(4, 3).double()
+    given = {"xs": xs.tolist(), "labels": labels.tolist()}
+    given |= {"weight": layer.weight.flatten().tolist(), "bias": layer.bias.tolist()}
+    weight, bias = javascript("head.js")(
+        "(() => { const head = { weight: Float64Array.from(weight), bias: Float64Array.from(bias),"
+        " classes: 3, features: 4 }; const step = optimizer(head);"
+        " xs.forEach((x, i) => step(0.3, x, labels[i]));"
+        " return [Array.from(head.weight), Array.from(head.bias)]; })()",
+        **given,
+    )
+    groups = parameter_groups([layer], [0.3])
+    steps = adamw(groups)
+    for x, truth in zip(torch.tensor(xs), torch.tensor(labels), strict=True):
+        steps.zero_grad()
+        torch.nn.functional.cross_entropy(layer(x), truth).backward()
+        torch.nn.utils.clip_grad_norm_(layer.parameters(), 1.0)
+        steps.step()
+    np.testing.assert_allclose(weight, layer.weight.detach().flatten(), atol=1e-6)
+    np.testing.assert_allclose(bias, layer.bias.detach(), atol=1e-6)
+
+
 def test_a_loss_that_explodes_leaves_the_head_as_it_was(learn):
     given = {"parts": sets(learn), "orders": orders(learn, 3)}
     said, left = javascript("head.js")(
@@ -152,6 +177,19 @@ def test_rules_on_any_curve():
         )  # fmt: skip
         made = [float("nan" if value is None else value) for value in made]
         np.testing.assert_allclose(made, expected, rtol=1e-9, err_msg=f"{n}: {losses}")
+
+
+def test_the_finder_stops_where_lessonkits_does():
+    rng, made = np.random.default_rng(1), []
+    for n in rng.integers(9, 60, 400):
+        noise, rise, place = rng.choice([0.01, 0.3, 1]), rng.choice([0.05, 0.2]), rng.uniform(-1, 1)
+        fall, steps = rng.choice([0, 0.2]), np.arange(n)
+        losses = place + noise * rng.normal(size=n) + np.exp(rise * (steps - n / 2)) / 5
+        losses -= fall * np.minimum(steps, n / 2)
+        made.append(losses.tolist())
+    expected = [_exploded(losses, 4.0) for losses in made]
+    assert 50 < sum(expected) < 350
+    assert javascript("head.js")("made.map((one) => exploded(one))", made=made) == expected
 
 
 def test_mini_batches_hold_each_picture_once_and_a_fifth_is_kept_aside():
