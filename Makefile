@@ -38,7 +38,8 @@ help:
 	@echo "                leaves cells/split-0.pt and its history; SPLITS=\"0 1 2 3 4\" for five"
 	@echo "make claims     the lesson's claims, measured: runs that are missing (2 hours for all);"
 	@echo "                CLAIM=05 SEEDS=\"0 1\" for some; make check-claims runs stored ones again"
-	@echo "make site       the course as web pages, to read without Python: site/_build/html"
+	@echo "make site       the course as web pages, to read without Python: site/_build/html;"
+	@echo "                with npm also the page that trains in the browser"
 	@echo "make clean      remove the virtual environment and all caches"
 	@echo "To set up otherwise, after make clean: PYTHON=python3.12 chooses the Python,"
 	@echo "TORCH_INDEX=address where PyTorch comes from, VERSIONS=newest or oldest the versions."
@@ -88,6 +89,7 @@ check-claims: .venv/.ready
 	@$(VENV_PYTHON) -m experiments --check --claim $(CLAIM) --seeds $(SEEDS)
 
 site: .venv/.ready-test
+	@$(VENV_PYTHON) site/train_parts.py
 	@$(VENV_PYTHON) -m sphinx -q -c site -d site/_build/doctrees . site/_build/html
 	@echo "Open site/_build/html/index.html in a browser, or put the folder on a web server."
 

@@ -7,7 +7,7 @@ project folder, so that links between notebooks, README and source files hold as
 import sys
 from pathlib import Path
 
-sys.path.append(str(Path(__file__).parent))  # for jupyter_pages.py, api_page.py and explorers.py
+sys.path.append(str(Path(__file__).parent))  # for the extensions beside this file
 sys.path.append(str(Path(__file__).parent.parent))  # for tools and lessonkit
 
 project = html_title = "Training image classifiers"
@@ -29,10 +29,11 @@ include_patterns = [
     "notebooks/glossary.ipynb",
     "notebooks/solutions/*.ipynb",
 ]
-exclude_patterns = [".*", "**/.ipynb_checkpoints", "site/_build"]  # .venv alone has 60,000 files
+# .venv alone has 60,000 files.
+exclude_patterns = [".*", "**/.ipynb_checkpoints", "site/_build", "site/node_modules"]
 root_doc = "site/index"
 
-extensions = ["myst_nb", "jupyter_pages", "api_page", "explorers"]
+extensions = ["myst_nb", "jupyter_pages", "api_page", "explorers", "train_page"]
 nb_execution_mode = "off"
 # Without this an explorer would be fetched from elsewhere, only to stand still. So it is its PNG,
 # a quiz its HTML, and a progress bar, which has neither, its title.

@@ -32,8 +32,8 @@ SEND = """const send = (value) => JSON.stringify(
 class JavaScript:
     """Some of the explorers' files in an engine of their own; `changes` are made in them first."""
 
-    def __init__(self, *files, changes=()):
-        code = explorer.plain_javascript(*files)
+    def __init__(self, *files, changes=(), folder=explorer.HERE):
+        code = explorer.plain_javascript(*files, folder=folder)
         for old, new in changes:
             assert old in code
             code = code.replace(old, new)

@@ -184,7 +184,7 @@ def own(tmp_path_factory):
     """The real course's copy, where it would lie."""
     place = tmp_path_factory.mktemp("course")
     (place / "notebooks").symlink_to(ROOT / "notebooks")
-    for name in ("data", "experiments", "README.md", "TEACHERS.md"):
+    for name in ("data", "experiments", "site", "README.md", "TEACHERS.md"):
         (place / name).symlink_to(ROOT / name)
     workbook.make(place / "notebooks", place / "workbook")
     return place / "workbook"

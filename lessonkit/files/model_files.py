@@ -43,8 +43,12 @@ def write(path: str | Path, learn: Any) -> None:
         "label_smoothing": learn.label_smoothing,
         "frozen_to": learn.frozen_to,
     }
-    old = nn.Sequential(*model.imagenet).state_dict(prefix=IMAGENET)
-    safe_files.write_tensors(path, model.state_dict() | old, about)
+    safe_files.write_tensors(path, _tensors(model), about)
+
+
+def _tensors(model: models.LayerGroups) -> dict[str, torch.Tensor]:
+    """All weights by name, those of the old classifier too."""
+    return model.state_dict() | nn.Sequential(*model.imagenet).state_dict(prefix=IMAGENET)
 
 
 def read(path: str | Path) -> tuple[models.LayerGroups, dict[str, Any], dict[str, Any]]:
@@ -62,7 +66,9 @@ def read(path: str | Path) -> tuple[models.LayerGroups, dict[str, Any], dict[str
             "or train again."
         )
     try:
-        model = _from_description(about["model"])
+        only_head = about.get("body") == "ImageNet"  # of the page "Train in the page"
+        model = _from_description(about["model"], load_weights=only_head)
+        tensors = _tensors(model) | tensors if only_head else tensors
         old = [name for name in tensors if name.startswith(IMAGENET)]
         old = {name.removeprefix(IMAGENET): tensors.pop(name) for name in old}
         nn.Sequential(*model.imagenet).load_state_dict(old)
@@ -89,9 +95,9 @@ def _unknown_optimizer(groups: list[dict]) -> torch.optim.Optimizer:
     )
 
 
-def _from_description(about: dict) -> models.LayerGroups:
-    """The network that `about` describes, without its weights."""
+def _from_description(about: dict, load_weights: bool) -> models.LayerGroups:
+    """The network that `about` describes, with ImageNet's weights or without any."""
     make = {"pretrained": models.pretrained, "small_cnn": models.small_cnn}[about["made_by"]]
     arguments = {name: value for name, value in about.items() if name != "made_by"}
-    without_weights = {"load_weights": False} if about["made_by"] == "pretrained" else {}
-    return make(**arguments, **without_weights)
+    weights = {"load_weights": load_weights} if about["made_by"] == "pretrained" else {}
+    return make(**arguments, **weights)

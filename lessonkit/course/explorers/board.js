@@ -3,7 +3,7 @@
 
 const FRAME = 70; // ms between two steps of a run
 
-const made = (tag, attributes = {}, ...children) => {
+export const made = (tag, attributes = {}, ...children) => {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
     if (name.startsWith("on")) element.addEventListener(name.slice(2), value);

@@ -164,12 +164,16 @@ def bundle(name: str) -> str:
     return f"{code}\nexport default {{ render: (it) => renderWidget({name}Explorer, it) }};\n"
 
 
-def plain_javascript(*files: str) -> str:
-    """JavaScript files and those that they import, each once, without `import` and `export`."""
+def plain_javascript(*files: str, folder: Path = HERE) -> str:
+    """JavaScript files and those that they import, each once, without `import` and `export`.
+
+    They lie in `folder`, or else here.
+    """
     done: dict[str, str] = {}
 
     def add(file: str) -> None:
-        source = (HERE / file).read_text(encoding="utf-8")
+        place = folder if (folder / file).exists() else HERE
+        source = (place / file).read_text(encoding="utf-8")
         for needed in IMPORT.findall(source):
             add(needed)
         done.setdefault(file, re.sub(r"^export (?=\w)", "", IMPORT.sub("", source), flags=re.M))
