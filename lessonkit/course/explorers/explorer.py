@@ -165,10 +165,7 @@ def bundle(name: str) -> str:
 
 
 def plain_javascript(*files: str, folder: Path = HERE) -> str:
-    """JavaScript files and those that they import, each once, without `import` and `export`.
-
-    They lie in `folder`, or else here.
-    """
+    """Files of `folder`, or else of this one, and what they import; no `import` and `export`."""
     done: dict[str, str] = {}
 
     def add(file: str) -> None:
