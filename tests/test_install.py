@@ -274,7 +274,8 @@ def imported(path):
 def test_what_the_course_imports_is_among_a_readers_packages():
     reader = closure(PROJECT["dependencies"])
     extras = PROJECT["optional-dependencies"]  # for what some readers want only
-    optional = {"export.py": closure(extras["export"]), "decode.py": closure(extras["heic"])}
+    optional = dict.fromkeys(("export.py", "onnx_graph.py"), closure(extras["export"]))
+    optional["decode.py"] = closure(extras["heic"])
     homes = importlib.metadata.packages_distributions()
     ours = {"lessonkit", "experiments"}
     for path in files():
