@@ -170,8 +170,8 @@ EXERCISES = {
             "overfitting, and a longer cycle gives more of it.",
             "lower dropout": "Dropout works against overfitting: less of it would overfit sooner.",
         },
-        "The validation loss went up in cycle 3 while the training loss went down, and the accuracy "
-        "fell by 4 points, six standard errors of 2,000 pictures: it overfits. "
+        "In cycle 3 the training loss went down and the validation loss up, and the accuracy fell "
+        "by 4 points, six standard errors of 2,000 pictures: it overfits. "
         "The weights after cycle 2 are the ones to keep. More data, or more augmentation, could "
         "move that point further out.",
         hint="Compare both losses of cycle 3 with those of cycle 2.",
