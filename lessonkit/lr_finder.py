@@ -9,6 +9,7 @@ import copy
 import itertools
 import math
 import random
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,6 +25,11 @@ __all__ = ["LRFinderResult", "everything_restored", "lr_find", "smooth"]
 SMOOTHING = 0.9  # of the running mean over the losses: about the last ten batches count
 FALLS = 0.05  # a curve that falls by less than this share of its start "never falls"
 SETTLED = 10  # batches: before that the running mean is a few losses, and luck
+COUNTS = (bool, int, float, str, type(None))  # what an object may hold: simple values
+VALUES = (*COUNTS, Tensor, np.ndarray, list, tuple, dict, set, deque)  # and what is made of them
+LONGEST = 100  # a list with more is data, not state
+# Containers that torch itself looks after: hooks, parameters, parts.
+OF_TORCH = {name for name, value in vars(nn.Module()).items() if isinstance(value, dict | set)}
 RISES = 0.10  # a loss has risen when it has by this share: of the fall before, or of the start
 
 
@@ -305,9 +311,11 @@ def everything_restored(
 
     That is: parameters, also those that only the optimiser knows; buffers, also those that
     `forward` replaces by new ones; gradients; each module's mode and other plain attributes, such
-    as counters; the optimiser's settings and state; and the random state of Python, numpy, torch,
-    and of generators that the modules or `others` (a loss, a DataLoader) hold; also after an error.
-    Not covered: what a loss that is a plain function keeps for itself, and a loader's own workers.
+    as counters and lists of tensors; the optimiser's settings, state and plain attributes; the
+    plain attributes of `others` (a loss, a DataLoader and its dataset), unless they are tensors;
+    and the random state of Python, numpy, torch, and of generators that all these hold; also after
+    an error. Not covered: what a loss that is a plain function keeps for itself, and a loader's own
+    workers.
     """
     modules = {part: None for one in (model, *others) for part in _modules(one)}
     trained = [p for group in optimizer.param_groups for p in group["params"]]
@@ -317,9 +325,11 @@ def everything_restored(
         raise ValueError("Some layers don't know their size yet: call the model on a batch first.")
     values = [(p, p.detach().clone()) for p in parameters]
     gradients = [(p, None if p.grad is None else p.grad.clone()) for p in parameters]
-    attributes = [
-        (kept, _plain(kept)) for module in modules for kept in (vars(module), module._buffers)
-    ]
+    holders = [kept for module in modules for kept in (vars(module), module._buffers)]
+    beside = [one for part in others for one in (part, getattr(part, "dataset", None))]
+    counting = [vars(one) for one in beside if hasattr(one, "__dict__") and one not in modules]
+    attributes = [(kept, VALUES, _plain(kept, VALUES)) for kept in (*holders, vars(optimizer))]
+    attributes += [(kept, COUNTS, _plain(kept, COUNTS)) for kept in counting]
     groups = [{k: v for k, v in g.items() if k != "params"} for g in optimizer.param_groups]
     groups = copy.deepcopy(groups)
     # The keys must stay the very parameters: a copy of them would belong to nobody.
@@ -332,13 +342,11 @@ def everything_restored(
     finally:
         for tensor, value in values:
             _write_back(tensor, value)
-        for kept, known in attributes:
-            for name in [name for name in _plain(kept) if name not in known]:
+        for kept, kinds, known in attributes:
+            for name in [name for name in _plain(kept, kinds) if name not in known]:
                 del kept[name]
             for name, (value, copied) in known.items():
-                if isinstance(value, Tensor):
-                    _write_back(value, copied)
-                kept[name] = value
+                kept[name] = _as_it_was(value, copied)
         for parameter, gradient in gradients:
             parameter.grad = gradient
         for group, settings in zip(optimizer.param_groups, groups, strict=True):
@@ -358,13 +366,49 @@ def _modules(one: Any) -> Iterable[nn.Module]:
     return one.modules() if isinstance(one, nn.Module) else ()
 
 
-def _plain(kept: dict) -> dict[str, tuple]:
-    """Of a module's attributes or buffers, tensors (with a copy), numbers and texts, by name."""
+def _plain(kept: dict, kinds: tuple[type, ...]) -> dict[str, tuple]:
+    """Of an object's attributes or buffers, those of values only: (value, a copy), by name."""
     return {
-        name: (value, value.detach().clone() if isinstance(value, Tensor) else None)
+        name: (value, _copy_of(value))
         for name, value in kept.items()
-        if value is None or isinstance(value, Tensor | bool | int | float | str)
+        if isinstance(value, kinds) and name not in OF_TORCH and _holds_values_only(value)
     }
+
+
+def _copy_of(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        return value.detach().clone()
+    return tuple(map(_copy_of, value)) if isinstance(value, tuple) else copy.deepcopy(value)
+
+
+def _as_it_was(value: Any, copied: Any) -> Any:
+    """The very `value`, since others may hold it too, with what was in it when it was copied."""
+    if isinstance(value, Tensor):
+        _write_back(value, copied)
+    elif isinstance(value, tuple):
+        for one, other in zip(value, copied, strict=True):
+            _as_it_was(one, other)
+    elif isinstance(value, np.ndarray):
+        value[...] = copied
+    elif isinstance(value, list):
+        value[:] = copied
+    elif isinstance(value, dict | set | deque):
+        value.clear()
+        (value.extend if isinstance(value, deque) else value.update)(copied)
+    return value
+
+
+def _holds_values_only(value: Any) -> bool:
+    """Not parameters, which must stay the very ones, nor modules, functions or generators."""
+    if isinstance(value, dict):
+        value = [*value, *value.values()]
+    if isinstance(value, list | tuple | set | deque):
+        parts = [one for one in value if not isinstance(one, Tensor)]
+        tensors = [one for one in value if isinstance(one, Tensor)]
+        owned = not any(isinstance(one, nn.Parameter) for one in tensors)
+        owned &= isinstance(value, tuple) or all(one.is_leaf for one in tensors)
+        return len(value) <= LONGEST and owned and all(map(_holds_values_only, parts))
+    return isinstance(value, VALUES)
 
 
 @torch.no_grad()
@@ -373,7 +417,7 @@ def _write_back(tensor: Tensor, value: Tensor) -> None:
         tensor.copy_(value)
 
 
-def _generators(one: Any, depth: int = 3) -> Iterator[tuple[Callable, Any]]:
+def _generators(one: Any, depth: int = 5) -> Iterator[tuple[Callable, Any]]:
     """For each random generator that `one` holds: what sets its state, and the state.
 
     A DataLoader, for one, has them in itself, in its sampler, and in the sampler of its batches.
@@ -386,6 +430,9 @@ def _generators(one: Any, depth: int = 3) -> Iterator[tuple[Callable, Any]]:
         yield one.set_state, one.get_state()
     elif isinstance(one, np.random.Generator):
         yield partial(setattr, one.bit_generator, "state"), one.bit_generator.state
+    elif depth and isinstance(one, list | tuple) and len(one) <= LONGEST:  # of transforms
+        for held in one:
+            yield from _generators(held, depth - 1)
     elif depth and hasattr(one, "__dict__") and not isinstance(one, type):
         for held in vars(one).values():
             yield from _generators(held, depth - 1)

@@ -5,6 +5,7 @@ import copy
 import itertools
 import math
 import random
+from collections import deque
 from functools import partial
 
 import numpy as np
@@ -102,6 +103,95 @@ def test_everything_is_as_it_was_after_an_error_too(error):
     with pytest.raises(error):
         lr_find(model, optimizer, batches(), loss)
     assert same(snapshot(model, optimizer), before)
+
+
+class Remembers(nn.Module):
+    """Keeps state of every kind outside of its buffers, and computes with it."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer, self.recurrent = nn.Linear(6, 3), nn.Linear(6, 6)
+        self.state, self.seen, self.counts = None, [], {"calls": 0}
+        self.last, self.numbers = deque(maxlen=3), np.zeros(2)
+
+    def forward(self, inputs):
+        before = 0.0 if self.state is None else self.state[0].detach()
+        after = self.recurrent(inputs[:1] + before).tanh()
+        self.state = (after,)  # its gradient's graph hangs on it
+        self.seen.append(float(inputs.mean()))
+        self.counts["calls"] += 1
+        self.last.append(len(self.seen))
+        self.numbers += 1
+        weight = 1 + len(self.seen) / 100 + self.counts["calls"] / 50 + sum(self.last) / 1000
+        return self.layer(inputs + after) * weight * self.numbers.sum()
+
+
+class CountsSteps(torch.optim.SGD):
+    """Takes shorter steps with time, by a counter of its own."""
+
+    taken = 0
+
+    def step(self, closure=None):
+        self.taken += 1
+        for group in self.param_groups:
+            group["momentum"] = 1 / (1 + self.taken)
+        return super().step(closure)
+
+
+class Counts:
+    """A loss that is an object, and weighs by how often it was asked."""
+
+    asked = 0
+
+    def __call__(self, outputs, targets):
+        self.asked += 1
+        return F.cross_entropy(outputs, targets) / self.asked
+
+
+class Varied(TensorDataset):
+    """A data set that counts, with a list of transforms that draw."""
+
+    calls = 0
+
+    def __getitem__(self, index):
+        self.calls += 1
+        inputs, target = super().__getitem__(index)
+        for generator in self.transforms:
+            inputs = inputs + torch.randn(inputs.shape, generator=generator)
+        return inputs / self.calls, target
+
+
+def state_outside_of_torch(sweep, first_epochs):
+    """The weights after an epoch of training that followed a sweep, or didn't."""
+    torch.manual_seed(0)
+    model, loss = Remembers(), Counts()
+    loss.asked = 0
+    optimizer = CountsSteps(model.parameters(), lr=0.1, momentum=0.9)
+    optimizer.taken = 0
+    inputs, targets = (torch.cat(part) for part in zip(*batches(), strict=True))
+    pictures = Varied(inputs, targets)
+    pictures.calls, pictures.transforms = 0, [torch.Generator().manual_seed(i) for i in range(2)]
+    loader = DataLoader(pictures, 16)
+
+    def epoch():
+        for inputs, targets in loader:
+            optimizer.zero_grad()
+            loss(model(inputs), targets).backward()
+            optimizer.step()
+
+    for _ in range(first_epochs):
+        epoch()
+    if sweep:
+        lr_find(model, optimizer, loader, loss, steps=20)
+    epoch()
+    return model.state_dict(), model.seen, model.counts, loss.asked, pictures.calls
+
+
+@pytest.mark.parametrize("first_epochs", [0, 1])
+def test_what_models_optimisers_losses_and_data_keep_for_themselves_is_as_it_was(first_epochs):
+    assert same(
+        state_outside_of_torch(True, first_epochs), state_outside_of_torch(False, first_epochs)
+    )
 
 
 def test_the_sweep_multiplies_and_keeps_the_ratios_between_groups():
