@@ -94,5 +94,6 @@ def six_sets(runs: dict[str, np.ndarray]) -> None:
         ax.plot(place + 0.15, means[2], "s", color=COLOURS["orange"], **style)
     ax.set(xticks=range(len(runs)), xticklabels=runs, ylabel="test accuracy")
     head, whole = ax.lines[-2:]
-    ax.legend([head, whole, ax.lines[0]], ["after step 3", "after step 8", "one split"], ncols=3)
+    names = ["after step 3", "after step 8", "one split"]
+    ax.figure.legend([head, whole, ax.lines[0]], names, ncols=3, loc="outside upper center")
     plt.show()
