@@ -29,6 +29,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image
+from side_by_side import into_readme
 from torch import nn
 
 from lessonkit import Learner, augment, data, models
@@ -36,13 +37,13 @@ from lessonkit.course.datasets import embedded
 from lessonkit.files import safe_files
 from lessonkit.images.decode import decode
 from lessonkit.images.image_data import Split
-from lessonkit.machine import progress
+from lessonkit.machine import hardware, progress
 from lessonkit.networks import backbone
-from lessonkit.recipe import train_cycles
+from lessonkit.recipe import HEAD_CYCLES, HEAD_STEPS, SAFE_LR, train_cycles
 from lessonkit.training import activations, onnx_graph
 
 HERE = Path(__file__).resolve().parent
-BEGIN, END = "<!-- peers: made by benchmarks/peers.py -->", "<!-- end -->"
+BEGIN = "<!-- peers: made by benchmarks/peers.py -->"
 TURNS = 15
 ARCH = "tf_efficientnet_lite0"
 MULTIPLY_ADDS = 0.407e9  # of EfficientNet-Lite0 at 224 px (timm's table of results)
@@ -243,8 +244,9 @@ def head(photos: Path) -> Iterator[Row]:
     def ours() -> None:
         for parameter in learn.groups[-1].parameters():
             nn.init.zeros_(parameter)
-        epochs = math.ceil(60 / learn.n_batches)
-        train_cycles(learn, 3e-3, [epochs * 2**i for i in range(4)], by_loss=True)
+        epochs = math.ceil(HEAD_STEPS / learn.n_batches)
+        lengths = [epochs * 2**i for i in range(HEAD_CYCLES)]
+        train_cycles(learn, 3 * SAFE_LR, lengths, by_loss=True)
         accuracies["lessonkit"] = learn.validate()[1]
 
     def regression() -> None:
@@ -336,16 +338,10 @@ JOBS = [augmentation, decoding, frozen_body, head, training]
 
 def machine() -> str:
     """Processor, instruction set, threads and versions, in a line."""
-    names = [line for line in _cpu_info() if line.startswith("model name")]
-    model = names[0].partition(":")[2].strip() if names else platform.processor()
+    model = hardware.describe()["processor"]
     kinds = torch.backends.cpu.get_cpu_capability()
     said = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
     return f"{model}, {kinds}, one thread; Python {platform.python_version()}, {said}"
-
-
-def _cpu_info() -> list[str]:
-    path = Path("/proc/cpuinfo")
-    return path.read_text().splitlines() if path.exists() else []
 
 
 def table(rows: list[Row]) -> str:
@@ -363,15 +359,13 @@ def table(rows: list[Row]) -> str:
 
 def store(rows: list[Row]) -> None:
     """Write peers.json, and from it the table in README.md."""
-    path, readme = HERE / "peers.json", HERE / "README.md"
+    path = HERE / "peers.json"
     known = json.loads(path.read_text()) if path.exists() else {"rows": []}
     new = {row.what: row._asdict() for row in rows}
     merged = [new.pop(row["what"], row) for row in known["rows"]] + list(new.values())
     with safe_files.atomic_path(path) as part:
         part.write_text(json.dumps({"machine": machine(), "rows": merged}, indent=1) + "\n")
-    before, _, rest = readme.read_text(encoding="utf-8").partition(BEGIN)
-    made = f"{machine()}\n\n{table([Row(**row) for row in merged])}"
-    readme.write_text(f"{before}{BEGIN}\n{made}\n{END}{rest.partition(END)[2]}", encoding="utf-8")
+    into_readme(BEGIN, f"{machine()}\n\n{table([Row(**row) for row in merged])}")
 
 
 def main() -> int:

@@ -26,7 +26,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image
-from side_by_side import Row, ratios, seconds, table
+from side_by_side import Row, into_readme, ratios, seconds, table
 
 from lessonkit import Learner, augment, data, models
 from lessonkit.course.datasets import embedded
@@ -39,9 +39,7 @@ ROOT = Path(__file__).resolve().parent.parent
 DEVICE = hardware.best_device()
 NAME, WHERE = ("results", "") if DEVICE == "cpu" else (f"results-{DEVICE}", f" on {DEVICE}")
 RESULTS = ROOT / "benchmarks" / f"{NAME}.json"
-README = ROOT / "benchmarks" / "README.md"
 BEGIN = f"<!-- performance{WHERE}: made by benchmarks/performance.py -->"
-END = "<!-- end -->"
 
 
 # --- Training -----------------------------------------------------------------------------------
@@ -353,12 +351,7 @@ def store(rows: list[Row], all_of_them: bool) -> None:
     new = {row.name: row._asdict() for row in rows}
     merged = [new.pop(row["name"], row) for row in known] + list(new.values())
     RESULTS.write_text(json.dumps(merged, indent=1) + "\n")
-    readme = (README).read_text(encoding="utf-8")
-    before, _, rest = readme.partition(BEGIN)
-    after = rest.partition(END)[2]
-    made = table(merged)
-    text = f"{before}{BEGIN}\n{made}\n{END}{after}"
-    (README).write_text(text, encoding="utf-8")
+    into_readme(BEGIN, table(merged))
 
 
 def main() -> int:

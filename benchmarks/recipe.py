@@ -30,6 +30,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from scipy import stats
+from side_by_side import into_readme
 
 from lessonkit import Learner, data, eight_steps, recipe
 from lessonkit.course.datasets import embedded
@@ -41,7 +42,7 @@ from lessonkit.training import activations
 from lessonkit.training.optimizers import radam
 
 STORED = Path(__file__).with_name("recipe.json")
-BEGIN, END = "<!-- recipe: made by benchmarks/recipe.py -->", "<!-- end -->"
+BEGIN = "<!-- recipe: made by benchmarks/recipe.py -->"
 HEAD_LRS = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
 FACTORS = (1 / 3, 1, 3)  # of the LR that the recipe chose for step 8
 
@@ -289,10 +290,7 @@ def main() -> None:
     said = summary(rows)
     print(said)
     if options.json == STORED:
-        readme = STORED.with_name("README.md")
-        before, _, rest = readme.read_text(encoding="utf-8").partition(BEGIN)
-        after = rest.partition(END)[2]
-        readme.write_text(f"{before}{BEGIN}\n{said}\n{END}{after}", encoding="utf-8")
+        into_readme(BEGIN, said)
 
 
 if __name__ == "__main__":

@@ -3,9 +3,13 @@
 import statistics
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
+
+README = Path(__file__).with_name("README.md")
+END = "<!-- end -->"
 
 
 class Row(NamedTuple):
@@ -72,3 +76,10 @@ def table(rows: list[dict]) -> str:
             f"| {row.name} | {row.median:.3g} {row.unit} | {spread} | {row.target} | {mark} |"
         )
     return "\n".join(lines)
+
+
+def into_readme(begin: str, made: str) -> None:
+    """Put `made` into README.md here, between the line `begin` and the next END."""
+    before, _, rest = README.read_text(encoding="utf-8").partition(begin)
+    after = rest.partition(END)[2]
+    README.write_text(f"{before}{begin}\n{made}\n{END}{after}", encoding="utf-8")

@@ -33,7 +33,6 @@ def to_onnx(learn: Learner, path: str | Path) -> None:
     _check_packages()
     network = _Probabilities(copy.deepcopy(learn.model).cpu()).eval()
     graph = _trace(network, learn.size)
-    _forget_where_it_was_made(graph)
     _describe(graph, learn)
     contents = graph.SerializeToString()
     _check_agreement(contents, network, learn.size)
@@ -68,16 +67,6 @@ def _trace(network: nn.Module, size: int):
         raise ValueError(
             f"This network can't be expressed in ONNX ({why}). Nothing was written."
         ) from error
-
-
-def _forget_where_it_was_made(graph) -> None:
-    """Remove stack traces: they name folders of this machine, and nobody needs them to compute."""
-    parts = [graph, graph.graph, *graph.graph.node, *graph.graph.value_info, *graph.functions]
-    parts += [*graph.graph.initializer, *graph.graph.input, *graph.graph.output]
-    parts += [node for function in graph.functions for node in function.node]
-    for part in parts:
-        part.ClearField("doc_string")
-        part.ClearField("metadata_props")
 
 
 def _describe(graph, learn: Learner) -> None:

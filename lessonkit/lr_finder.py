@@ -430,9 +430,7 @@ def _generators(one: Any, depth: int = 5) -> Iterator[tuple[Callable, Any]]:
         yield one.set_state, one.get_state()
     elif isinstance(one, np.random.Generator):
         yield partial(setattr, one.bit_generator, "state"), one.bit_generator.state
-    elif depth and isinstance(one, list | tuple) and len(one) <= LONGEST:  # of transforms
-        for held in one:
-            yield from _generators(held, depth - 1)
-    elif depth and hasattr(one, "__dict__") and not isinstance(one, type):
-        for held in vars(one).values():
+    elif depth and not isinstance(one, type):
+        is_list = isinstance(one, list | tuple) and len(one) <= LONGEST  # such as of transforms
+        for held in one if is_list else getattr(one, "__dict__", {}).values():
             yield from _generators(held, depth - 1)

@@ -15,7 +15,6 @@ import json
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -29,9 +28,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # for lessonkit
 
 from lessonkit import models
 from lessonkit.course.datasets import embedded
-from lessonkit.export import to_onnx
-from lessonkit.learner import Learner
 from lessonkit.networks.weights import OWN
+from lessonkit.training import onnx_graph
 
 SITE = Path(__file__).resolve().parent
 PARTS = SITE / "_build" / "train"
@@ -106,14 +104,9 @@ def runtime(dist: Path) -> str:
 
 
 def body() -> onnx.ModelProto:
-    """The frozen body of lessonkit's network, "images" to activations, out of its own export."""
-    learn = Learner(models.pretrained(OWN, 2), None)
-    learn.classes, learn.size = ["one", "other"], SIZE
-    with tempfile.TemporaryDirectory() as folder:
-        to_onnx(learn, Path(folder) / "whole.onnx")
-        whole = onnx.load(Path(folder) / "whole.onnx")
-    [head] = [node for node in whole.graph.node if node.op_type == "Gemm"]
-    return onnx.utils.Extractor(whole).extract_model(["images"], [head.input[0]])
+    """The frozen body of lessonkit's network, "images" to activations."""
+    groups = models.pretrained(OWN, 2)
+    return onnx_graph.trace(groups[:-1].eval(), SIZE, "activations")
 
 
 def rounded(model: onnx.ModelProto) -> bytes:

@@ -51,7 +51,19 @@ def trace(network: nn.Module, size: int, output: str) -> "onnx.ModelProto":
             output_names=[output],
             dynamic_shapes=({0: torch.export.Dim("N")},),
         )
-    return program.model_proto
+    graph = program.model_proto
+    _forget_where_it_was_made(graph)
+    return graph
+
+
+def _forget_where_it_was_made(graph) -> None:
+    """Remove stack traces: they name folders of this machine, and nobody needs them to compute."""
+    parts = [graph, graph.graph, *graph.graph.node, *graph.graph.value_info, *graph.functions]
+    parts += [*graph.graph.initializer, *graph.graph.input, *graph.graph.output]
+    parts += [node for function in graph.functions for node in function.node]
+    for part in parts:
+        part.ClearField("doc_string")
+        part.ClearField("metadata_props")
 
 
 def session(contents: bytes) -> "onnxruntime.InferenceSession":
