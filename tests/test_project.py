@@ -35,6 +35,7 @@ FLOORS = [
     "data",
     "course.exercises.roughly course.measured",
     "course.exercises.judges course.exercises.guesses course.exercises.solved",
+    "course.exercises.questions",
     "course.exercises.training course.exercises.quiz",
     "course.clinic course.challenge course.twelve_questions",
     "course.explorers course.exercises",

@@ -21,7 +21,7 @@ from nbval.plugin import get_sanitize_patterns
 from lessonkit import Learner, schedule
 from lessonkit.course import records
 from lessonkit.course.exercises import quiz, solved, training
-from lessonkit.course.exercises.quiz import Option, Question, Verdict, choice, function, number
+from lessonkit.course.exercises.quiz import Option, Verdict, choice, function, number
 from tests.tiny import coloured
 from tools.bounds import stated
 from tools.notebooks import SANITIZE
@@ -55,13 +55,24 @@ EXERCISES = {
     ),
     "99.8": function(lambda x: "too high" if x > 1 else "right", [0.5, 2.0], why="Yes."),
 }
-QUESTIONS = [
-    Question(
-        "What does `lr` < 0 do?",
-        [Option("climbs", True, "It goes *up* the loss."), Option("nothing", False, "It moves.")],
-    ),
-    Question("And 0?", [Option("climbs", False, "No step."), Option("nothing", True, "No step.")]),
-]
+QUESTIONS = """# Closing quiz of notebook 99
+
+## What does `lr` < 0 do?
+
+- [x] climbs
+  It goes *up*
+  the loss.
+- [ ] nothing
+  It moves.
+
+## And 0,
+or nearly?
+
+- [ ] climbs
+  No step.
+- [x] nothing
+  No step.
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -70,9 +81,17 @@ def notebook_99(monkeypatch, tmp_path):
     monkeypatch.setattr(quiz, "_misses", {})
     monkeypatch.setattr(quiz, "_hinted", set())
     module = ModuleType("lessonkit.course.exercises.notebook_99")
-    module.EXERCISES, module.QUESTIONS = EXERCISES, QUESTIONS
+    module.EXERCISES = EXERCISES
     monkeypatch.setitem(sys.modules, module.__name__, module)
     return module
+
+
+@pytest.fixture
+def page_99(monkeypatch, tmp_path):
+    monkeypatch.setattr(quiz, "HERE", tmp_path)
+    page = tmp_path / "notebook_99.md"
+    page.write_text(QUESTIONS, encoding="utf-8")
+    return page
 
 
 # --- roughly ------------------------------------------------------------------------------------
@@ -592,7 +611,7 @@ def test_ctrl_c_in_an_exercise_that_trains_goes_on():
 # --- The closing quiz ---------------------------------------------------------------------------
 
 
-def test_the_quiz_answers_each_choice_with_sign_word_and_reason():
+def test_the_quiz_answers_each_choice_with_sign_word_and_reason(page_99):
     closing = quiz.multiple_choice("99")
     assert [radio.index for radio in closing.radios] == [None, None]
     closing.radios[0].index = 1
@@ -604,7 +623,7 @@ def test_the_quiz_answers_each_choice_with_sign_word_and_reason():
     assert "2 of 2" in closing.score.value
 
 
-def test_the_quiz_reads_the_same_without_a_kernel():
+def test_the_quiz_reads_the_same_without_a_kernel(page_99):
     closing = quiz.multiple_choice("99")
     before = closing._repr_mimebundle_()
     closing.radios[0].index = 1
@@ -619,9 +638,27 @@ def test_the_quiz_reads_the_same_without_a_kernel():
     assert "climbs" in before_first_answers and "✓" not in before_first_answers
 
 
-def test_a_notebook_without_quiz_is_refused(notebook_99):
-    notebook_99.QUESTIONS = []
+def test_a_notebook_without_quiz_is_refused(page_99):
+    page_99.unlink()
     with pytest.raises(ValueError, match="Notebook 99 has no quiz"):
+        quiz.multiple_choice("99")
+
+
+def test_questions_are_read_as_they_are_written(page_99):
+    climbs, nothing = quiz.multiple_choice("99").questions
+    assert climbs.text == "What does `lr` < 0 do?"
+    assert climbs.options == [
+        Option("climbs", True, "It goes *up* the loss."),
+        Option("nothing", False, "It moves."),
+    ]
+    assert nothing.text == "And 0, or nearly?"
+    assert [option.right for option in nothing.options] == [False, True]
+
+
+@pytest.mark.parametrize("page", ["## Why?\n", "## Why?\n\n- [x] so\n- [ ] or so\n  No.\n"])
+def test_a_question_without_options_or_reasons_is_named(page_99, page):
+    page_99.write_text(page, encoding="utf-8")
+    with pytest.raises(ValueError, match=r"notebook_99\.md, 'Why\?'"):
         quiz.multiple_choice("99")
 
 
