@@ -31,7 +31,7 @@ FLOORS = [
     "files.model_files",
     "learner",
     "recipe export",
-    "course.datasets course.records course.workbook",
+    "course.datasets course.records course.workbook course.board course.time_limit",
     "data",
     "course.exercises.roughly course.measured",
     "course.exercises.judges course.exercises.guesses course.exercises.solved",

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from types import ModuleType
 
 import numpy as np
@@ -482,7 +483,7 @@ def test_progress_in_a_notebook_stores_the_same_whoever_has_solved_what():
     quiz.check("00.3", "about 70 %")
     board = quiz.progress()
     assert board._repr_mimebundle_()["text/plain"] == before
-    assert "✓ 00.3" in board.page.value and "· 02.1" in board.page.value
+    assert "✓ 00.3" in board.table.value and "· 02.1" in board.table.value
     assert set(quiz.all_exercises()) >= {"00", "05", "10"}
 
 
@@ -554,6 +555,15 @@ def sleeps(learn):
         time.sleep(0.01)
 
 
+def never_stops(learn):
+    with suppress(KeyboardInterrupt):
+        sleeps(learn)
+
+
+def out_of_time(learn):
+    raise TimeoutError("of a connection")
+
+
 def refused(learn):
     raise training.Refused("These are no pictures.")
 
@@ -565,6 +575,7 @@ def refused(learn):
         (untrained, "waiting", "nothing has been trained yet"),
         (too_much, "wrong", "Everybody has 3 epochs here"),
         (refused, "wrong", "These are no pictures."),
+        (out_of_time, "wrong", "It ends in an error, TimeoutError: of a connection"),
         (lambda learn: learn.fit("fast", 1), "wrong", "It ends in an error"),
         (lambda learn: learn.fit(1e-9, 1), "wrong", "is asked for. Longer."),
     ],
@@ -594,9 +605,10 @@ def test_an_exercise_that_trains_leaves_the_readers_random_numbers_alone():
     assert torch.equal(torch.rand(3), expected)
 
 
-def test_an_exercise_that_trains_too_long_is_stopped():
+@pytest.mark.parametrize("answer", [sleeps, never_stops])
+def test_an_exercise_that_trains_too_long_is_stopped(answer):
     started = time.monotonic()
-    assert "more than 0 seconds" in trained(seconds=0.2).judge(sleeps).message
+    assert "more than 0 seconds" in trained(seconds=0.2).judge(answer).message
     assert time.monotonic() - started < 20
 
 

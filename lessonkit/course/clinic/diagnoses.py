@@ -10,13 +10,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import ipywidgets
-
 from lessonkit.course import records
+from lessonkit.course.board import Board
 from lessonkit.course.exercises import questions
 from lessonkit.course.exercises.questions import Quiz
 
-__all__ = ["SUSPECTS", "Score", "diagnose", "first_diagnoses", "forget", "score"]
+__all__ = ["SUSPECTS", "diagnose", "first_diagnoses", "forget", "score"]
 
 NAME = "diagnoses"
 
@@ -54,42 +53,22 @@ def forget() -> None:
     records.forget(NAME)
 
 
-class Score:
-    """How many of the twelve you diagnosed at the first go. A button counts anew."""
-
-    def __init__(self) -> None:
-        self.table = ipywidgets.HTML()
-        button = ipywidgets.Button(description="Count", tooltip="Count your diagnoses so far")
-        button.on_click(self.show)
-        self.widget = ipywidgets.VBox([button, self.table])
-        self.show()
-
-    def show(self, button: ipywidgets.Button | None = None) -> None:
-        """Read what has been kept, and show it."""
-        found = first_diagnoses()
-        lines = [
-            f'<tr><th scope="row">patient {n}</th><td>{html.escape(text)}</td>'
-            f"<td>{'✓' if right else '✗'}</td></tr>"
-            for n, (text, right) in found.items()
-        ]
-        right = sum(well for _, well in found.values())
-        said = f"{right} of {len(SUSPECTS)} right at the first go"
-        left = len(SUSPECTS) - len(found)
-        said += f", {left} not diagnosed yet." if left else "."
-        shown = f"<p><b>{said}</b></p><table>{''.join(lines)}</table>"
-        self.table.value = f'<div role="status">{shown}</div>'
-
-    def __repr__(self) -> str:
-        return "your diagnoses, counted"
-
-    def _repr_mimebundle_(self, **kwargs: Any) -> dict:
-        # What is stored in a notebook must not depend on who has diagnosed what.
-        return dict(self.widget._repr_mimebundle_(**kwargs)) | {"text/plain": repr(self)}
-
-
-def score() -> Score:
+def score() -> Board:
     """A widget with your first diagnosis of each patient, and how many of them were right."""
-    return Score()
+    return Board("your diagnoses, counted", _page, "Count", "Count your diagnoses so far")
+
+
+def _page() -> str:
+    found = first_diagnoses()
+    lines = [
+        f'<tr><th scope="row">patient {n}</th><td>{html.escape(text)}</td>'
+        f"<td>{'✓' if right else '✗'}</td></tr>"
+        for n, (text, right) in found.items()
+    ]
+    said = f"{sum(right for _, right in found.values())} of {len(SUSPECTS)} right at the first go"
+    left = len(SUSPECTS) - len(found)
+    said += f", {left} not diagnosed yet." if left else "."
+    return f"<p><b>{said}</b></p><table>{''.join(lines)}</table>"
 
 
 def _read() -> dict[str, str]:

@@ -18,6 +18,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from lessonkit.course.board import Board
 from lessonkit.course.exercises import questions, solved
 from lessonkit.course.exercises.guesses import guess
 from lessonkit.course.exercises.judges import Exercise, Judge, Verdict, choice, function, number
@@ -96,9 +97,13 @@ def all_exercises() -> dict[str, list[str]]:
     return {number: sorted(_content(number).EXERCISES) for number in numbers}
 
 
-def progress() -> solved.Board:
+def progress() -> Board:
     """What the reader has solved, as a table that a button brings up to date."""
-    return solved.Board(all_exercises())
+
+    def page() -> str:
+        return f"<pre>{solved.table(all_exercises())}</pre>"
+
+    return Board("exercises: what you have solved", page, "Show", "What you have solved so far")
 
 
 def _say(text: str) -> None:
