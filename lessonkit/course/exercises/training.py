@@ -48,17 +48,8 @@ def training(
         try:
             with progress.quiet(), time_limit(seconds):
                 runs = [_run(start, use, answer, seed) for seed in seeds]
-        except Diverged:
-            return Verdict(
-                "wrong", "The loss exploded: this learning rate is too high. Try a tenth of it."
-            )
-        except TooLate:
-            limit = f"It takes more than {seconds:.0f} seconds. A few epochs are enough here."
-            return Verdict("wrong", limit)
-        except Refused as error:
-            return Verdict("wrong", str(error))
         except Exception as error:  # whatever the reader's code does wrong is what is reported
-            return Verdict("wrong", f"It ends in an error, {type(error).__name__}: {error}")
+            return Verdict("wrong", _what_failed(error, seconds))
         learn, _ = runs[-1]
         if not learn.history.epochs:
             return Verdict("waiting", "waits for your answer: nothing has been trained yet.")
@@ -76,6 +67,16 @@ def training(
         return Verdict("wrong", f"{reached} {wrong or hint}")
 
     return Exercise(judge, hint, lambda: stronger)
+
+
+def _what_failed(error: Exception, seconds: float) -> str:
+    if isinstance(error, Refused):
+        return str(error)
+    if isinstance(error, Diverged):
+        return "The loss exploded: this learning rate is too high. Try a tenth of it."
+    if isinstance(error, TooLate):
+        return f"It takes more than {seconds:.0f} seconds. A few epochs are enough here."
+    return f"It ends in an error, {type(error).__name__}: {error}"
 
 
 def _run(start: Callable, use: Callable, answer: Any, seed: int) -> tuple[Learner, float]:
