@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from lessonkit import plot
-from lessonkit.course.pictures.shared import pair, runs_in_rows, single
+from lessonkit.course.pictures.shared import curves, pair, runs_in_rows, single
 from lessonkit.learner import Learner
 from lessonkit.lr_finder import smooth
 
@@ -61,7 +61,7 @@ def paths_in_the_valley(paths: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> N
 
 def around_the_limit(runs: Mapping[float, np.ndarray]) -> None:
     """The loss at several multiples of 2/λ, as a fraction of the loss at the start."""
-    ax = plot.curves({f"{times:g} × 2/λ": run for times, run in runs.items()}, single(6.5), "step")
+    ax = curves({f"{times:g} × 2/λ": run for times, run in runs.items()}, single(6.5), "step")
     ax.set(ylim=(0.7, 3.2), ylabel="loss / loss at the start")
     plt.show()
 
@@ -104,9 +104,9 @@ def loss_over_lr(losses: Mapping[float, float], guessing: float) -> None:
 def two_schedules(learners: Mapping[str, Learner]) -> None:
     """The LR of every mini-batch, and the smoothed training loss, of some runs."""
     axes = pair(9, 3.3)
-    plot.curves({name: learn.history.lr for name, learn in learners.items()}, axes[0])
+    curves({name: learn.history.lr for name, learn in learners.items()}, axes[0])
     losses = {name: smooth(learn.history.loss) for name, learn in learners.items()}
-    plot.curves(losses, axes[1], ylabel="smoothed training loss")
+    curves(losses, axes[1], ylabel="smoothed training loss")
     plt.show()
 
 

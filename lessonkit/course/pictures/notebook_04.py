@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from lessonkit import plot, schedule
-from lessonkit.course.pictures.shared import looks, pair, runs_in_rows, single, ticks_at
+from lessonkit.course.pictures.shared import curves, looks, pair, runs_in_rows, single, ticks_at
 from lessonkit.learner import Learner
 
 COLOURS = plot.COLOURS
@@ -15,9 +15,9 @@ COLOURS = plot.COLOURS
 def balls(paths: Mapping[str, np.ndarray], losses: Mapping[str, np.ndarray]) -> None:
     """Where one ball of each kind is after each step, and the mean loss of many, on a log axis."""
     axes = pair(9.5, 3.6)
-    plot.curves(paths, axes[0], xlabel="step", ylabel="weight x of one ball")
+    curves(paths, axes[0], xlabel="step", ylabel="weight x of one ball")
     axes[0].axhline(0, color="0.6", linewidth=1, zorder=0)
-    plot.curves(losses, axes[1], xlabel="step", ylabel="mean loss of 1,000 balls (log scale)")
+    curves(losses, axes[1], xlabel="step", ylabel="mean loss of 1,000 balls (log scale)")
     axes[1].set_yscale("log")
     plt.show()
 
@@ -36,7 +36,7 @@ def floors(lrs: np.ndarray, heights: Sequence[float]) -> None:
 def plans_and_losses(plans: Mapping[str, np.ndarray], losses: Mapping[str, np.ndarray]) -> None:
     """The LRs of several plans beside their losses, each point the mean of ten mini-batches."""
     axes = pair(9.5, 3.6, width_ratios=[1, 1.7])
-    plot.curves(plans, axes[0], ylabel="learning rate (log scale)")
+    curves(plans, axes[0], ylabel="learning rate (log scale)")
     axes[0].set_yscale("log")
     axes[0].get_legend().remove()
     for _, values, look in looks(losses):
@@ -66,7 +66,7 @@ def half_a_cosine(lr: float, steps: int) -> None:
 def runs(learners: Mapping[str, Learner]) -> None:
     """The LR of every mini-batch of some runs, and the validation accuracy after each epoch."""
     axes = pair(9.5, 3.5)
-    plot.curves({name: learn.history.lr for name, learn in learners.items()}, axes[0])
+    curves({name: learn.history.lr for name, learn in learners.items()}, axes[0])
     for _, learn, look in looks(learners):
         accuracies = [epoch["accuracy"] for epoch in learn.history.epochs]
         axes[1].plot(learn.history.ends, accuracies, **look)

@@ -7,7 +7,7 @@ import numpy as np
 
 from lessonkit import plot
 from lessonkit.course import explorers
-from lessonkit.course.pictures.shared import pair, runs_in_rows, single
+from lessonkit.course.pictures.shared import curves, pair, runs_in_rows, single
 from lessonkit.learner import Learner
 
 BOTTOMS = {"narrow": -1.495, "wide": 1.367}  # where the two pits are lowest
@@ -86,7 +86,7 @@ def places_of_the_ball(lrs: np.ndarray, hot: np.ndarray, rest: np.ndarray) -> No
 def thrown_out(losses: Mapping[str, Sequence[float]], straight: Mapping[str, np.ndarray]) -> None:
     """Two runs' losses over the steps, and the loss on the line from the first minimum."""
     axes = pair(9.5, 3.5)
-    plot.curves(losses, axes[0], xlabel="step", ylabel="training loss (log scale)")
+    curves(losses, axes[0], xlabel="step", ylabel="training loss (log scale)")
     axes[0].set_yscale("log")
     shares = np.linspace(0, 1, len(next(iter(straight.values()))))
     for (name, line), dash, colour in zip(

@@ -137,10 +137,10 @@ def cost_of_a_mess(judged: np.ndarray, repaired: np.ndarray) -> None:
     plt.show()
 
 
-def mistakes_found(curves: Mapping[str, Sequence[float]], looked_at: int) -> None:
+def mistakes_found(found: Mapping[str, Sequence[float]], looked_at: int) -> None:
     """The fraction of the wrong labels found over the number of photos looked at."""
     ax = single()
-    plot.curves(dict(curves), ax, "photos looked at", "fraction of the wrong labels found")
+    curves(found, ax, "photos looked at", "fraction of the wrong labels found")
     ax.axvline(looked_at, color="0.8", zorder=0)
     plt.show()
 

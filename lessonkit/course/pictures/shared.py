@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 
 from lessonkit.plot import COLOURS, DASHES
 
-__all__ = ["looks", "pair", "runs_in_rows", "single", "ticks_at"]
+__all__ = ["curves", "looks", "pair", "runs_in_rows", "single", "ticks_at"]
 
 MARKERS = "os^D"
 
@@ -30,6 +30,20 @@ def looks(named: Mapping[str, Any]) -> Iterator[tuple[str, Any, dict[str, Any]]]
         colour = list(COLOURS.values())[place]
         look = {"color": colour, "linestyle": DASHES[place], "marker": MARKERS[place % 4]}
         yield name, values, look | {"label": name}
+
+
+def curves(
+    named: Mapping[str, Sequence[float]],
+    ax: Axes,
+    xlabel: str = "mini-batch",
+    ylabel: str = "learning rate",
+) -> Axes:
+    """Several curves over the same steps, each with its own colour and dashes."""
+    for _, values, look in looks(named):
+        ax.plot(values, **look | {"marker": ""}, linewidth=1.8)
+    ax.set(xlabel=xlabel, ylabel=ylabel)
+    ax.legend(fontsize="small")
+    return ax
 
 
 def runs_in_rows(ax: Axes, named: Mapping[str, Sequence[float]]) -> None:
