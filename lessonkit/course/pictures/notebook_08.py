@@ -10,7 +10,7 @@ from torch import Tensor
 
 from lessonkit import plot
 from lessonkit.course.datasets import earth_painting
-from lessonkit.course.pictures.shared import single
+from lessonkit.course.pictures.shared import curves, single
 from lessonkit.images import look
 from lessonkit.images.image_data import ImageData, read_pictures
 
