@@ -1,7 +1,5 @@
 """One picture under each transform, and what a preset and a network make of it."""
 
-import base64
-import io
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import cache
@@ -10,11 +8,10 @@ from typing import Any
 import numpy as np
 import torch
 from matplotlib.axes import Axes
-from PIL import Image
 from torch import Tensor
 
 from lessonkit.augment import PRESETS, Augment, affine, move
-from lessonkit.course.explorers.explorer import Explorer, controls
+from lessonkit.course.explorers.explorer import Explorer, controls, data_address
 from lessonkit.images.image_data import ImageData
 
 __all__ = ["augmentations", "transformed"]
@@ -83,7 +80,10 @@ class _Versions:
 
     def _shown(self, number: int) -> dict[str, str]:
         truth = self.images.classes[self.images.valid.labels[number]]
-        return {"truth": truth, "address": _address(self.images.valid.images[number])}
+        image = self.images.valid.images[number]
+        lossless = image.shape[-1] < 64  # small ones keep every pixel
+        address = data_address(image, "WEBP", quality=92, lossless=lossless)
+        return {"truth": truth, "address": address}
 
     def _guesses(self, picture: int, **strength: float) -> list[tuple[str, float]]:
         sure, best = self.predict(transformed(self.images.valid.images[picture], **strength)).max(1)
@@ -138,13 +138,6 @@ def _allowed(
 def _titles(degrees: float, zoom: float, shift: float, light: float) -> list[str]:
     strengths = [f" {degrees:g}°", f" × {zoom:.3g}", f" {shift:.0%}", f" {light:+.0%}"]
     return [name + strength for name, strength in zip(NAMES, [""] * 4 + strengths, strict=True)]
-
-
-def _address(image: Tensor) -> str:
-    """A picture uint8 [3, S, S] as a data address; small ones keep every pixel."""
-    file, pixels = io.BytesIO(), image.permute(1, 2, 0).numpy()
-    Image.fromarray(pixels).save(file, "WEBP", quality=92, lossless=len(pixels) < 64)
-    return f"data:image/webp;base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
 def _draw_row(ax: Axes, changed: Tensor, above: list[str], below: list[str]) -> None:
