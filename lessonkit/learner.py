@@ -233,24 +233,22 @@ class Learner:
         else:
             self._follow(sgdr(1.0, n_cycle, cycle_len, cycle_mult, self.n_batches), lrs)
 
-    def fit_schedule(self, lrs: Sequence[float], ratios: Sequence[float] | None = None) -> None:
+    def fit_schedule(self, lrs: Sequence[float], ratios: float | Sequence[float] = 1.0) -> None:
         """Train along any schedule, such as `schedule.one_cycle(3e-3, 5 * learn.n_batches)`.
 
         `lrs` [steps] are the last group's LRs, one for each mini-batch, of any number: the last
-        epoch may end early, and is validated then. `ratios`, one for each group, are the groups'
-        LRs as shares of it; without, all are the same. All else is as in `fit`.
+        epoch may end early, and is validated then. `ratios`, one for all groups or for each, are
+        the groups' LRs as shares of it. All else is as in `fit`.
         """
-        ratios = 1.0 if ratios is None else ratios
         shares = optimizers.lr_per_group(ratios, len(self.groups), self.frozen_to)
         self._follow(as_schedule(lrs), shares)
 
-    def steps(self, lrs: Sequence[float], ratios: Sequence[float] | None = None) -> Iterator[float]:
+    def steps(self, lrs: Sequence[float], ratios: float | Sequence[float] = 1.0) -> Iterator[float]:
         """Train along `lrs` as `fit_schedule` does, but step by step: yields each step's loss.
 
         For experiments that look at the network between two steps, or stop when they like. Nothing
         is validated, recorded or put back.
         """
-        ratios = 1.0 if ratios is None else ratios
         shares = optimizers.lr_per_group(ratios, len(self.groups), self.frozen_to)
         try:
             for loss in self._steps(self._new_optimizer(shares), as_schedule(lrs), shares):

@@ -317,49 +317,84 @@ def everything_restored(
     an error. Not covered: what a loss that is a plain function keeps for itself, and a loader's own
     workers.
     """
-    modules = {part: None for one in (model, *others) for part in _modules(one)}
-    trained = [p for group in optimizer.param_groups for p in group["params"]]
+    modules = list(dict.fromkeys(part for one in (model, *others) for part in _modules(one)))
+    ways_back = [
+        _keep_parameters(modules, optimizer),
+        _keep_attributes(modules, optimizer, others),
+        _keep_optimizer(optimizer),
+        *(put_back for one in (*modules, *others) for put_back in _generators(one)),
+        *_keep_randomness(),
+    ]
+    try:
+        yield
+    finally:
+        for put_back in ways_back:
+            put_back()
+
+
+def _keep_parameters(modules: list[nn.Module], optimizer: torch.optim.Optimizer) -> Callable:
+    """What puts back the values and gradients of all parameters."""
     held = [p for module in modules for p in module._parameters.values() if p is not None]
+    trained = [p for group in optimizer.param_groups for p in group["params"]]
     parameters = list(dict.fromkeys([*held, *trained]))
     if any(map(nn.parameter.is_lazy, parameters)):
         raise ValueError("Some layers don't know their size yet: call the model on a batch first.")
     values = [(p, p.detach().clone()) for p in parameters]
     gradients = [(p, None if p.grad is None else p.grad.clone()) for p in parameters]
+
+    def put_back() -> None:
+        for parameter, value in values:
+            _write_back(parameter, value)
+        for parameter, gradient in gradients:
+            parameter.grad = gradient
+
+    return put_back
+
+
+def _keep_attributes(
+    modules: list[nn.Module], optimizer: torch.optim.Optimizer, others: tuple
+) -> Callable:
+    """What puts back plain attributes and buffers."""
     holders = [kept for module in modules for kept in (vars(module), module._buffers)]
     beside = [one for part in others for one in (part, getattr(part, "dataset", None))]
     counting = [vars(one) for one in beside if hasattr(one, "__dict__") and one not in modules]
     attributes = [(kept, VALUES, _plain(kept, VALUES)) for kept in (*holders, vars(optimizer))]
     attributes += [(kept, COUNTS, _plain(kept, COUNTS)) for kept in counting]
-    groups = [{k: v for k, v in g.items() if k != "params"} for g in optimizer.param_groups]
-    groups = copy.deepcopy(groups)
-    # The keys must stay the very parameters: a copy of them would belong to nobody.
-    state = {p: copy.deepcopy(values) for p, values in optimizer.state.items()}
-    generators = [put_back for one in (*modules, *others) for put_back in _generators(one)]
-    randomness = (torch.get_rng_state(), np.random.get_state(), random.getstate())
-    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
-    try:
-        yield
-    finally:
-        for tensor, value in values:
-            _write_back(tensor, value)
+
+    def put_back() -> None:
         for kept, kinds, known in attributes:
             for name in [name for name in _plain(kept, kinds) if name not in known]:
                 del kept[name]
             for name, (value, copied) in known.items():
                 kept[name] = _as_it_was(value, copied)
-        for parameter, gradient in gradients:
-            parameter.grad = gradient
+
+    return put_back
+
+
+def _keep_optimizer(optimizer: torch.optim.Optimizer) -> Callable:
+    """What puts back an optimiser's settings and state."""
+    groups = [{k: v for k, v in g.items() if k != "params"} for g in optimizer.param_groups]
+    groups = copy.deepcopy(groups)
+    # The keys must stay the very parameters: a copy of them would belong to nobody.
+    state = {p: copy.deepcopy(values) for p, values in optimizer.state.items()}
+
+    def put_back() -> None:
         for group, settings in zip(optimizer.param_groups, groups, strict=True):
             group.update(settings)
         optimizer.state.clear()
         optimizer.state.update(state)
-        for put_back, known in generators:
-            put_back(known)
-        torch.set_rng_state(randomness[0])
-        np.random.set_state(randomness[1])
-        random.setstate(randomness[2])
-        if cuda:
-            torch.cuda.set_rng_state_all(cuda)
+
+    return put_back
+
+
+def _keep_randomness() -> list[Callable]:
+    """What puts back the random state of torch, on all devices, of numpy and of Python."""
+    kept = [partial(torch.set_rng_state, torch.get_rng_state())]
+    kept += [partial(np.random.set_state, np.random.get_state())]
+    kept += [partial(random.setstate, random.getstate())]
+    if torch.cuda.is_available():
+        kept += [partial(torch.cuda.set_rng_state_all, torch.cuda.get_rng_state_all())]
+    return kept
 
 
 def _modules(one: Any) -> Iterable[nn.Module]:
@@ -417,19 +452,17 @@ def _write_back(tensor: Tensor, value: Tensor) -> None:
         tensor.copy_(value)
 
 
-def _generators(one: Any, depth: int = 5) -> Iterator[tuple[Callable, Any]]:
-    """For each random generator that `one` holds: what sets its state, and the state.
+def _generators(one: Any, depth: int = 5) -> Iterator[Callable]:
+    """For each random generator that `one` holds, what puts back its state.
 
     A DataLoader, for one, has them in itself, in its sampler, and in the sampler of its batches.
     """
-    if isinstance(one, torch.Generator):
-        yield one.set_state, one.get_state()
+    if isinstance(one, torch.Generator | np.random.RandomState):
+        yield partial(one.set_state, one.get_state())
     elif isinstance(one, random.Random):
-        yield one.setstate, one.getstate()
-    elif isinstance(one, np.random.RandomState):
-        yield one.set_state, one.get_state()
+        yield partial(one.setstate, one.getstate())
     elif isinstance(one, np.random.Generator):
-        yield partial(setattr, one.bit_generator, "state"), one.bit_generator.state
+        yield partial(setattr, one.bit_generator, "state", one.bit_generator.state)
     elif depth and not isinstance(one, type):
         is_list = isinstance(one, list | tuple) and len(one) <= LONGEST  # such as of transforms
         for held in one if is_list else getattr(one, "__dict__", {}).values():

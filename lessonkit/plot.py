@@ -15,7 +15,6 @@ from matplotlib.axes import Axes
 __all__ = [
     "COLOURS",
     "confusion",
-    "curves",
     "loss_history",
     "lr_finder",
     "lr_finders",
@@ -100,21 +99,6 @@ def loss_history(history: Any, ax: Axes | None = None) -> Axes:
             label = {"train_loss": "training", "valid_loss": "validation"}[name]
             ax.plot(ends, values, dash, marker=marker, color=COLOURS[colour], label=label)
     ax.set(xlabel="mini-batch", ylabel="loss")
-    ax.legend(fontsize="small")
-    return ax
-
-
-def curves(
-    named: dict[str, Sequence[float]],
-    ax: Axes | None = None,
-    xlabel: str = "mini-batch",
-    ylabel: str = "learning rate",
-) -> Axes:
-    """Several curves over the same steps, each with its own colour and dashes."""
-    ax = _axes(ax)
-    for (name, values), colour, dash in zip(named.items(), COLOURS.values(), DASHES, strict=False):
-        ax.plot(values, color=colour, linestyle=dash, linewidth=1.8, label=name)
-    ax.set(xlabel=xlabel, ylabel=ylabel)
     ax.legend(fontsize="small")
     return ax
 

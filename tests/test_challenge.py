@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from lessonkit import data
-from lessonkit.course import challenge, records, twelve_questions
+from lessonkit.course import challenge, records, time_limit, twelve_questions
 from lessonkit.course.challenge import Entry
 from lessonkit.course.datasets import embedded
 from lessonkit.course.exercises import quiz
@@ -58,14 +58,15 @@ class Clock:
 
 @pytest.fixture
 def clock(monkeypatch):
-    """The challenge's own clock."""
+    """A clock of its own, for the challenge and for the limit that it sets."""
     clock = Clock()
     modules = {
         "time": SimpleNamespace(perf_counter=lambda: clock.now, sleep=clock.pass_by),
         "threading": SimpleNamespace(Lock=threading.Lock, Timer=clock.timer),
     }
     for name, module in modules.items():
-        monkeypatch.setattr(challenge, name, module)
+        monkeypatch.setattr(time_limit, name, module)
+    monkeypatch.setattr(challenge, "time", modules["time"])
     return clock
 
 

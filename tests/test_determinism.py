@@ -24,7 +24,7 @@ def without_seconds(report):
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory):
-    return creatures_folder(tmp_path_factory.mktemp("photos"), 24)
+    return creatures_folder(tmp_path_factory.mktemp("photos"), 12)
 
 
 @pytest.fixture(scope="module")

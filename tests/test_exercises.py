@@ -63,7 +63,7 @@ def test_an_unanswered_exercise_waits(name):
 
 @pytest.mark.parametrize("number", NUMBERS)
 def test_the_closing_quiz_has_one_right_option_and_a_reason_for_each(number):
-    for question in exercises(number).QUESTIONS:
+    for question in quiz.multiple_choice(number).questions:
         assert sum(option.right for option in question.options) == 1
         assert len({option.text for option in question.options}) >= 3
         assert all(re.search(r"\w{3}", option.why) for option in question.options)

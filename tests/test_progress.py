@@ -237,11 +237,11 @@ with progress.bar("fit: 1 epoch", 20) as bar:
     """
 exercises = sys.modules["lessonkit.course.exercises.notebook_99"] = ModuleType("notebook_99")
 exercises.EXERCISES = {"99.1": quiz.number(7, "1 + 2 + 4.")}
-exercises.QUESTIONS = [quiz.Question("How many?", [quiz.Option("7", True, "1 + 2 + 4.")])]
+how_many = [quiz.Question("How many?", [quiz.Option("7", True, "1 + 2 + 4.")])]
 quiz.check("99.1", 7)
 quiz.roughly(0.9 + time.time() % 0.01, 0.9, within=0.01, what="accuracy")
 """,
-    "quiz.multiple_choice('99')",
+    "quiz.Quiz('99', how_many)",
     """
 from pathlib import Path
 if not Path("cached").exists():

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from types import ModuleType
 
 import numpy as np
@@ -21,7 +22,7 @@ from nbval.plugin import get_sanitize_patterns
 from lessonkit import Learner, schedule
 from lessonkit.course import records
 from lessonkit.course.exercises import quiz, solved, training
-from lessonkit.course.exercises.quiz import Option, Question, Verdict, choice, function, number
+from lessonkit.course.exercises.quiz import Option, Verdict, choice, function, number
 from tests.tiny import coloured
 from tools.bounds import stated
 from tools.notebooks import SANITIZE
@@ -55,13 +56,24 @@ EXERCISES = {
     ),
     "99.8": function(lambda x: "too high" if x > 1 else "right", [0.5, 2.0], why="Yes."),
 }
-QUESTIONS = [
-    Question(
-        "What does `lr` < 0 do?",
-        [Option("climbs", True, "It goes *up* the loss."), Option("nothing", False, "It moves.")],
-    ),
-    Question("And 0?", [Option("climbs", False, "No step."), Option("nothing", True, "No step.")]),
-]
+QUESTIONS = """# Closing quiz of notebook 99
+
+## What does `lr` < 0 do?
+
+- [x] climbs
+  It goes *up*
+  the loss.
+- [ ] nothing
+  It moves.
+
+## And 0,
+or nearly?
+
+- [ ] climbs
+  No step.
+- [x] nothing
+  No step.
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -70,9 +82,17 @@ def notebook_99(monkeypatch, tmp_path):
     monkeypatch.setattr(quiz, "_misses", {})
     monkeypatch.setattr(quiz, "_hinted", set())
     module = ModuleType("lessonkit.course.exercises.notebook_99")
-    module.EXERCISES, module.QUESTIONS = EXERCISES, QUESTIONS
+    module.EXERCISES = EXERCISES
     monkeypatch.setitem(sys.modules, module.__name__, module)
     return module
+
+
+@pytest.fixture
+def page_99(monkeypatch, tmp_path):
+    monkeypatch.setattr(quiz, "HERE", tmp_path)
+    page = tmp_path / "notebook_99.md"
+    page.write_text(QUESTIONS, encoding="utf-8")
+    return page
 
 
 # --- roughly ------------------------------------------------------------------------------------
@@ -463,7 +483,7 @@ def test_progress_in_a_notebook_stores_the_same_whoever_has_solved_what():
     quiz.check("00.3", "about 70 %")
     board = quiz.progress()
     assert board._repr_mimebundle_()["text/plain"] == before
-    assert "✓ 00.3" in board.page.value and "· 02.1" in board.page.value
+    assert "✓ 00.3" in board.table.value and "· 02.1" in board.table.value
     assert set(quiz.all_exercises()) >= {"00", "05", "10"}
 
 
@@ -535,6 +555,15 @@ def sleeps(learn):
         time.sleep(0.01)
 
 
+def never_stops(learn):
+    with suppress(KeyboardInterrupt):
+        sleeps(learn)
+
+
+def out_of_time(learn):
+    raise TimeoutError("of a connection")
+
+
 def refused(learn):
     raise training.Refused("These are no pictures.")
 
@@ -546,6 +575,7 @@ def refused(learn):
         (untrained, "waiting", "nothing has been trained yet"),
         (too_much, "wrong", "Everybody has 3 epochs here"),
         (refused, "wrong", "These are no pictures."),
+        (out_of_time, "wrong", "It ends in an error, TimeoutError: of a connection"),
         (lambda learn: learn.fit("fast", 1), "wrong", "It ends in an error"),
         (lambda learn: learn.fit(1e-9, 1), "wrong", "is asked for. Longer."),
     ],
@@ -575,9 +605,10 @@ def test_an_exercise_that_trains_leaves_the_readers_random_numbers_alone():
     assert torch.equal(torch.rand(3), expected)
 
 
-def test_an_exercise_that_trains_too_long_is_stopped():
+@pytest.mark.parametrize("answer", [sleeps, never_stops])
+def test_an_exercise_that_trains_too_long_is_stopped(answer):
     started = time.monotonic()
-    assert "more than 0 seconds" in trained(seconds=0.2).judge(sleeps).message
+    assert "more than 0 seconds" in trained(seconds=0.2).judge(answer).message
     assert time.monotonic() - started < 20
 
 
@@ -592,7 +623,7 @@ def test_ctrl_c_in_an_exercise_that_trains_goes_on():
 # --- The closing quiz ---------------------------------------------------------------------------
 
 
-def test_the_quiz_answers_each_choice_with_sign_word_and_reason():
+def test_the_quiz_answers_each_choice_with_sign_word_and_reason(page_99):
     closing = quiz.multiple_choice("99")
     assert [radio.index for radio in closing.radios] == [None, None]
     closing.radios[0].index = 1
@@ -604,7 +635,7 @@ def test_the_quiz_answers_each_choice_with_sign_word_and_reason():
     assert "2 of 2" in closing.score.value
 
 
-def test_the_quiz_reads_the_same_without_a_kernel():
+def test_the_quiz_reads_the_same_without_a_kernel(page_99):
     closing = quiz.multiple_choice("99")
     before = closing._repr_mimebundle_()
     closing.radios[0].index = 1
@@ -619,9 +650,27 @@ def test_the_quiz_reads_the_same_without_a_kernel():
     assert "climbs" in before_first_answers and "✓" not in before_first_answers
 
 
-def test_a_notebook_without_quiz_is_refused(notebook_99):
-    notebook_99.QUESTIONS = []
+def test_a_notebook_without_quiz_is_refused(page_99):
+    page_99.unlink()
     with pytest.raises(ValueError, match="Notebook 99 has no quiz"):
+        quiz.multiple_choice("99")
+
+
+def test_questions_are_read_as_they_are_written(page_99):
+    climbs, nothing = quiz.multiple_choice("99").questions
+    assert climbs.text == "What does `lr` < 0 do?"
+    assert climbs.options == [
+        Option("climbs", True, "It goes *up* the loss."),
+        Option("nothing", False, "It moves."),
+    ]
+    assert nothing.text == "And 0, or nearly?"
+    assert [option.right for option in nothing.options] == [False, True]
+
+
+@pytest.mark.parametrize("page", ["## Why?\n", "## Why?\n\n- [x] so\n- [ ] or so\n  No.\n"])
+def test_a_question_without_options_or_reasons_is_named(page_99, page):
+    page_99.write_text(page, encoding="utf-8")
+    with pytest.raises(ValueError, match=r"notebook_99\.md, 'Why\?'"):
         quiz.multiple_choice("99")
 
 

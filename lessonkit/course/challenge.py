@@ -11,10 +11,8 @@ processor time wouldn't count a graphics card's; the step is timed on the proces
 with a graphics card say so.
 """
 
-import _thread
 import copy
 import math
-import threading
 import time
 from collections.abc import Callable
 from functools import cache
@@ -29,6 +27,7 @@ from lessonkit import augment, data, models
 from lessonkit import recipe as eight
 from lessonkit.course import records
 from lessonkit.course.datasets import earth_painting, embedded
+from lessonkit.course.time_limit import TooLate, time_limit
 from lessonkit.images.image_data import ImageData
 from lessonkit.learner import Learner
 from lessonkit.machine import hardware
@@ -133,34 +132,14 @@ def _step_seconds() -> float:
 
 def _in_time(train: Callable, pictures: ImageData, seconds: float) -> tuple[Any, float, bool]:
     """What `train` returns, the seconds it took, and whether that was too long."""
-    lock, over, stopped = threading.Lock(), False, False
-
-    def stop() -> None:
-        nonlocal stopped
-        with lock:
-            if not over:
-                stopped = True
-                _thread.interrupt_main()  # as Ctrl-C does
-
-    allowed = seconds * GRACE
-    timer = threading.Timer(allowed, stop)
-    timer.daemon = True
-    result, started = None, time.perf_counter()
+    allowed, started = seconds * GRACE, time.perf_counter()
+    result, stopped = None, False
     try:
-        timer.start()
-        result = train(pictures, seconds)
-        used = time.perf_counter() - started
-        with lock:
-            over = True
-        if stopped:  # at the last moment: the interrupt is on its way, and must end here
-            time.sleep(1)
-    except KeyboardInterrupt:
-        if not stopped:  # it was you
-            raise
-        used = time.perf_counter() - started
-    finally:
-        over = True
-        timer.cancel()
+        with time_limit(allowed):
+            result = train(pictures, seconds)
+    except TooLate:
+        stopped = True
+    used = time.perf_counter() - started
     return result, used, stopped or used > allowed
 
 

@@ -8,12 +8,11 @@ only, in twelve_questions.json: {"first": {question: the option chosen}, "again"
 import html
 from typing import Any
 
-import ipywidgets
-
 from lessonkit.course import records
+from lessonkit.course.board import Board
 from lessonkit.course.exercises import quiz
 
-__all__ = ["TOPICS", "Comparison", "again", "compare", "forget", "remember", "results"]
+__all__ = ["TOPICS", "again", "compare", "forget", "remember", "results"]
 
 TOPICS = [
     "notation of learning rates",
@@ -82,33 +81,10 @@ def forget() -> None:
     records.forget(NAME)
 
 
-class Comparison:
-    """Both times side by side, by topic. A button shows it anew; without a kernel it says how."""
-
-    def __init__(self) -> None:
-        self.table = ipywidgets.HTML()
-        button = ipywidgets.Button(
-            description="Compare", tooltip="Show what you have answered so far"
-        )
-        button.on_click(self.show)
-        self.widget = ipywidgets.VBox([button, self.table])
-        self.show()
-
-    def show(self, button: ipywidgets.Button | None = None) -> None:
-        """Read what has been kept, and show it."""
-        self.table.value = _page(results())
-
-    def __repr__(self) -> str:
-        return "the twelve questions, then and now"
-
-    def _repr_mimebundle_(self, **kwargs: Any) -> dict:
-        # What is stored in a notebook must not depend on who has answered what.
-        return dict(self.widget._repr_mimebundle_(**kwargs)) | {"text/plain": repr(self)}
-
-
-def compare() -> Comparison:
+def compare() -> Board:
     """A widget with what you answered in notebook 00 and in notebook 10, by topic."""
-    return Comparison()
+    name = "the twelve questions, then and now"
+    return Board(name, _page, "Compare", "Show what you have answered so far")
 
 
 def _read() -> dict[str, dict[str, str]]:
@@ -123,7 +99,8 @@ def _read() -> dict[str, dict[str, str]]:
     return records.read(NAME, valid, {})
 
 
-def _page(table: list[dict[str, Any]]) -> str:
+def _page() -> str:
+    table = results()
     words = {True: "✓ right", False: "✗ wrong", None: "no answer", "kept": "kept"}
     lines = []
     for row in table:
@@ -135,6 +112,6 @@ def _page(table: list[dict[str, Any]]) -> str:
     last = "".join(f"<td><b>{n} of {len(table)}</b></td>" for n in sums)
     head = "".join(f'<th scope="col">{name}</th>' for name in ("topic", "notebook 00", "now"))
     return (
-        f'<table role="status"><thead><tr>{head}</tr></thead><tbody>{"".join(lines)}'
+        f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(lines)}"
         f'<tr><th scope="row">right</th>{last}</tr></tbody></table>'
     )

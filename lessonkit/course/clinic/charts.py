@@ -64,16 +64,10 @@ def _top(*runs: Run) -> float:
 
 
 def _loss(ax: Axes, run: Run) -> None:
-    history = run.learn.history
+    plot.loss_history(run.learn.history, ax)
     guessing = math.log(len(run.learn.classes))
-    ends = history.ends
-    ax.plot(np.arange(len(history.loss)) + 1, history.loss, color="0.8", linewidth=1)
-    for name, dash, colour in (("train_loss", "--o", BLUE), ("valid_loss", "-s", RED)):
-        values = [epoch[name] for epoch in history.epochs]
-        label = {"train_loss": "training", "valid_loss": "validation"}[name]
-        ax.plot(ends, values, dash, color=colour, markersize=4, label=label)
     ax.axhline(guessing, color="black", linestyle=":", linewidth=1, label="guessing")
-    ax.set(xlabel="mini-batch", ylabel="loss", ylim=(0, _top(run)))
+    ax.set(ylim=(0, _top(run)))
     ax.set_title("loss", fontsize="medium")
     ax.legend(fontsize=8)
 

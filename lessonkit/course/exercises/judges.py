@@ -155,11 +155,8 @@ def function(
         return [_same(a, b, tolerance) for a, b in zip(found, results, strict=True)]
 
     def judge(answer: Any) -> Verdict:
-        if not callable(answer):
-            return Verdict("wrong", f"A function is wanted here; this is {kind(answer)}.")
-        if str(getattr(answer, "__module__", "")).startswith("lessonkit."):
-            ready = f"lessonkit's own {answer.__name__}"
-            return Verdict("wrong", f"That is {ready}. Write one yourself, and compare the two.")
+        if refused := _no_own_function(answer):
+            return Verdict("wrong", refused)
         found, raised = _results_until_error(answer, calls)
         if raised:
             return Verdict("wrong", raised)
@@ -177,15 +174,26 @@ def function(
         misshapen = _wrong_shape(found[first], wanted, call)
         return Verdict("wrong", misshapen or f"{hint} One input that shows it: {call}.")
 
-    def stronger() -> str:
-        smallest = min(calls, key=lambda call: len(repr(call)))
-        wanted = reference(*copy.deepcopy(smallest))
-        shown = np.array2string(np.asarray(wanted), precision=4, separator=", ", threshold=8)
-        arguments = ", ".join(_shown(value) for value in smallest)
-        shown = " ".join(shown.split()).rstrip(".")
-        return f"{hint} For ({arguments}) it should return {shown}."
+    return Exercise(judge, hint, lambda: f"{hint} {_example(reference, calls)}")
 
-    return Exercise(judge, hint, stronger)
+
+def _no_own_function(answer: Any) -> str:
+    """A sentence for an answer that is no function, or none of the reader's; else an empty one."""
+    if not callable(answer):
+        return f"A function is wanted here; this is {kind(answer)}."
+    if str(getattr(answer, "__module__", "")).startswith("lessonkit."):
+        ready = f"lessonkit's own {getattr(answer, '__name__', kind(answer))}"
+        return f"That is {ready}. Write one yourself, and compare the two."
+    return ""
+
+
+def _example(reference: Callable, calls: list[tuple]) -> str:
+    """What the shortest of the calls should return, in a sentence."""
+    shortest = min(calls, key=lambda call: len(repr(call)))
+    wanted = np.asarray(reference(*copy.deepcopy(shortest)))
+    shown = np.array2string(wanted, precision=4, separator=", ", threshold=8)
+    arguments = ", ".join(_shown(value) for value in shortest)
+    return f"For ({arguments}) it should return {' '.join(shown.split()).rstrip('.')}."
 
 
 def _results_until_error(answer: Callable, calls: list[tuple]) -> tuple[list, str]:

@@ -1,7 +1,7 @@
-"""Exercises and closing quiz of notebook 01, the learning rate."""
+"""Exercises of notebook 01, the learning rate."""
 
 from lessonkit import augment, data, models
-from lessonkit.course.exercises.quiz import Option, Question, function, number
+from lessonkit.course.exercises.quiz import function, number
 from lessonkit.course.exercises.training import training
 from lessonkit.learner import Learner, adamw
 
@@ -133,92 +133,3 @@ EXERCISES = {
         seeds=(7, 8),
     ),
 }
-
-QUESTIONS = [
-    Question(
-        "On a bowl the ball jumps from side to side, and each jump is shorter. Where is the LR?",
-        [
-            Option(
-                "Below 1/λ.",
-                False,
-                "There 1 - lr · λ is positive: the ball stays on its side and rolls down.",
-            ),
-            Option(
-                "Between 1/λ and 2/λ.",
-                True,
-                "There 1 - lr · λ lies between -1 and 0: the sign changes, the distance shrinks.",
-            ),
-            Option(
-                "Above 2/λ.",
-                False,
-                "It changes sides there, too, but each jump is longer than the one before.",
-            ),
-        ],
-    ),
-    Question(
-        "Why can't you give a network the best LR for each of its directions?",
-        [
-            Option(
-                "One LR multiplies the whole gradient.",
-                True,
-                "The direction that curves most sets the limit, and the flat ones have to wait. "
-                "Momentum and Adam exist because of that.",
-            ),
-            Option(
-                "All directions curve equally.",
-                False,
-                "In a network they differ by many orders of magnitude.",
-            ),
-            Option(
-                "torch allows only one optimiser.",
-                False,
-                "It allows one LR for each group of weights; directions are mixtures of weights.",
-            ),
-        ],
-    ),
-    Question(
-        "You train at LR 0.5·2/λ, λ measured at the current weights. What does that promise?",
-        [
-            Option(
-                "The loss falls in the next steps.",
-                True,
-                "That is what the bowl at this place says, and what all runs here did. Further on "
-                "λ is another.",
-            ),
-            Option(
-                "The loss falls to the end of training.",
-                False,
-                "λ belongs to one place. It may grow while you train, as far as 2/LR.",
-            ),
-            Option(
-                "The LR is the best one.",
-                False,
-                "It is safe for the moment. Training beyond the limit may get further.",
-            ),
-        ],
-    ),
-    Question(
-        "Training with LR 1e-4 creeps: the loss falls, but hardly. What do you try next?",
-        [
-            Option("2e-4", False, "It helps a little. LRs are searched by factors, not by inches."),
-            Option("1e-3", True, "An order of magnitude, and then perhaps another one."),
-            Option(
-                "1e-5, to be on the safe side.",
-                False,
-                "It would creep ten times more slowly.",
-            ),
-        ],
-    ),
-    Question(
-        "`fit` follows a cosine from the LR that you give down to zero. Your LR is its ...",
-        [
-            Option("mean.", False, "The mean of a cosine schedule is half of where it starts."),
-            Option(
-                "upper bound.",
-                True,
-                "Most steps are smaller, so don't be timid: the end of the schedule is gentle.",
-            ),
-            Option("end.", False, "The end is near zero, whatever you give."),
-        ],
-    ),
-]

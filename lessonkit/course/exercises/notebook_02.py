@@ -1,11 +1,11 @@
-"""Exercises and closing quiz of notebook 02, the LR finder."""
+"""Exercises of notebook 02, the LR finder."""
 
 import numpy as np
 import torch
 from torch import nn
 
 from lessonkit import augment, data, models
-from lessonkit.course.exercises.quiz import Option, Question, choice, function, number
+from lessonkit.course.exercises.quiz import choice, function, number
 from lessonkit.course.exercises.training import training
 from lessonkit.learner import Learner
 
@@ -129,96 +129,3 @@ EXERCISES = {
         seeds=(7, 8, 9),
     ),
 }
-
-QUESTIONS = [
-    Question(
-        "Why does the finder multiply the LR by a constant factor?",
-        [
-            Option("It is quicker to compute than a sum.", False, "Both cost nothing."),
-            Option(
-                "Nobody knows even the order of magnitude, so each deserves as many batches.",
-                True,
-                "With equal steps up to 10, all LRs below 0.1 would share a single batch of 100.",
-            ),
-            Option(
-                "The loss falls exponentially.",
-                False,
-                "It needn't: the curve is what the finder is there to find out.",
-            ),
-        ],
-    ),
-    Question(
-        "Why is the lowest point of the curve too high an LR to train with?",
-        [
-            Option(
-                "The smoothed curve lags, and from there on the loss goes up.",
-                True,
-                "The running mean turns only where the losses have come up to meet it, and "
-                "training spends whole epochs where the finder spent one mini-batch.",
-            ),
-            Option(
-                "It overfits.",
-                False,
-                "A hundred batches are too few for that, and the curve is of the training loss.",
-            ),
-            Option(
-                "It isn't: it is the best one.",
-                False,
-                "In the ledger it was worse than the best LR in half of the runs or more.",
-            ),
-        ],
-    ),
-    Question(
-        "You call `lr_find` in the middle of a training run. What has changed afterwards?",
-        [
-            Option(
-                "The network is a hundred batches further.",
-                False,
-                "It would be ruined: the last batches ran at an LR at which the loss explodes.",
-            ),
-            Option("Nothing.", True, "Weights, buffers, optimiser and random state are put back."),
-            Option(
-                "The optimiser's LR is the suggested one.",
-                False,
-                "You choose the LR, and give it to `fit`.",
-            ),
-        ],
-    ),
-    Question(
-        "The suggestion is 0.01. You train with a cosine. Where does 0.01 belong?",
-        [
-            Option("At the end of the schedule.", False, "The cosine ends near zero."),
-            Option(
-                "In the middle, as its mean.",
-                False,
-                "Then it would start at 0.02. That may work, but isn't what the finder is for.",
-            ),
-            Option(
-                "At its top.",
-                True,
-                "The LR you give to `fit` is the upper bound: most steps are taken below it.",
-            ),
-        ],
-    ),
-    Question(
-        "A trained network's curve stays flat, then explodes. What does that tell you?",
-        [
-            Option(
-                "The network can't get any better.",
-                False,
-                "In the part on the warm network it did get better, at an LR that no rule named.",
-            ),
-            Option(
-                "Where it explodes, and little about which LR is good.",
-                True,
-                "The finder looks a hundred batches ahead, and at training loss. What pays only "
-                "after that, it can't see: try LRs, and look at the validation loss.",
-            ),
-            Option(
-                "The LR must be 1e-5, where the loss was lowest.",
-                False,
-                "On a flat curve the lowest point is wherever the noise put it.",
-            ),
-        ],
-    ),
-]

@@ -1,4 +1,4 @@
-"""Exercises and closing quiz of notebook 03, augmentation."""
+"""Exercises of notebook 03, augmentation."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from lessonkit import augment, data, models
-from lessonkit.course.exercises.quiz import Option, Question, choice, function
+from lessonkit.course.exercises.quiz import choice, function
 from lessonkit.course.exercises.training import Refused, training
 from lessonkit.images.image_data import Split
 from lessonkit.learner import Learner
@@ -237,131 +237,3 @@ EXERCISES = {
         hint="Average over the first axis, the views; then take the class with the largest mean.",
     ),
 }
-
-QUESTIONS = [
-    Question(
-        "A network gets all of its training pictures right. What do you know?",
-        [
-            Option(
-                "It has learned what the classes look like.",
-                False,
-                "The network of the first section got 100 of 100 right, with random labels.",
-            ),
-            Option(
-                "That it can tell these pictures apart, and nothing more.",
-                True,
-                "Whether it learned or memorised, only pictures that it hasn't seen can tell.",
-            ),
-            Option(
-                "It overfits.",
-                False,
-                "It may. The gap to the validation loss would tell you, not the training pictures.",
-            ),
-        ],
-    ),
-    Question(
-        "You train with augmentation. On which pictures do you compare the two losses?",
-        [
-            Option(
-                "Training on augmented ones, as they were trained on.",
-                False,
-                "Then the two losses are of two different exams.",
-            ),
-            Option(
-                "Both on augmented ones.",
-                False,
-                "That would be fair, but nobody will hand in randomly altered pictures later.",
-            ),
-            Option(
-                "Both on pictures as they are.",
-                True,
-                "The same kind of exam twice, once on known and once on new pictures.",
-            ),
-        ],
-    ),
-    Question(
-        "A network that never saw mirrored digits gets half of them wrong. What follows?",
-        [
-            Option(
-                "That it should be trained with mirrored digits.",
-                False,
-                "It can learn them, and gets worse on ordinary ones: a mirrored 5 looks like "
-                "a 2, and can't be called both.",
-            ),
-            Option(
-                "That mirroring makes them look different to it. Train with it, and look again.",
-                True,
-                "The question is only half of the test. Strangeness can be learned; a label that "
-                "is wrong can't.",
-            ),
-            Option(
-                "The network is too small.",
-                False,
-                "On digits as they are the same network gets nine in ten right.",
-            ),
-        ],
-    ),
-    Question(
-        "For which of these is `top_down` the right preset?",
-        [
-            Option(
-                "Cells under a microscope.", True, "A slide has no up and down, left and right."
-            ),
-            Option("Photos of dogs.", False, "They don't stand on their heads: side_on."),
-            Option("House numbers.", False, "A 6 would become a 9: symbols."),
-        ],
-    ),
-    Question(
-        "You train a head with precompute=True and side_on. What does side_on do?",
-        [
-            Option(
-                "It changes each picture once, before the activations are stored.",
-                False,
-                "What is stored comes from the pictures as they are.",
-            ),
-            Option(
-                "Nothing, until you set learn.precompute = False.",
-                True,
-                "The body saw each picture once, unchanged; the head sees only what was stored.",
-            ),
-            Option(
-                "The same as without precompute, but faster.",
-                False,
-                "The losses were the same as with no augmentation at all.",
-            ),
-        ],
-    ),
-    Question(
-        "What does test-time augmentation with eight views cost?",
-        [
-            Option("Eight times the training.", False, "Training stays as it is."),
-            Option(
-                "Eight predictions for each picture, always.",
-                True,
-                "So compare it with other uses of that time, and with one better view.",
-            ),
-            Option("Nothing: the views are fixed.", False, "Fixed, but each has to be predicted."),
-        ],
-    ),
-    Question(
-        "Photos are cropped to their middle square when they are loaded. What can fixed views of "
-        "that square, averaged, bring back?",
-        [
-            Option(
-                "The parts of the photo that were cut off.",
-                False,
-                "Those pixels are gone. Every view is made of the square that is left.",
-            ),
-            Option(
-                "Nothing of what was cut off; they only ask about the same square again.",
-                True,
-                "Other squares must be cut from the original files, before anything is lost.",
-            ),
-            Option(
-                "The edges, because one view is enlarged.",
-                False,
-                "An enlarged view shows less of the square, not more.",
-            ),
-        ],
-    ),
-]

@@ -1,9 +1,9 @@
-"""Exercises and closing quiz of notebook 04, annealing."""
+"""Exercises of notebook 04, annealing."""
 
 import numpy as np
 
 from lessonkit import augment, data, models
-from lessonkit.course.exercises.quiz import Option, Question, choice, function, number
+from lessonkit.course.exercises.quiz import choice, function, number
 from lessonkit.course.exercises.training import training
 from lessonkit.learner import Learner
 
@@ -156,109 +156,3 @@ EXERCISES = {
         hint="How far apart can the best LRs of two schedules be?",
     ),
 }
-
-QUESTIONS = [
-    Question(
-        "A constant LR, well below 2/λ, and a loss that stays above the minimum. Why?",
-        [
-            Option(
-                "The network has reached a bad minimum.",
-                False,
-                "It may have. But the balls on the bowl, which has only one minimum, did the same.",
-            ),
-            Option(
-                "Each mini-batch pushes the weights a little another way, as far as the LR allows.",
-                True,
-                "The pull towards the minimum and the kicks of the mini-batches balance at a "
-                "distance that grows with the LR.",
-            ),
-            Option(
-                "The LR is too low to get there.",
-                False,
-                "Then the loss would still be falling. A lower LR would bring it closer.",
-            ),
-        ],
-    ),
-    Question(
-        "You divide the LR by ten, and the loss falls within a few batches. What does it prove?",
-        [
-            Option(
-                "That the network hovered: it has settled, and may go on learning more slowly.",
-                True,
-                "With the LR raised again the loss climbed back, to no less than without the drop.",
-            ),
-            Option(
-                "That it was the right moment for it.",
-                False,
-                "A drop after the first epoch looked good as well, and was behind in the end.",
-            ),
-            Option(
-                "That the old LR was too high from the start.",
-                False,
-                "The high LR covered the distance. Those that began low too early fell behind.",
-            ),
-        ],
-    ),
-    Question(
-        "Where does the LR of cosine annealing fall fastest?",
-        [
-            Option(
-                "At the start.", False, "There it is flat: a fifth of the steps stay above 90 %."
-            ),
-            Option(
-                "In the middle.",
-                True,
-                "One and a half times as fast as a straight line; both ends are flat.",
-            ),
-            Option(
-                "At the end, close to the minimum.",
-                False,
-                "The last fifth of the steps creeps from a tenth of the LR to zero.",
-            ),
-        ],
-    ),
-    Question(
-        "Which comparison of two schedules is fair?",
-        [
-            Option(
-                "Both with the same LR, so that only the schedule differs.",
-                False,
-                "At 0.005 the constant LR won and at 0.04 it was last: the LR decided, not the "
-                "schedule.",
-            ),
-            Option(
-                "Both with the LR that is best for one of them.",
-                False,
-                "That hands the victory to the one it was chosen for.",
-            ),
-            Option(
-                "Each with its own best LR, judged on data that didn't choose it.",
-                True,
-                "And with several seeds: the spread between networks is as large as some of the "
-                "differences.",
-            ),
-        ],
-    ),
-    Question(
-        "What do you give to learn.fit_schedule?",
-        [
-            Option(
-                "One LR for each epoch.",
-                False,
-                "A schedule is finer than that: a cosine over three epochs changes the LR at every "
-                "mini-batch.",
-            ),
-            Option(
-                "One LR for each mini-batch, in an array.",
-                True,
-                "Training only reads it. All functions of lessonkit.schedule return such an array, "
-                "and so may yours.",
-            ),
-            Option(
-                "One LR for each layer group.",
-                False,
-                "Those are differential learning rates, which fit takes. They come in notebook 06.",
-            ),
-        ],
-    ),
-]

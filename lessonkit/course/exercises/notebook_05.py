@@ -1,11 +1,11 @@
-"""Exercises and closing quiz of notebook 05, restarts and good minima."""
+"""Exercises of notebook 05, restarts and good minima."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
 from lessonkit import schedule
-from lessonkit.course.exercises.quiz import Option, Question, choice, function, number
+from lessonkit.course.exercises.quiz import choice, function, number
 
 Snapshots = Sequence[np.ndarray]
 
@@ -172,125 +172,3 @@ EXERCISES = {
         hint="Average over the list first, then take the position of the largest in each row.",
     ),
 }
-
-QUESTIONS = [
-    Question(
-        "Why should a wide minimum be better than an equally deep, narrow one?",
-        [
-            Option("Its training loss is lower.", False, "They are equally deep."),
-            Option(
-                "If the landscape is moved sideways, the loss rises less.",
-                True,
-                "That is the argument. On the digits such a shift explained only a part of what "
-                "is lost on new pictures.",
-            ),
-            Option(
-                "Training finds it faster.",
-                False,
-                "That may be, but it isn't about which of the two you would rather have.",
-            ),
-        ],
-    ),
-    Question(
-        "Network A has λ = 50 and network B has λ = 5. What do you know?",
-        [
-            Option(
-                "B generalises better.",
-                False,
-                "Rescaling two layers turns one into the other, and no answer changes.",
-            ),
-            Option(
-                "A's loss explodes at LRs where B's still falls.",
-                True,
-                "Gradient descent can rest in A below 2/50, in B below 2/5. That is what λ says.",
-            ),
-            Option(
-                "B is robust to noise in the pictures.",
-                False,
-                "λ is about changes of the weights. Robustness is about changes of the pictures.",
-            ),
-        ],
-    ),
-    Question(
-        "Training in large batches gave a sharp minimum. What made it so, in this notebook?",
-        [
-            Option(
-                "The size of the batch itself.",
-                False,
-                "A large batch at a higher LR was as flat as the small one.",
-            ),
-            Option(
-                "An LR that was low for that batch size.",
-                True,
-                "A small batch with a low LR was as sharp; a large one with a high LR was not.",
-            ),
-            Option(
-                "Too few epochs.",
-                False,
-                "All networks were trained to the same loss, however long it took.",
-            ),
-        ],
-    ),
-    Question(
-        "Your network must put up with noisy pictures. What do you do?",
-        [
-            Option(
-                "Look for a flat minimum.",
-                False,
-                "On noise the flat ones were two points better than the sharp ones, the one that "
-                "had seen noise eight points better.",
-            ),
-            Option(
-                "Train it on noisy pictures.",
-                True,
-                "Each network was robust to the changes that it had met, and not to others.",
-            ),
-            Option(
-                "Train it on moved pictures: any augmentation will do.",
-                False,
-                "The network that had seen moved pictures was the worst of six on noisy ones.",
-            ),
-        ],
-    ),
-    Question(
-        "A run with restarts shows its loss going up after half of the epochs. What now?",
-        [
-            Option(
-                "Stop it: it is diverging.",
-                False,
-                "It may just have begun a new cycle. Look at the LR of the same mini-batches.",
-            ),
-            Option(
-                "Look at the LR: at a restart that is normal. Judge it at the end of the cycle.",
-                True,
-                "With restarts you pay first. At the end of a cycle the LR is near zero.",
-            ),
-            Option(
-                "Lower cycle_mult.",
-                False,
-                "It changes how often the LR goes up, not that the loss rises when it does.",
-            ),
-        ],
-    ),
-    Question(
-        "You can afford 8 epochs, once. Which schedule do you take?",
-        [
-            Option(
-                "Restarts, as they find better minima.",
-                False,
-                "Over ten seeds they were no better at equal cost, and mostly a little worse.",
-            ),
-            Option(
-                "One cosine over all 8 epochs.",
-                True,
-                "As good as anything here at that cost. Restarts are for when you may have to stop "
-                "early: each cycle's end is a network that you can use.",
-            ),
-            Option(
-                "Four cycles, and the average of the four snapshots.",
-                False,
-                "It gained next to nothing over the last one alone, and did not beat the cosine.",
-            ),
-        ],
-    ),
-]

@@ -1,9 +1,9 @@
-"""Exercises and closing quiz of notebook 07, the 8 steps."""
+"""Exercises of notebook 07, the 8 steps."""
 
 import numpy as np
 
 from lessonkit import augment, data
-from lessonkit.course.exercises.quiz import Option, Question, choice, function, number
+from lessonkit.course.exercises.quiz import choice, function, number
 from lessonkit.course.exercises.training import training
 from lessonkit.learner import Learner
 
@@ -177,111 +177,3 @@ EXERCISES = {
         hint="Compare both losses of cycle 3 with those of cycle 2.",
     ),
 }
-
-QUESTIONS = [
-    Question(
-        "In which step does augmentation begin to act?",
-        [
-            Option(
-                "Step 1, where it is switched on.",
-                False,
-                "It is switched on there, but steps 2 and 3 read stored activations.",
-            ),
-            Option(
-                "Step 4, where precompute is switched off.",
-                True,
-                "From there on every batch goes through the body again, varied anew.",
-            ),
-            Option(
-                "Step 5, when the body is unfrozen.",
-                False,
-                "The body needn't train for the pictures to vary: step 4 does it with a frozen "
-                "one.",
-            ),
-        ],
-    ),
-    Question(
-        "Why is the head trained before anything is unfrozen?",
-        [
-            Option(
-                "It saves memory.",
-                False,
-                "For a while it does, but all layers are trained in the end.",
-            ),
-            Option(
-                "A head that knows nothing would send the body gradients that mean nothing.",
-                True,
-                "The body would be changed at random first. And on stored activations the head's "
-                "training costs next to nothing.",
-            ),
-            Option(
-                "The body's layers can't learn from new pictures.",
-                False,
-                "They can: that is what step 8 is for.",
-            ),
-        ],
-    ),
-    Question(
-        "Our recipe gives early layers lower LRs the surer ImageNet's classifier is. Why?",
-        [
-            Option(
-                "Unfamiliar pictures have fewer classes.",
-                False,
-                "The cells have two classes, the tiles eight. It isn't the classes that count.",
-            ),
-            Option(
-                "ImageNet's features fit familiar pictures, and should change little there.",
-                True,
-                "Where the features fit less well, layers further down may have something to "
-                "learn too. That is the reasoning; how much the ratio is worth is still open: the "
-                "ledger's claim 13 is undecided.",
-            ),
-            Option(
-                "Unfamiliar pictures are smaller, so gradients are smaller.",
-                False,
-                "Enlarged pictures behave alike: it is what they show that matters.",
-            ),
-        ],
-    ),
-    Question(
-        "A small network from scratch is level with your pretrained one. What may that tell you?",
-        [
-            Option(
-                "Surely there is a mistake in the code.",
-                False,
-                "There may be, and you should look. But it can happen without one.",
-            ),
-            Option(
-                "Pretraining is useless.",
-                False,
-                "It may still be far ahead with fewer pictures, or in the first seconds.",
-            ),
-            Option(
-                "The pictures are far from ImageNet's, and you have enough of them.",
-                True,
-                "Both count. With 75 photos a network from scratch has little chance; with many "
-                "pictures of a kind that ImageNet never showed, it has one.",
-            ),
-        ],
-    ),
-    Question(
-        "You keep the cycle with the best validation accuracy. How good will new pictures be?",
-        [
-            Option(
-                "As good as that accuracy says.",
-                False,
-                "The best of several numbers is lucky as well as good.",
-            ),
-            Option(
-                "Probably a little worse.",
-                True,
-                "The choice was made on these pictures. A third set, used once, would tell.",
-            ),
-            Option(
-                "As good as the training accuracy.",
-                False,
-                "The training pictures say least about new ones.",
-            ),
-        ],
-    ),
-]

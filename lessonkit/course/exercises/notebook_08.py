@@ -1,4 +1,4 @@
-"""Exercises and closing quiz of notebook 08, your own images."""
+"""Exercises of notebook 08, your own images."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from lessonkit import augment, data
-from lessonkit.course.exercises.quiz import Option, Question, choice, function, number
+from lessonkit.course.exercises.quiz import choice, function, number
 from lessonkit.course.exercises.training import training
 from lessonkit.data import Split
 from lessonkit.learner import Learner
@@ -139,107 +139,3 @@ EXERCISES = {
         hint="Could the network have seen the mushroom itself, if not the photo?",
     ),
 }
-
-QUESTIONS = [
-    Question(
-        "A fifth of the labels is wrong. What does a validation set cut out of them say?",
-        [
-            Option(
-                "Less than the truth: a right answer to a wrong label counts as a mistake.",
-                True,
-                "In the twenty folders it said less than what was true, by far more than chance.",
-            ),
-            Option(
-                "More than the truth, as the network has learned the same mistakes.",
-                False,
-                "That is so on the training photos, where it agreed with every label. The wrong "
-                "labels of the validation photos it has never seen.",
-            ),
-            Option(
-                "The truth: mistakes cancel out in a large set.",
-                False,
-                "A larger set makes the number more certain, not more true.",
-            ),
-        ],
-    ),
-    Question(
-        "Why is each photo judged by a head that hasn't been trained on it?",
-        [
-            Option(
-                "It is faster.",
-                False,
-                "It takes five heads instead of one.",
-            ),
-            Option(
-                "A head that has been trained on a wrong label tends to agree with it.",
-                True,
-                "It still doubts the wrong ones a little more, but the list it makes is worse.",
-            ),
-            Option(
-                "So that no wrong label is used in training at all.",
-                False,
-                "The four other parts have their wrong labels as well.",
-            ),
-        ],
-    ),
-    Question(
-        "You drop a picture in the cleaning list and save. What has changed on your disk?",
-        [
-            Option(
-                "The picture has been deleted.",
-                False,
-                "No file of the folder is ever touched.",
-            ),
-            Option(
-                "The picture has been moved to a folder for dropped ones.",
-                False,
-                "The folder stays as it is, with every file where it was.",
-            ),
-            Option(
-                "There is a small text file beside the folder.",
-                True,
-                "`from_folder` reads it and leaves the picture out. Delete it to undo everything.",
-            ),
-        ],
-    ),
-    Question(
-        "After cleaning, the network agrees with the folder more often. What does that prove?",
-        [
-            Option(
-                "That cleaning has made the network better.",
-                False,
-                "It may have. But you removed what it disagreed with: it agrees more in any case.",
-            ),
-            Option(
-                "Nothing: only pictures whose labels are certain can tell.",
-                True,
-                "That is why 31 photos were put aside, and why there were twenty folders.",
-            ),
-            Option(
-                "That the folder has no wrong labels any more.",
-                False,
-                "Those that the network didn't doubt were never on the list.",
-            ),
-        ],
-    ),
-    Question(
-        "What does the saved model file hold?",
-        [
-            Option(
-                "Weights, the classes' names, the size, and how the network is built.",
-                True,
-                "Numbers and a line of text: no code that could run, and none of your photos.",
-            ),
-            Option(
-                "Weights and the training photos, so that training can go on.",
-                False,
-                "To train on you need the photos again: `Learner.load(path, images)`.",
-            ),
-            Option(
-                "A Python object with its code.",
-                False,
-                "Files like that (pickles) can run anything when they are opened. This one can't.",
-            ),
-        ],
-    ),
-]

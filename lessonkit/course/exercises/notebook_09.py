@@ -1,9 +1,9 @@
-"""Exercises and closing quiz of notebook 09, the lesson, measured."""
+"""Exercises of notebook 09, the lesson, measured."""
 
 import numpy as np
 from scipy import stats
 
-from lessonkit.course.exercises.quiz import Option, Question, choice, function, number
+from lessonkit.course.exercises.quiz import choice, function, number
 from lessonkit.course.measured.verdict import FAILS, HOLDS, UNDECIDED
 
 
@@ -178,110 +178,3 @@ EXERCISES = {
         hint="Holm multiplies the smallest p-value by how many there are.",
     ),
 }
-
-QUESTIONS = [
-    Question(
-        "One run with a trick ends at 0.86, one without it at 0.85. What do you know?",
-        [
-            Option(
-                "The trick helps by a point.",
-                False,
-                "Two runs that differ only in their seed are often further apart than that.",
-            ),
-            Option(
-                "Next to nothing, before you know how far runs of one kind differ.",
-                True,
-                "Run both with several seeds, the same ones for both sides, and look at the "
-                "differences.",
-            ),
-            Option(
-                "The trick doesn't help.",
-                False,
-                "A difference that one run can't show may still be there.",
-            ),
-        ],
-    ),
-    Question(
-        "Why are both sides of a comparison run with the same seeds?",
-        [
-            Option(
-                "So that what the seed does to both drops out of the difference.",
-                True,
-                "An easy draw of training pictures lifts both sides, and not their difference.",
-            ),
-            Option(
-                "It makes runs repeatable.",
-                False,
-                "Any fixed seeds do that, the same ones or others.",
-            ),
-            Option(
-                "It makes the mean larger.",
-                False,
-                "The mean stays what it is. It is the spread that shrinks.",
-            ),
-        ],
-    ),
-    Question(
-        "An effect is +0.3 points, its interval +0.1 to +0.5, and δ is 1. Which is true?",
-        [
-            Option(
-                "It holds: the interval is above zero.",
-                False,
-                "It is surely above zero, and surely too small to matter: the claim was a gain "
-                "that matters.",
-            ),
-            Option(
-                "It is undecided: the interval doesn't reach δ.",
-                False,
-                "That it doesn't reach δ is what decides it.",
-            ),
-            Option(
-                "It does not hold here: the gain is real, and smaller than δ.",
-                True,
-                "“Significant” and “worth having” are two questions. δ asks the second one.",
-            ),
-        ],
-    ),
-    Question(
-        "You have 93 photos, and test on 300 random splits of them. What is the trouble?",
-        [
-            Option(
-                "None: 300 runs give a very narrow interval.",
-                False,
-                "The splits share photos. Those 93 can't tell more than 93 photos can.",
-            ),
-            Option(
-                "The splits aren't independent, so s / √n is far too small.",
-                True,
-                "Nadeau and Bengio's correction adds test / train to 1 / n, and the interval stays "
-                "as wide as so few photos warrant.",
-            ),
-            Option(
-                "Random splits are a leak.",
-                False,
-                "Not where pictures have nothing to do with each other. With tiles that overlap, "
-                "they are.",
-            ),
-        ],
-    ),
-    Question(
-        "A claim “does not hold here”. What have you learned?",
-        [
-            Option(
-                "It is false.",
-                False,
-                "It is about one small network on small pictures. Elsewhere it may well hold.",
-            ),
-            Option(
-                "On these data, with this network and these limits, it isn't worth a δ.",
-                True,
-                "That is all that any experiment says. So measure it once more where you need it.",
-            ),
-            Option(
-                "The experiment went wrong.",
-                False,
-                "Then every surprise would be a mistake, and measuring would teach nothing.",
-            ),
-        ],
-    ),
-]

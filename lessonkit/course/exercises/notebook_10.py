@@ -1,11 +1,11 @@
-"""Exercises and closing quiz of notebook 10, the clinic."""
+"""Exercises of notebook 10, the clinic."""
 
 from collections.abc import Callable
 
 import numpy as np
 
 from lessonkit.course.clinic import patients as clinic
-from lessonkit.course.exercises.quiz import Exercise, Option, Question, function
+from lessonkit.course.exercises.quiz import Exercise, function
 from lessonkit.course.exercises.training import training
 from lessonkit.learner import Learner
 
@@ -166,88 +166,3 @@ EXERCISES = {
         "Unfreeze all layers, then train at an LR around 0.1.",
     ),
 }
-
-QUESTIONS = [
-    Question(
-        "The loss stays where guessing is. Which test comes first?",
-        [
-            Option(
-                "Train for ten times as long.",
-                False,
-                "A dead layer, or shuffled labels, would cost you ten times as long.",
-            ),
-            Option(
-                "Can it learn 32 pictures by heart?",
-                True,
-                "It takes a second. If not, the network or the optimiser is ill; if yes, look at "
-                "the learning rate and the labels.",
-            ),
-            Option(
-                "Take a larger network.",
-                False,
-                "That changes the patient instead of examining it.",
-            ),
-        ],
-    ),
-    Question(
-        "Training and validation loss come to rest together, far up. What is that?",
-        [
-            Option(
-                "Overfitting.", False, "Then training would be low, and validation apart from it."
-            ),
-            Option("A leak.", False, "A leak makes validation as good as training: both far down."),
-            Option(
-                "Something holds it back: a frozen body, wrong inputs, too small a network.",
-                True,
-                "It is as bad on what it has learned from. More data won't help; more freedom may.",
-            ),
-        ],
-    ),
-    Question(
-        "The accuracy is far better than anybody has had on this data. What do you do first?",
-        [
-            Option(
-                "Look for pictures that both sets share.",
-                True,
-                "No curve shows a leak: patient 8's were the finest of all.",
-            ),
-            Option("Train again with another seed.", False, "A leak is there with every seed."),
-            Option(
-                "Look whether the validation loss rises.",
-                False,
-                "With a leak it falls beautifully.",
-            ),
-        ],
-    ),
-    Question(
-        "You repaired patient 7 by training for less time. What got better?",
-        [
-            Option("The accuracy, by a lot.", False, "It hardly moved: see the picture."),
-            Option(
-                "The validation loss.",
-                True,
-                "It is less sure where it is wrong. Whether that matters depends on what you do "
-                "with its probabilities.",
-            ),
-            Option("The training loss.", False, "That got worse, as it must."),
-        ],
-    ),
-    Question(
-        "Two settings look wrong. How do you go on?",
-        [
-            Option(
-                "Change both, to save time.",
-                False,
-                "If it gets better you don't know why, and if not, one may have hidden the other.",
-            ),
-            Option(
-                "Change one, train again, compare; then the other.",
-                True,
-                "Everything else as it was, the seed included.",
-            ),
-            Option(
-                "Change neither, and train longer.", False, "Time heals none of the twelve here."
-            ),
-        ],
-    ),
-]

@@ -8,20 +8,21 @@
 
 The exercises stand beside this file in notebook_NN.py, built from `number`, `choice`, `function`
 and `training`. Each has a judge: a function that takes the reader's answer and returns a Verdict.
+The closing quizzes stand beside them, in notebook_NN.md.
 """
 
-import html
 import importlib
 import re
 import textwrap
-from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any
 
-from lessonkit.course.exercises import solved
+from lessonkit.course.board import Board
+from lessonkit.course.exercises import questions, solved
 from lessonkit.course.exercises.guesses import guess
 from lessonkit.course.exercises.judges import Exercise, Judge, Verdict, choice, function, number
+from lessonkit.course.exercises.questions import Option, Question, Quiz
 from lessonkit.course.exercises.roughly import Drifted, roughly
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "Judge",
     "Option",
     "Question",
+    "Quiz",
     "Verdict",
     "all_exercises",
     "check",
@@ -44,6 +46,7 @@ __all__ = [
     "roughly",
 ]
 
+HERE = Path(__file__).parent
 WIDTH = 92  # characters a line
 
 _misses: dict[str, int] = {}  # wrong answers in this session, by exercise
@@ -90,13 +93,17 @@ def judge(exercise: str, answer: Any) -> Verdict:
 
 def all_exercises() -> dict[str, list[str]]:
     """The names of all exercises, by notebook: {"00": ["00.1", ...], ...}."""
-    numbers = sorted(path.stem[-2:] for path in Path(__file__).parent.glob("notebook_*.py"))
+    numbers = sorted(path.stem[-2:] for path in HERE.glob("notebook_*.py"))
     return {number: sorted(_content(number).EXERCISES) for number in numbers}
 
 
-def progress() -> solved.Board:
+def progress() -> Board:
     """What the reader has solved, as a table that a button brings up to date."""
-    return solved.Board(all_exercises())
+
+    def page() -> str:
+        return f"<pre>{solved.table(all_exercises())}</pre>"
+
+    return Board("exercises: what you have solved", page, "Show", "What you have solved so far")
 
 
 def _say(text: str) -> None:
@@ -126,103 +133,9 @@ def _content(name: str) -> ModuleType:
 # --- The closing quiz ---------------------------------------------------------------------------
 
 
-class Option(NamedTuple):
-    """A possible answer, and what is said to the reader who chooses it."""
-
-    text: str
-    right: bool
-    why: str
-
-
-class Question(NamedTuple):
-    """A question with its options, of which one or more are right. `code` marks are shown as such.
-
-    Options are shown on one line each: keep them under 90 characters.
-    """
-
-    text: str
-    options: list[Option]
-
-
-class Quiz:
-    """Questions with radio buttons; without a kernel, as text with the answers folded away.
-
-    One that is `silent` keeps what is right to itself, as a test does that is taken again later.
-    """
-
-    silent = False
-
-    def __init__(self, name: str, questions: Sequence[Question]):
-        import ipywidgets
-
-        self.name, self.questions = name, list(questions)
-        self.score = ipywidgets.HTML()
-        self.radios, self.answers, parts = [], [], []
-        for place, question in enumerate(self.questions, 1):
-            radio = ipywidgets.RadioButtons(
-                options=[option.text for option in question.options],
-                value=None,
-                layout=ipywidgets.Layout(width="auto"),
-                tooltip=question.text,
-            )
-            radio.observe(self._explain, names="index")
-            self.radios.append(radio)
-            self.answers.append(ipywidgets.HTML())
-            number = f"{place}. " if len(self.questions) > 1 else ""
-            heading = ipywidgets.HTML(f"<b>{number}{_marked(question.text)}</b>")
-            parts += [heading, radio, self.answers[-1]]
-        self.widget = ipywidgets.VBox([*parts, self.score])
-
-    def _explain(self, change: dict | None = None) -> None:
-        right = 0
-        for question, radio, answer in zip(self.questions, self.radios, self.answers, strict=True):
-            if radio.index is not None:
-                chosen = question.options[radio.index]
-                right += chosen.right
-                said = "Kept." if self.silent else _verdict(chosen)
-                answer.value = f'<p role="status">{said}</p>'
-        n = len(self.questions)
-        if n > 1 and not self.silent:
-            self.score.value = f'<p role="status">{right} of {n} right so far.</p>'
-
-    def __repr__(self) -> str:
-        n = len(self.questions)
-        return f"quiz {self.name}: {n} question{'s' if n != 1 else ''}"
-
-    def _repr_mimebundle_(self, **kwargs: Any) -> dict:
-        bundle = dict(self.widget._repr_mimebundle_(**kwargs))
-        return bundle | {
-            "text/plain": repr(self),
-            "text/html": _as_page(self.questions, self.silent),
-        }
-
-
 def multiple_choice(notebook: str) -> Quiz:
     """The closing quiz of a notebook, such as "02". Raises ValueError if there is none."""
-    questions = getattr(_content(notebook), "QUESTIONS", None)
-    if not questions:
+    file = HERE / f"notebook_{notebook}.md"
+    if not file.is_file():
         raise ValueError(f"Notebook {notebook} has no quiz.")
-    return Quiz(notebook, questions)
-
-
-def _marked(text: str) -> str:
-    """Text as HTML, `code` and *emphasis* included."""
-    text = re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(text, quote=False))
-    return re.sub(r"(?<![\w*])\*(\w[^*<]*)\*(?!\w)", r"<em>\1</em>", text)
-
-
-def _verdict(option: Option) -> str:
-    return f"<b>{'✓ Right.' if option.right else '✗ Not so.'}</b> {_marked(option.why)}"
-
-
-def _as_page(questions: Sequence[Question], silent: bool) -> str:
-    """The quiz for viewers without a kernel."""
-    parts = []
-    for question in questions:
-        options = "".join(f"<li>{_marked(option.text)}</li>" for option in question.options)
-        answers = "".join(f"<li>{_verdict(option)}</li>" for option in question.options)
-        folded = f'<details><summary>Answers</summary><ol type="a">{answers}</ol></details>'
-        parts.append(
-            f'<p>{_marked(question.text)}</p><ol type="a">{options}</ol>{"" if silent else folded}'
-        )
-    return parts[0] if len(parts) == 1 else f"<ol><li>{'</li><li>'.join(parts)}</li></ol>"
+    return Quiz(notebook, questions.read(file))

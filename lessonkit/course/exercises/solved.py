@@ -18,7 +18,7 @@ from typing import Any
 
 from lessonkit.course import records
 
-__all__ = ["Board", "read", "record", "table", "where"]
+__all__ = ["read", "record", "table", "where"]
 
 NAME = "exercises"
 LONGEST = 4000  # characters of an answer that are kept
@@ -87,28 +87,3 @@ def table(exercises: dict[str, list[str]]) -> str:
     n = sum(map(len, exercises.values()))
     last = f"{n_solved} of {n} solved. (In brackets: tries, if more than one.)"
     return "\n".join([*lines, last])
-
-
-class Board:
-    """The table in a notebook, with a button that shows it anew; without a kernel, its name."""
-
-    def __init__(self, exercises: dict[str, list[str]]):
-        import ipywidgets
-
-        self.exercises = exercises
-        self.page = ipywidgets.HTML()
-        button = ipywidgets.Button(description="Show", tooltip="What you have solved so far")
-        button.on_click(self.show)
-        self.widget = ipywidgets.VBox([self.page, button])
-        self.show()
-
-    def show(self, button: Any = None) -> None:
-        """Read what has been kept, and show it."""
-        self.page.value = f'<pre role="status">{table(self.exercises)}</pre>'
-
-    def __repr__(self) -> str:
-        return "exercises: what you have solved"
-
-    def _repr_mimebundle_(self, **kwargs: Any) -> dict:
-        # What is stored in a notebook must not depend on what has been solved.
-        return dict(self.widget._repr_mimebundle_(**kwargs)) | {"text/plain": repr(self)}

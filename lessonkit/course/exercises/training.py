@@ -5,16 +5,14 @@ each seed; what counts is the mean over the seeds. The accuracy asked for should
 default and careless choices miss, which tests/test_exercises.py checks.
 """
 
-import _thread
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 
 from lessonkit.course.exercises.judges import Exercise, Verdict
 from lessonkit.course.exercises.roughly import kind
+from lessonkit.course.time_limit import TooLate, time_limit
 from lessonkit.learner import Diverged, Learner
 from lessonkit.machine import progress
 
@@ -48,19 +46,10 @@ def training(
         if not callable(answer):
             return Verdict("wrong", f"A function is wanted here; this is {kind(answer)}.")
         try:
-            with progress.quiet(), _time_limit(seconds):
+            with progress.quiet(), time_limit(seconds):
                 runs = [_run(start, use, answer, seed) for seed in seeds]
-        except Diverged:
-            return Verdict(
-                "wrong", "The loss exploded: this learning rate is too high. Try a tenth of it."
-            )
-        except TimeoutError:
-            limit = f"It takes more than {seconds:.0f} seconds. A few epochs are enough here."
-            return Verdict("wrong", limit)
-        except Refused as error:
-            return Verdict("wrong", str(error))
         except Exception as error:  # whatever the reader's code does wrong is what is reported
-            return Verdict("wrong", f"It ends in an error, {type(error).__name__}: {error}")
+            return Verdict("wrong", _what_failed(error, seconds))
         learn, _ = runs[-1]
         if not learn.history.epochs:
             return Verdict("waiting", "waits for your answer: nothing has been trained yet.")
@@ -80,6 +69,16 @@ def training(
     return Exercise(judge, hint, lambda: stronger)
 
 
+def _what_failed(error: Exception, seconds: float) -> str:
+    if isinstance(error, Refused):
+        return str(error)
+    if isinstance(error, Diverged):
+        return "The loss exploded: this learning rate is too high. Try a tenth of it."
+    if isinstance(error, TooLate):
+        return f"It takes more than {seconds:.0f} seconds. A few epochs are enough here."
+    return f"It ends in an error, {type(error).__name__}: {error}"
+
+
 def _run(start: Callable, use: Callable, answer: Any, seed: int) -> tuple[Learner, float]:
     """A learner trained with the reader's function, and its accuracy on unseen pictures."""
     with torch.random.fork_rng(devices=[]):
@@ -89,30 +88,3 @@ def _run(start: Callable, use: Callable, answer: Any, seed: int) -> tuple[Learne
         use(learn, answer)
         right = learn.predict(valid.images).argmax(1) == valid.labels
     return learn, right.float().mean().item()
-
-
-@contextmanager
-def _time_limit(seconds: float) -> Iterator[None]:
-    """TimeoutError if the block takes longer. It must run in the main thread, as cells do."""
-    lock, ended, late = threading.Lock(), threading.Event(), threading.Event()
-
-    def stop() -> None:
-        with lock:
-            if not ended.is_set():
-                late.set()
-                _thread.interrupt_main()
-
-    timer = threading.Timer(seconds, stop)
-    timer.daemon = True
-    timer.start()
-    try:
-        try:
-            yield
-        finally:
-            with lock:
-                ended.set()
-            timer.cancel()
-    except KeyboardInterrupt:
-        if late.is_set():
-            raise TimeoutError from None
-        raise  # the reader's own

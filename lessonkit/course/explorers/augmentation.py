@@ -1,7 +1,5 @@
 """One picture under each transform, and what a preset and a network make of it."""
 
-import base64
-import io
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import cache
@@ -10,11 +8,10 @@ from typing import Any
 import numpy as np
 import torch
 from matplotlib.axes import Axes
-from PIL import Image
 from torch import Tensor
 
 from lessonkit.augment import PRESETS, Augment, affine, move
-from lessonkit.course.explorers.explorer import Explorer, controls
+from lessonkit.course.explorers.explorer import Explorer, controls, data_address
 from lessonkit.images.image_data import ImageData
 
 __all__ = ["augmentations", "transformed"]
@@ -34,53 +31,64 @@ def augmentations(
     probabilities [N, classes]), also what that network takes it for.
     """
     first = images.augment.name if images.augment.name in PRESETS else "none"
-    presets = {name: asdict(preset()) for name, preset in PRESETS.items()}
-    n = len(images.valid.labels)
-    changes = {"picture": {"max": n - 1}, "preset": {"options": list(PRESETS)}}
+    last = len(images.valid.labels) - 1
+    changes = {"picture": {"max": last}, "preset": {"options": list(PRESETS)}}
     made = controls("augmentations", changes, picture=picture, preset=first)
+    of = _Versions(images, predict)
+    return Explorer("augmentations", made, of.tell, of.draw, answer=of.answer, size=(10, 2.1))
 
-    @cache
-    def shown(number: int) -> dict[str, str]:
-        truth = images.classes[images.valid.labels[number]]
-        return {"truth": truth, "address": _address(images.valid.images[number])}
 
-    def guesses(picture: int, **strength: float) -> list[tuple[str, float]]:
-        sure, best = predict(transformed(images.valid.images[picture], **strength)).max(1)
-        names = [images.classes[i] for i in best.tolist()]
-        return list(zip(names, sure.tolist(), strict=True))
+class _Versions:
+    """What the explorer says and draws of a picture's changed versions; its values are keywords."""
 
-    def answer(picture: int, preset: str, **strength: float) -> dict[str, Any]:
-        start = max(0, min(picture - NEAR // 2, n - NEAR))
-        near = {str(i): shown(i) for i in range(start, min(start + NEAR, n))}
-        data = {"presets": presets, "pictures": near}
-        if predict is not None:
-            values = {"picture": picture, **strength}
-            data["asked"] = {"values": values, "guesses": guesses(picture, **strength)}
-        return data
+    def __init__(self, images: ImageData, predict: Callable[[Tensor], Tensor] | None):
+        self.images, self.predict = images, predict
+        self.shown = cache(self._shown)
 
-    def tell(picture: int, preset: str, **strength: float) -> str:
-        allowed, truth = _allowed(PRESETS[preset](), **strength), shown(picture)["truth"]
+    def tell(self, picture: int, preset: str, **strength: float) -> str:
+        allowed, truth = _allowed(PRESETS[preset](), **strength), self.shown(picture)["truth"]
         listed = [name for name, does in zip(NAMES[1:], allowed[1:], strict=True) if does]
         told = f"Picture {picture}, {truth}, and seven changes of it. "
         told += f"{preset} allows {', '.join(listed) or 'none of them'}."
-        if predict is not None:
-            kept = sum(name == truth for name, _ in guesses(picture, **strength))
+        if self.predict is not None:
+            kept = sum(name == truth for name, _ in self._guesses(picture, **strength))
             told += f" The network says {truth} to {kept} of the 8."
         return told
 
-    def draw(ax: Axes, picture: int, preset: str, **strength: float) -> None:
-        changed = transformed(images.valid.images[picture], **strength)
-        truth = shown(picture)["truth"]
-        allowed = _allowed(PRESETS[preset](), **strength)
-        below = [f"{preset}: {'yes' if does else 'no'}" for does in allowed]
-        if predict is not None:
-            said = guesses(picture, **strength)
+    def draw(self, ax: Axes, picture: int, preset: str, **strength: float) -> None:
+        truth, below = self.shown(picture)["truth"], []
+        for does in _allowed(PRESETS[preset](), **strength):
+            below.append(f"{preset}: {'yes' if does else 'no'}")
+        if self.predict is not None:
+            said = self._guesses(picture, **strength)
             marks = [f"{'✓' if name == truth else '✗'} {name}, {sure:.0%}" for name, sure in said]
             below = [f"{line}\n{mark}" for line, mark in zip(below, marks, strict=True)]
+        changed = transformed(self.images.valid.images[picture], **strength)
         _draw_row(ax, changed, _titles(**strength), below)
         ax.set_title(f"the truth: {truth}", fontsize="medium")
 
-    return Explorer("augmentations", made, tell, draw, answer=answer, size=(10, 2.1))
+    def answer(self, picture: int, preset: str, **strength: float) -> dict[str, Any]:
+        n = len(self.images.valid.labels)
+        start = max(0, min(picture - NEAR // 2, n - NEAR))
+        near = {str(i): self.shown(i) for i in range(start, min(start + NEAR, n))}
+        presets = {name: asdict(preset()) for name, preset in PRESETS.items()}
+        data = {"presets": presets, "pictures": near}
+        if self.predict is not None:
+            values = {"picture": picture, **strength}
+            data["asked"] = {"values": values, "guesses": self._guesses(picture, **strength)}
+        return data
+
+    def _shown(self, number: int) -> dict[str, str]:
+        truth = self.images.classes[self.images.valid.labels[number]]
+        image = self.images.valid.images[number]
+        lossless = image.shape[-1] < 64  # small ones keep every pixel
+        address = data_address(image, "WEBP", quality=92, lossless=lossless)
+        return {"truth": truth, "address": address}
+
+    def _guesses(self, picture: int, **strength: float) -> list[tuple[str, float]]:
+        sure, best = self.predict(transformed(self.images.valid.images[picture], **strength)).max(1)
+        names = [self.images.classes[i] for i in best.tolist()]
+        return list(zip(names, sure.tolist(), strict=True))
 
 
 def transformed(
@@ -130,13 +138,6 @@ def _allowed(
 def _titles(degrees: float, zoom: float, shift: float, light: float) -> list[str]:
     strengths = [f" {degrees:g}°", f" × {zoom:.3g}", f" {shift:.0%}", f" {light:+.0%}"]
     return [name + strength for name, strength in zip(NAMES, [""] * 4 + strengths, strict=True)]
-
-
-def _address(image: Tensor) -> str:
-    """A picture uint8 [3, S, S] as a data address; small ones keep every pixel."""
-    file, pixels = io.BytesIO(), image.permute(1, 2, 0).numpy()
-    Image.fromarray(pixels).save(file, "WEBP", quality=92, lossless=len(pixels) < 64)
-    return f"data:image/webp;base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
 def _draw_row(ax: Axes, changed: Tensor, above: list[str], below: list[str]) -> None:

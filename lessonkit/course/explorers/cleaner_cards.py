@@ -11,9 +11,9 @@ import ipywidgets as widgets
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from PIL import Image
 from torch import Tensor
 
+from lessonkit.course.explorers.explorer import data_address
 from lessonkit.images import cleaning
 from lessonkit.images.image_data import ImageData
 
@@ -158,11 +158,8 @@ def cleaner(root: str | Path, images: ImageData, suspects: Mapping[str, str]) ->
 
 
 def _card(image: Tensor, label: str, why: str) -> str:
-    png = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(np.asarray(image).transpose(1, 2, 0))).save(png, "PNG")
-    source = f"data:image/png;base64,{base64.b64encode(png.getvalue()).decode()}"
     text = f"filed under {html.escape(label)}; {html.escape(why)}"
     return (
         '<div style="display: flex; gap: 8px; line-height: 1.3; overflow-wrap: anywhere">'
-        f'<img alt="" width="96" height="96" src="{source}"><div>{text}</div></div>'
+        f'<img alt="" width="96" height="96" src="{data_address(image)}"><div>{text}</div></div>'
     )

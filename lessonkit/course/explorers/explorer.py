@@ -23,7 +23,15 @@ from matplotlib.figure import Figure
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-__all__ = ["Explorer", "bundle", "control_text", "controls", "plain_javascript", "still_bundle"]
+__all__ = [
+    "Explorer",
+    "bundle",
+    "control_text",
+    "controls",
+    "data_address",
+    "plain_javascript",
+    "still_bundle",
+]
 
 HERE = Path(__file__).parent
 IMPORT = re.compile(r'^import [^;]*?"\./([\w.]+)";\n', re.MULTILINE)
@@ -108,6 +116,17 @@ def still_bundle(live: dict, text: str, png: bytes, alt: str) -> tuple[dict, dic
     picture = base64.b64encode(png).decode()
     data = (live or {}) | {"text/plain": text, "image/png": picture}
     return data, {"image/png": {"alt": alt}}
+
+
+def data_address(picture: Any, kind: str = "PNG", **options: Any) -> str:
+    """A picture uint8 [3, S, S] as an address that holds it whole, for a page without other files.
+
+    `kind` and `options` are what Pillow saves it by.
+    """
+    file, pixels = io.BytesIO(), np.asarray(picture).transpose(1, 2, 0)
+    Image.fromarray(np.ascontiguousarray(pixels)).save(file, kind, **options)
+    encoded = base64.b64encode(file.getvalue()).decode()
+    return f"data:image/{kind.lower()};base64,{encoded}"
 
 
 # --- Controls -----------------------------------------------------------------------------------

@@ -1,8 +1,6 @@
 """Your own pictures, handed over in the browser and classified on the spot."""
 
-import base64
 import html
-import io
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -11,49 +9,20 @@ from typing import Any
 import anywidget
 import ipywidgets as widgets
 import torch
-from PIL import Image
 from torch import Tensor
 
+from lessonkit.course.explorers.explorer import data_address
 from lessonkit.images import decode
 
 __all__ = ["Upload", "upload"]
 
 THUMBNAIL = 96  # px
-# Jupyter cuts the connection at a message of 10 MB, so files come in parts.
-_SCRIPT = """
-const PART = 4_000_000;
-
-function render({ model, el }) {
-  const button = document.createElement("button");
-  const input = document.createElement("input");
-  button.className = "jupyter-button widget-button";
-  button.textContent = "Choose pictures";
-  button.style.width = "auto";
-  Object.assign(input, { type: "file", accept: "image/*", multiple: true, hidden: true });
-  button.addEventListener("click", () => input.click());
-  input.addEventListener("change", async () => {
-    const files = [...input.files];
-    input.value = "";  // so that the same file can be chosen again
-    button.disabled = true;
-    for (const [number, file] of files.entries()) {
-      for (let start = 0; start === 0 || start < file.size; start += PART) {
-        const part = await file.slice(start, start + PART).arrayBuffer();
-        const ends = start + PART >= file.size;
-        model.send({ name: file.name, number, start, ends }, undefined, [part]);
-      }
-    }
-    button.disabled = false;
-  });
-  el.append(button, input);
-}
-export default { render };
-"""
 
 
 class FileButton(anywidget.AnyWidget):
     """A button that chooses files; each part of one arrives as a message with its bytes."""
 
-    _esm = _SCRIPT
+    _esm = Path(__file__).with_name("upload_button.js")
 
 
 class Upload(widgets.VBox):
@@ -96,7 +65,7 @@ class Upload(widgets.VBox):
         self.answers.append(answer)
         try:
             square = _decode(content, self.size)
-            picture = _thumbnail(square)
+            picture = f'<img alt="" width="{THUMBNAIL}" src="{data_address(square[0])}">'
             probabilities = self.predict(square)[0]
             best = int(probabilities.argmax())
             answer |= {"class": self.classes[best], "probability": float(probabilities[best])}
@@ -131,10 +100,3 @@ def _decode(content: bytes, size: int) -> Tensor:
         file.write_bytes(content)
         square = decode.decode(file, size)
     return torch.from_numpy(square.copy()).permute(2, 0, 1)[None]
-
-
-def _thumbnail(square: Tensor) -> str:
-    png = io.BytesIO()
-    image = Image.fromarray(square[0].permute(1, 2, 0).numpy())
-    image.resize((THUMBNAIL, THUMBNAIL)).save(png, "PNG")
-    return f'<img alt="" src="data:image/png;base64,{base64.b64encode(png.getvalue()).decode()}">'

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from lessonkit import plot
+from lessonkit.course.pictures.shared import single
 from lessonkit.images.image_data import Split
 from lessonkit.machine import hardware
 
@@ -16,7 +17,7 @@ COLOURS = plot.COLOURS
 
 def splits(accuracies: Sequence[float], guessing: float) -> None:
     """A point for the accuracy on each split, their mean, and the most frequent class's."""
-    ax = plt.subplots(figsize=(6.5, 2.4), layout="constrained")[1]
+    ax = single(6.5, 2.4)
     ax.plot(accuracies, range(len(accuracies)), "o", color=COLOURS["blue"], label="one split")
     ax.axvline(np.mean(accuracies), color="black", linestyle="--", label="their mean")
     ax.axvline(guessing, color="0.4", linestyle=":", label='always "mammal"')
@@ -28,7 +29,7 @@ def splits(accuracies: Sequence[float], guessing: float) -> None:
 def loss_of_a_probability() -> None:
     """The loss over the probability of the right class, with three points to read off."""
     p, marks = np.linspace(0.01, 1, 200), np.array([1.0, 0.5, 0.1])
-    ax = plt.subplots(figsize=(6.5, 2.8), layout="constrained")[1]
+    ax = single(6.5, 2.8)
     ax.plot(p, -np.log(p), color="black")
     ax.plot(marks, -np.log(marks), "o", color=COLOURS["red"])
     for mark in marks:
@@ -42,7 +43,7 @@ def forecast(seconds: Mapping[str, float]) -> None:
     """The predicted seconds of each notebook, and what this machine has."""
     device = torch.device(hardware.best_device())
     bits = "with" if hardware.has_fast_bfloat16(device) else "without"
-    ax = plt.subplots(figsize=(6.5, 3.4), layout="constrained")[1]
+    ax = single(6.5, 3.4)
     bars = ax.barh(list(seconds), list(seconds.values()), color="0.6")
     ax.bar_label(bars, fmt="%.0f s", padding=3)
     ax.set_title(

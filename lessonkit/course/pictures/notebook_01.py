@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.axes import Axes
 
 from lessonkit import plot
+from lessonkit.course.pictures.shared import curves, pair, runs_in_rows, single
 from lessonkit.learner import Learner
 from lessonkit.lr_finder import smooth
 
@@ -14,13 +14,9 @@ COLOURS = plot.COLOURS
 BOWL = np.linspace(-8, 8, 200)
 
 
-def _axes(width: float = 6.5, height: float = 3.4) -> Axes:
-    return plt.subplots(figsize=(width, height), layout="constrained")[1]
-
-
 def ball_on_a_bowl(ball: float) -> None:
     """The bowl ½ x², a ball at `ball`, the slope there, and the direction of the step."""
-    ax, height = _axes(6.5, 3.2), ball**2 / 2
+    ax, height = single(6.5, 3.2), ball**2 / 2
     ax.plot(BOWL, BOWL**2 / 2, color="0.6", label="loss ½ λ x², with λ = 1")
     ax.plot(BOWL, height + ball * (BOWL - ball), "--", color="black", label="its slope at the ball")
     ax.plot(ball, height, "o", color=COLOURS["red"], markersize=14, label="you are here")
@@ -65,7 +61,7 @@ def paths_in_the_valley(paths: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> N
 
 def around_the_limit(runs: Mapping[float, np.ndarray]) -> None:
     """The loss at several multiples of 2/λ, as a fraction of the loss at the start."""
-    ax = plot.curves({f"{times:g} × 2/λ": run for times, run in runs.items()}, _axes(), "step")
+    ax = curves({f"{times:g} × 2/λ": run for times, run in runs.items()}, single(6.5), "step")
     ax.set(ylim=(0.7, 3.2), ylabel="loss / loss at the start")
     plt.show()
 
@@ -91,7 +87,7 @@ def edge_of_stability(found: Mapping[float, tuple[np.ndarray, np.ndarray]]) -> N
 
 def loss_over_lr(losses: Mapping[float, float], guessing: float) -> None:
     """The loss after training at each LR, on log axes; an infinite one is at the upper edge."""
-    ax, finite = _axes(), {lr: loss for lr, loss in losses.items() if np.isfinite(loss)}
+    ax, finite = single(6.5), {lr: loss for lr, loss in losses.items() if np.isfinite(loss)}
     ax.plot(list(finite), list(finite.values()), "o-", color=COLOURS["blue"])
     top, diverged = 2 * max(finite.values()), [lr for lr in losses if lr not in finite]
     style = {"color": COLOURS["red"], "markersize": 13, "label": "diverged"}
@@ -107,21 +103,16 @@ def loss_over_lr(losses: Mapping[float, float], guessing: float) -> None:
 
 def two_schedules(learners: Mapping[str, Learner]) -> None:
     """The LR of every mini-batch, and the smoothed training loss, of some runs."""
-    axes = plt.subplots(1, 2, figsize=(9, 3.3), layout="constrained")[1]
-    plot.curves({name: learn.history.lr for name, learn in learners.items()}, axes[0])
+    axes = pair(9, 3.3)
+    curves({name: learn.history.lr for name, learn in learners.items()}, axes[0])
     losses = {name: smooth(learn.history.loss) for name, learn in learners.items()}
-    plot.curves(losses, axes[1], ylabel="smoothed training loss")
+    curves(losses, axes[1], ylabel="smoothed training loss")
     plt.show()
 
 
 def accuracies(results: Mapping[str, np.ndarray]) -> None:
     """A row for each way of training: a point for each run, a bar for their mean."""
-    ax = _axes(7, 1.9)
-    for row, values in enumerate(results.values()):
-        ax.plot(values, [row] * len(values), "o", color=COLOURS["sky"], markeredgecolor="black")
-        bar = {"color": COLOURS["red"], "markersize": 22, "markeredgewidth": 3}
-        ax.plot(np.mean(values), row, "|", **bar)
-    ax.set(yticks=range(len(results)), yticklabels=list(results), ylim=(len(results) - 0.4, -0.6))
+    ax = single(7, 1.9)
+    runs_in_rows(ax, results)
     ax.set_xlabel("validation accuracy; bar: mean of the runs")
-    ax.grid(axis="x", color="0.9")
     plt.show()

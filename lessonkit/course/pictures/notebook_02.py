@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from lessonkit import plot
+from lessonkit.course.pictures.shared import pair, single
 from lessonkit.lr_finder import LRFinderResult, smooth
 
 COLOURS = plot.COLOURS
@@ -26,7 +27,7 @@ def _marks(values: Mapping[float, float], found: LRFinderResult, ax: Axes) -> No
 
 def linear_and_log(lrs: np.ndarray, losses: np.ndarray) -> None:
     """The same sweep twice: over the LR, and over its logarithm."""
-    _, axes = plt.subplots(1, 2, figsize=(9, 3.4), sharey=True, layout="constrained")
+    axes = pair(9, 3.4, sharey=True)
     for ax, scale in zip(axes, ["linear", "log"], strict=True):
         ax.plot(lrs, losses, color="0.7", label="loss of each mini-batch")
         ax.plot(lrs, smooth(losses), color="black", linewidth=2, label="smoothed")
@@ -40,7 +41,7 @@ def by_hand() -> None:
     """A curve of the shape that the lesson shows, with its lowest point at 0.1."""
     decades = np.linspace(-5, 0.3, 200)
     loss = 2.3 - 1.6 / (1 + np.exp(-2.5 * (decades + 2))) + 2 * np.exp(5 * (decades + 0.27))
-    ax = plt.subplots(figsize=(6.5, 3.2), layout="constrained")[1]
+    ax = single(6.5, 3.2)
     ax.semilogx(10**decades, loss, color="black", linewidth=2)
     ax.set(xlabel="learning rate", ylabel="loss", ylim=(0.5, 3), xlim=(1e-5, 2))
     ax.grid(which="both", color="0.9")

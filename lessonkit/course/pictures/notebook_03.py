@@ -5,19 +5,15 @@ from collections.abc import Mapping, Sequence
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
-from matplotlib.axes import Axes
 from PIL import Image
 from torch import Tensor
 
 from lessonkit import plot
 from lessonkit.augment import affine, move, to_uint8
+from lessonkit.course.pictures.shared import pair, runs_in_rows, single, ticks_at
 
 COLOURS = plot.COLOURS
 MARKS = {"none": ("o-", "blue"), "symbols": ("s--", "red")}
-
-
-def _axes(width: float = 7, height: float = 3.4) -> Axes:
-    return plt.subplots(figsize=(width, height), layout="constrained")[1]
 
 
 def _grid(rows: Sequence, columns: Sequence[str], names: Sequence[str] = (), side=1.1) -> None:
@@ -72,7 +68,7 @@ def limits(photo: Tensor) -> None:
 
 def losses(runs: Mapping[str, Mapping[str, Sequence[float]]]) -> None:
     """For each way of training, three losses measured after every 20 mini-batches."""
-    _, axes = plt.subplots(1, 2, figsize=(9, 3.6), sharey=True, layout="constrained")
+    axes = pair(9, 3.6, sharey=True)
     for ax, (name, lines) in zip(axes, runs.items(), strict=True):
         for (line, values), style, colour in zip(
             lines.items(), ["o-", "^:", "s--"], ["black", "blue", "red"], strict=True
@@ -92,7 +88,7 @@ def as_many(accuracy: float, curve: Mapping[int, float]) -> float:
 
 def worth(curves: Mapping[str, Mapping[int, float]]) -> None:
     """Accuracy over the number of training pictures, and arrows from one curve to the other."""
-    ax, plain = _axes(7, 4), curves["none"]
+    ax, plain = single(7, 4), curves["none"]
     for name, curve in curves.items():
         style, colour = MARKS[name]
         ax.plot(list(curve), list(curve.values()), style, color=COLOURS[colour], label=name)
@@ -102,15 +98,14 @@ def worth(curves: Mapping[str, Mapping[int, float]]) -> None:
         ax.annotate("", (there, accuracy), (n, accuracy), arrowprops={"arrowstyle": "->"})
         ax.text(there * 1.06, accuracy - 0.014, f"{n} are worth {there:.0f}")
     ax.set(xscale="log", xlabel="training digits (log scale)", ylabel="accuracy, 1,000 digits")
-    ax.set_xticks(list(plain), [str(n) for n in plain])
-    ax.minorticks_off()
+    ticks_at(ax, list(plain))
     ax.legend(title="augmentation", loc="lower right")
     plt.show()
 
 
 def by_digit(asked: np.ndarray, without: np.ndarray, mirrored: np.ndarray) -> None:
     """Accuracies [10]: of mirrored digits, and of ordinary ones after two ways of training."""
-    _, axes = plt.subplots(1, 2, figsize=(9.5, 3.6), sharey=True, layout="constrained")
+    axes = pair(9.5, 3.6, sharey=True)
     axes[0].plot(asked, "D", color=COLOURS["green"], markersize=8, label="mirrored digits")
     axes[0].plot(without, "o", color=COLOURS["blue"], markersize=8, label="ordinary digits")
     axes[0].vlines(range(10), asked, without, color="0.7", zorder=0)
@@ -126,17 +121,6 @@ def by_digit(asked: np.ndarray, without: np.ndarray, mirrored: np.ndarray) -> No
     plt.show()
 
 
-def _rows(ax: Axes, named: Mapping[str, Sequence[float]]) -> None:
-    """A row for each name: a point for each run, a bar for their mean."""
-    for row, values in enumerate(named.values()):
-        points = {"color": COLOURS["sky"], "markeredgecolor": "black"}
-        ax.plot(values, [row] * len(values), "o", **points)
-        bar = {"color": COLOURS["red"], "markersize": 20, "markeredgewidth": 3}
-        ax.plot(np.mean(values), row, "|", **bar)
-    ax.set(yticks=range(len(named)), yticklabels=list(named), ylim=(len(named) - 0.4, -0.6))
-    ax.grid(axis="x", color="0.9")
-
-
 def asked_and_trained(
     asked: Mapping[str, Sequence[float]], trained: Mapping[str, Sequence[float]]
 ) -> None:
@@ -145,9 +129,9 @@ def asked_and_trained(
     _, axes = plt.subplots(
         2, 1, figsize=(8, 4.8), sharex=True, height_ratios=ratio, layout="constrained"
     )
-    _rows(axes[0], asked)
+    runs_in_rows(axes[0], asked)
     axes[0].set_title("1. ask networks trained without: changed tiles")
-    _rows(axes[1], trained)
+    runs_in_rows(axes[1], trained)
     axes[1].set_title("2. train with it: tiles as they are")
     axes[1].set_xlabel("accuracy; a point for each network, a bar for the mean")
     plt.show()
@@ -155,8 +139,8 @@ def asked_and_trained(
 
 def gains(named: Mapping[str, Sequence[float]]) -> None:
     """What TTA adds to the accuracy of each network, in points."""
-    ax = _axes(8, 2.8)
-    _rows(ax, {name: 100 * np.array(values) for name, values in named.items()})
+    ax = single(8, 2.8)
+    runs_in_rows(ax, {name: 100 * np.array(values) for name, values in named.items()})
     ax.axvline(0, color="black", linewidth=1)
     ax.set_xlabel("points of accuracy gained by TTA; a point for each network, a bar for the mean")
     plt.show()
@@ -166,7 +150,7 @@ def ways_to_ask(accuracies: Mapping[str, Mapping[str, Sequence[float]]]) -> None
     """For each way of training, a panel: accuracies of several networks, asked in several ways."""
     _, axes = plt.subplots(len(accuracies), 1, figsize=(8, 5), sharex=True, layout="constrained")
     for ax, (name, ways) in zip(axes, accuracies.items(), strict=True):
-        _rows(ax, ways)
+        runs_in_rows(ax, ways)
         ax.axvline(np.mean(next(iter(ways.values()))), color="0.4", linestyle=":", zorder=0)
         ax.set_title(f"trained with: {name}")
     axes[-1].set_xlabel("accuracy; a point for each network, a bar for the mean")
@@ -175,8 +159,8 @@ def ways_to_ask(accuracies: Mapping[str, Mapping[str, Sequence[float]]]) -> None
 
 def photos_asked(accuracies: Mapping[str, Sequence[float]], always: float) -> None:
     """Accuracies from several rounds of cross-validation, beside those of one constant answer."""
-    ax = _axes(7.5, 2.8)
-    _rows(ax, accuracies)
+    ax = single(7.5, 2.8)
+    runs_in_rows(ax, accuracies)
     ax.axvline(always, color="black", linestyle="--", label='always "mammal"')
     ax.set(xlabel="accuracy, 93 photos; a point for each round, a bar for the mean")
     ax.legend(loc="lower right")
@@ -198,7 +182,7 @@ def crops(photos: Sequence[Image.Image], cut_off: Sequence[float]) -> None:
 
 def squares(accuracies: Mapping[str, float], losses: Mapping[str, float]) -> None:
     """Accuracy and loss of the photos by the square, or squares, that the network was shown."""
-    _, axes = plt.subplots(1, 2, figsize=(9, 2.9), sharey=True, layout="constrained")
+    axes = pair(9, 2.9, sharey=True)
     for ax, values, label in zip(
         axes, (accuracies, losses), ("accuracy, 93 photos", "loss"), strict=True
     ):

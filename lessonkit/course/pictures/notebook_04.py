@@ -4,57 +4,44 @@ from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.axes import Axes
 
 from lessonkit import plot, schedule
+from lessonkit.course.pictures.shared import curves, looks, pair, runs_in_rows, single, ticks_at
 from lessonkit.learner import Learner
 
 COLOURS = plot.COLOURS
-MARKERS = "os^D"
-
-
-def _axes(width: float = 7.5, height: float = 3.4) -> Axes:
-    return plt.subplots(figsize=(width, height), layout="constrained")[1]
-
-
-def _pair(width: float = 9, height: float = 3.4, **options: object) -> np.ndarray:
-    return plt.subplots(1, 2, figsize=(width, height), layout="constrained", **options)[1]
 
 
 def balls(paths: Mapping[str, np.ndarray], losses: Mapping[str, np.ndarray]) -> None:
     """Where one ball of each kind is after each step, and the mean loss of many, on a log axis."""
-    axes = _pair(9.5, 3.6)
-    plot.curves(paths, axes[0], xlabel="step", ylabel="weight x of one ball")
+    axes = pair(9.5, 3.6)
+    curves(paths, axes[0], xlabel="step", ylabel="weight x of one ball")
     axes[0].axhline(0, color="0.6", linewidth=1, zorder=0)
-    plot.curves(losses, axes[1], xlabel="step", ylabel="mean loss of 1,000 balls (log scale)")
+    curves(losses, axes[1], xlabel="step", ylabel="mean loss of 1,000 balls (log scale)")
     axes[1].set_yscale("log")
     plt.show()
 
 
 def floors(lrs: np.ndarray, heights: Sequence[float]) -> None:
     """Measured floors of the loss over the LR, and a line proportional to the LR."""
-    ax, fine = _axes(6.5, 3.2), np.geomspace(0.02, 0.5, 100)
+    ax, fine = single(6.5, 3.2), np.geomspace(0.02, 0.5, 100)
     ax.plot(fine, fine / 4, "--", color="0.6", label="proportional to the LR: lr / 4")
     ax.plot(lrs, heights, "o", color=COLOURS["red"], markersize=9, label="1,000 balls")
     ax.set(xscale="log", yscale="log", xlabel="learning rate", ylabel="floor of the loss")
-    ax.set_xticks(lrs, [f"{lr:g}" for lr in lrs])
-    ax.minorticks_off()
+    ticks_at(ax, lrs)
     ax.legend()
     plt.show()
 
 
 def plans_and_losses(plans: Mapping[str, np.ndarray], losses: Mapping[str, np.ndarray]) -> None:
     """The LRs of several plans beside their losses, each point the mean of ten mini-batches."""
-    axes = _pair(9.5, 3.6, width_ratios=[1, 1.7])
-    plot.curves(plans, axes[0], ylabel="learning rate (log scale)")
+    axes = pair(9.5, 3.6, width_ratios=[1, 1.7])
+    curves(plans, axes[0], ylabel="learning rate (log scale)")
     axes[0].set_yscale("log")
     axes[0].get_legend().remove()
-    for (name, values), colour, dash in zip(
-        losses.items(), COLOURS.values(), plot.DASHES, strict=False
-    ):
+    for _, values, look in looks(losses):
         tens = np.reshape(values, (-1, 10)).mean(1)
-        style = {"color": colour, "linestyle": dash, "linewidth": 1.8, "label": name}
-        axes[1].plot(np.arange(5, len(values), 10), tens, **style)
+        axes[1].plot(np.arange(5, len(values), 10), tens, **look | {"marker": ""}, linewidth=1.8)
     axes[1].set(xlabel="mini-batch", ylabel="training loss", ylim=(0, 1.2))
     axes[1].legend()
     plt.show()
@@ -78,14 +65,11 @@ def half_a_cosine(lr: float, steps: int) -> None:
 
 def runs(learners: Mapping[str, Learner]) -> None:
     """The LR of every mini-batch of some runs, and the validation accuracy after each epoch."""
-    axes = _pair(9.5, 3.5)
-    plot.curves({name: learn.history.lr for name, learn in learners.items()}, axes[0])
-    for (name, learn), colour, dash, marker in zip(
-        learners.items(), COLOURS.values(), plot.DASHES, MARKERS, strict=False
-    ):
+    axes = pair(9.5, 3.5)
+    curves({name: learn.history.lr for name, learn in learners.items()}, axes[0])
+    for _, learn, look in looks(learners):
         accuracies = [epoch["accuracy"] for epoch in learn.history.epochs]
-        style = {"color": colour, "linestyle": dash, "marker": marker, "label": name}
-        axes[1].plot(learn.history.ends, accuracies, **style)
+        axes[1].plot(learn.history.ends, accuracies, **look)
     axes[1].set(xlabel="mini-batch", ylabel="validation accuracy", ylim=(None, 1))
     axes[1].legend(loc="lower right")
     plt.show()
@@ -93,30 +77,20 @@ def runs(learners: Mapping[str, Learner]) -> None:
 
 def loss_over_lr(lrs: Sequence[float], losses: Mapping[str, Sequence[float]]) -> None:
     """For each schedule, the loss on the tuning digits over the LR it starts with."""
-    ax = _axes(7, 4)
-    for (name, values), colour, dash, marker in zip(
-        losses.items(), COLOURS.values(), plot.DASHES, MARKERS, strict=False
-    ):
+    ax = single(7, 4)
+    for name, values, look in looks(losses):
         size = 11 if name == "linear" else 6  # else the cosine hides it
-        style = {"color": colour, "linestyle": dash, "marker": marker, "markersize": size}
-        ax.plot(lrs, values, label=name, **style)
+        ax.plot(lrs, values, markersize=size, **look)
     ax.set(xscale="log", xlabel="learning rate at the start", ylabel="loss on the tuning digits")
-    ax.set_xticks(lrs, [f"{lr:g}" for lr in lrs])
-    ax.minorticks_off()
+    ticks_at(ax, lrs)
     ax.legend()
     plt.show()
 
 
 def race(results: Mapping[str, np.ndarray]) -> None:
     """(loss, accuracy) of the networks [n, 2] of each schedule: a point each, a bar their mean."""
-    axes = _pair(9.5, 3, sharey=True)
+    axes = pair(9.5, 3, sharey=True)
     for column, (ax, label) in enumerate(zip(axes, ("loss", "accuracy"), strict=True)):
-        for row, values in enumerate(results.values()):
-            points = {"color": COLOURS["sky"], "markeredgecolor": "black"}
-            ax.plot(values[:, column], [row] * len(values), MARKERS[row % 4], **points)
-            bar = {"color": COLOURS["red"], "markersize": 24, "markeredgewidth": 3}
-            ax.plot(values[:, column].mean(), row, "|", **bar)
-        ax.set(xlabel=f"validation {label}; bar: mean", ylim=(len(results) - 0.4, -0.6))
-        ax.grid(axis="x", color="0.9")
-    axes[0].set_yticks(range(len(results)), list(results))
+        runs_in_rows(ax, {name: values[:, column] for name, values in results.items()})
+        ax.set_xlabel(f"validation {label}; bar: mean")
     plt.show()

@@ -4,23 +4,15 @@ from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.axes import Axes
 
 from lessonkit import plot
 from lessonkit.course import explorers
+from lessonkit.course.pictures.shared import curves, pair, runs_in_rows, single
 from lessonkit.learner import Learner
 
 BOTTOMS = {"narrow": -1.495, "wide": 1.367}  # where the two pits are lowest
 CURVATURES = {"narrow": 45, "wide": 1.65}
 COLOURS = plot.COLOURS
-
-
-def _axes(width: float = 7, height: float = 3.4) -> Axes:
-    return plt.subplots(figsize=(width, height), layout="constrained")[1]
-
-
-def _pair(width: float = 9, height: float = 3.6, **options: bool) -> np.ndarray:
-    return plt.subplots(1, 2, figsize=(width, height), layout="constrained", **options)[1]
 
 
 def run_with_restarts(learn: Learner, restarts: Sequence[int]) -> None:
@@ -36,7 +28,7 @@ def run_with_restarts(learn: Learner, restarts: Sequence[int]) -> None:
 
 def around_a_restart(stored: np.ndarray, fresh: np.ndarray) -> None:
     """Accuracies [seeds, 2], before and after the first epoch of a new cycle, in two ways."""
-    axes = _pair(8, 3.4, sharey=True)
+    axes = pair(8, 3.4, sharey=True)
     for ax, values, title in zip(
         axes,
         (stored, fresh),
@@ -53,22 +45,15 @@ def around_a_restart(stored: np.ndarray, fresh: np.ndarray) -> None:
 
 def accuracies(results: Mapping[str, Sequence[float]]) -> None:
     """A row for each way of training: a point for each run, a bar for their mean."""
-    ax = _axes(7.5, 3)
-    for row, values in enumerate(results.values()):
-        points = {"color": COLOURS["sky"], "markeredgecolor": "black"}
-        ax.plot(values, [row] * len(values), "o", **points)
-        bar = {"color": COLOURS["red"], "markersize": 22, "markeredgewidth": 3}
-        ax.plot(np.mean(values), row, "|", **bar)
-    ax.set(yticks=range(len(results)), yticklabels=list(results))
-    ax.set(ylim=(len(results) - 0.4, -0.6))
+    ax = single(7.5, 3)
+    runs_in_rows(ax, results)
     ax.set_xlabel("validation accuracy; bar: mean of the runs")
-    ax.grid(axis="x", color="0.9")
     plt.show()
 
 
 def two_pits(shift: float = 0.0) -> None:
     """The loss with a narrow and a wide pit; with a `shift`, also the same moved to the right."""
-    x, ax = np.linspace(-4, 4, 400), _axes(6.5, 3.2)
+    x, ax = np.linspace(-4, 4, 400), single(6.5, 3.2)
     ax.plot(x, explorers.two_pits(x), color="black", label="training loss")
     if shift:
         style = {"color": COLOURS["blue"], "label": "the same, shifted sideways"}
@@ -84,7 +69,7 @@ def two_pits(shift: float = 0.0) -> None:
 
 def places_of_the_ball(lrs: np.ndarray, hot: np.ndarray, rest: np.ndarray) -> None:
     """Over the LRs [n]: the last places [20, n] of a moving ball, and where it settled [n]."""
-    ax, points = _axes(8, 4), {"color": COLOURS["sky"], "markersize": 3}
+    ax, points = single(8, 4), {"color": COLOURS["sky"], "markersize": 3}
     ax.plot(np.tile(lrs, len(hot)), hot.ravel(), ".", label="last 20 places at this LR", **points)
     settled = {"color": COLOURS["red"], "markersize": 4}
     ax.plot(lrs, rest, "D", label="where it settles after annealing", **settled)
@@ -100,8 +85,8 @@ def places_of_the_ball(lrs: np.ndarray, hot: np.ndarray, rest: np.ndarray) -> No
 
 def thrown_out(losses: Mapping[str, Sequence[float]], straight: Mapping[str, np.ndarray]) -> None:
     """Two runs' losses over the steps, and the loss on the line from the first minimum."""
-    axes = _pair(9.5, 3.5)
-    plot.curves(losses, axes[0], xlabel="step", ylabel="training loss (log scale)")
+    axes = pair(9.5, 3.5)
+    curves(losses, axes[0], xlabel="step", ylabel="training loss (log scale)")
     axes[0].set_yscale("log")
     shares = np.linspace(0, 1, len(next(iter(straight.values()))))
     for (name, line), dash, colour in zip(
@@ -115,7 +100,7 @@ def thrown_out(losses: Mapping[str, Sequence[float]], straight: Mapping[str, np.
 
 def bowls(curves: Mapping[str, Sequence[tuple]], distances: np.ndarray) -> None:
     """For each network, (training, validation) losses along several directions."""
-    axes = _pair(9, 3.4, sharey=True)
+    axes = pair(9, 3.4, sharey=True)
     for ax, (name, pairs) in zip(axes, curves.items(), strict=True):
         for number, (training, validation) in enumerate(pairs):
             labels = ("training", "validation") if number == 0 else (None, None)
@@ -130,7 +115,7 @@ def bowls(curves: Mapping[str, Sequence[tuple]], distances: np.ndarray) -> None:
 
 def towards_validation(lines: Mapping[str, tuple[np.ndarray, np.ndarray]], at: np.ndarray) -> None:
     """For each network, (training, validation) loss on the way to validation's own minimum."""
-    axes = _pair(9, 3.4, sharey=True)
+    axes = pair(9, 3.4, sharey=True)
     for ax, (name, (training, validation)) in zip(axes, lines.items(), strict=True):
         ax.plot(at, training, color="black", label="training")
         ax.plot(at, validation, "--", color=COLOURS["blue"], label="validation")
@@ -180,7 +165,7 @@ def planes(losses: Mapping[str, np.ndarray], grid: np.ndarray) -> None:
 
 def curvature_while_training(found: Mapping[float, tuple[Sequence, Sequence]]) -> None:
     """Largest curvature over the steps, (steps, λ) for each LR, and the dotted limit 2/LR."""
-    ax = _axes(7, 3.8)
+    ax = single(7, 3.8)
     for (lr, (steps, values)), colour, marker in zip(
         found.items(), ("black", "blue", "red"), "os^", strict=True
     ):
@@ -195,7 +180,7 @@ def curvature_while_training(found: Mapping[float, tuple[Sequence, Sequence]]) -
 
 def straight_lines(lines: Mapping[str, np.ndarray]) -> None:
     """The validation loss on straight lines from one network to another."""
-    ax = _axes(6.5, 3.2)
+    ax = single(6.5, 3.2)
     shares = np.linspace(0, 1, len(next(iter(lines.values()))))
     for (name, line), dash, colour in zip(lines.items(), ["-", "--"], ["blue", "red"], strict=True):
         ax.plot(shares, line, dash, color=COLOURS[colour], label=name)

@@ -5,21 +5,17 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.axes import Axes
 from PIL import Image
 
 from lessonkit import plot
+from lessonkit.course.pictures.shared import looks, pair, single
 
 COLOURS = plot.COLOURS
 
 
-def _axes(width: float = 7, height: float = 3.4) -> Axes:
-    return plt.subplots(figsize=(width, height), layout="constrained")[1]
-
-
 def sides(files: Sequence[Path]) -> None:
     """Height over width of picture files, in px; a file's folder is the name of its class."""
-    ax, sizes = _axes(6, 3.8), np.array([Image.open(file).size for file in files])
+    ax, sizes = single(6, 3.8), np.array([Image.open(file).size for file in files])
     longest = sizes.max() * 1.08
     for name, marker, colour in (("bird", "o", "blue"), ("mammal", "x", "red")):
         some = [file.parent.name == name for file in files]
@@ -65,11 +61,9 @@ def filters(weights: np.ndarray) -> None:
 
 def probes(curves: Mapping[str, Mapping[str, float]]) -> None:
     """Accuracy over the layers, a line for each set of pictures."""
-    ax = _axes(8, 4)
-    looks = zip("os^", ["-", "--", ":"], ["blue", "red", "orange"], strict=True)
-    for (name, values), (marker, dash, colour) in zip(curves.items(), looks, strict=False):
-        style = {"marker": marker, "linestyle": dash, "color": COLOURS[colour], "label": name}
-        ax.plot(list(values), list(values.values()), **style)
+    ax = single(8, 4)
+    for _, values, look in looks(curves):
+        ax.plot(list(values), list(values.values()), **look)
     ax.set(ylabel="accuracy of a linear probe", xlabel="layer", ylim=(0.45, 1))
     ax.grid(axis="y", color="0.9")
     ax.legend(loc="upper left")
@@ -78,7 +72,7 @@ def probes(curves: Mapping[str, Mapping[str, float]]) -> None:
 
 def fine_tuned(results: Mapping[str, tuple[float, float]]) -> None:
     """A row for each way of training: its validation loss, and its accuracy."""
-    _, axes = plt.subplots(1, 2, figsize=(9, 3.2), sharey=True, layout="constrained")
+    axes = pair(9, 3.2, sharey=True)
     names = list(results)
     for ax, number, label in zip(axes, (0, 1), ("loss", "accuracy"), strict=True):
         values = [result[number] for result in results.values()]
@@ -93,7 +87,7 @@ def fine_tuned(results: Mapping[str, tuple[float, float]]) -> None:
 
 def seconds(named: Mapping[str, float]) -> None:
     """A bar of seconds for each name."""
-    ax = _axes(7.5, 1.9)
+    ax = single(7.5, 1.9)
     bars = ax.barh(list(named), list(named.values()), color=COLOURS["sky"], edgecolor="black")
     ax.bar_label(bars, fmt="%.2g s", padding=3)
     ax.margins(x=0.15)
@@ -104,7 +98,7 @@ def seconds(named: Mapping[str, float]) -> None:
 
 def sizes(milliseconds: Mapping[int, float], table: Sequence[Sequence[float]]) -> None:
     """What each size, px, costs a photo, and accuracies [trained at, used at]."""
-    _, axes = plt.subplots(1, 2, figsize=(8.5, 3.3), layout="constrained")
+    axes = pair(8.5, 3.3)
     labels = [f"{size} px" for size in milliseconds]
     axes[0].bar(labels, list(milliseconds.values()), color="0.75", edgecolor="black")
     axes[0].set(ylabel="milliseconds a photo")
@@ -139,11 +133,9 @@ def strongest(strips: Mapping[str, np.ndarray]) -> None:
 
 def batches(losses: Mapping[int, Sequence[float]], lrs: Sequence[float], guessing: float) -> None:
     """The loss over the LR, a line for each batch size; a diverged run stands at the top."""
-    ax, looks = _axes(7.5, 3.8), [("blue", "o", "-"), ("orange", "s", "--"), ("red", "^", ":")]
-    top = 1.15 * guessing
-    for (size, values), (colour, marker, dash) in zip(losses.items(), looks, strict=True):
-        style = {"color": COLOURS[colour], "marker": marker, "linestyle": dash}
-        ax.plot(lrs, np.minimum(values, top), label=f"batches of {size}", **style)
+    ax, top = single(7.5, 3.8), 1.15 * guessing
+    for _, values, look in looks({f"batches of {size}": line for size, line in losses.items()}):
+        ax.plot(lrs, np.minimum(values, top), **look)
     ax.axhline(guessing, color="0.6", linewidth=1)
     ax.text(lrs[0], guessing + 0.04, "guessing; above it: diverged")
     ax.set(xscale="log", xlabel="learning rate", ylabel="validation loss", ylim=(0, 1.3 * guessing))
@@ -153,7 +145,7 @@ def batches(losses: Mapping[int, Sequence[float]], lrs: Sequence[float], guessin
 
 def table(facts: Mapping[str, str]) -> None:
     """Names and what is to be said of them, in two columns."""
-    ax = _axes(7.5, 2.4)
+    ax = single(7.5, 2.4)
     ax.axis("off")
     drawn = ax.table(list(facts.items()), colWidths=[0.2, 0.8], cellLoc="left", loc="center")
     drawn.auto_set_font_size(False)
@@ -164,10 +156,10 @@ def table(facts: Mapping[str, str]) -> None:
 
 def forecasts(named: Mapping[str, tuple[float, float]]) -> None:
     """For each training run, (seconds forecast, seconds taken)."""
-    ax, rows = _axes(8, 2.6), np.arange(len(named))
+    ax, rows = single(8, 2.6), np.arange(len(named))
     pairs = zip(*named.values(), strict=True)
-    looks = (("forecast", -0.2, "sky", ""), ("taken", 0.2, "orange", "//"))
-    for values, (label, shift, colour, hatch) in zip(pairs, looks, strict=True):
+    bars = (("forecast", -0.2, "sky", ""), ("taken", 0.2, "orange", "//"))
+    for values, (label, shift, colour, hatch) in zip(pairs, bars, strict=True):
         style = {"color": COLOURS[colour], "hatch": hatch, "edgecolor": "black", "label": label}
         ax.bar_label(ax.barh(rows + shift, values, 0.4, **style), fmt="%.1f s", padding=2)
     ax.set_yticks(rows, list(named))

@@ -7,18 +7,14 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.axes import Axes
 from torch import Tensor
 
 from lessonkit import plot
+from lessonkit.course.pictures.shared import pair, single
 from lessonkit.recipe import Report
 
 COLOURS = plot.COLOURS
 CELLS = "solar cells: elpv-dataset, CC BY-NC-SA 4.0 (Buerhop-Lutz et al. 2018, Deitsch et al. 2019)"
-
-
-def _axes(width: float = 7, height: float = 3.4) -> Axes:
-    return plt.subplots(figsize=(width, height), layout="constrained")[1]
 
 
 def cells(pictures: Tensor, titles: Sequence[str]) -> None:
@@ -34,7 +30,7 @@ def cells(pictures: Tensor, titles: Sequence[str]) -> None:
 
 def both_losses(epochs: Sequence[dict], ends: Sequence[int] = ()) -> None:
     """Training and validation loss of every epoch, a dotted line behind each cycle's last one."""
-    ax, numbers = _axes(), range(1, len(epochs) + 1)
+    ax, numbers = single(), range(1, len(epochs) + 1)
     for name, label, dash, marker, colour in (
         ("train_loss", "training", "--", "o", "blue"),
         ("valid_loss", "validation", "-", "s", "red"),
@@ -51,7 +47,7 @@ def both_losses(epochs: Sequence[dict], ends: Sequence[int] = ()) -> None:
 
 def gains(report: Report) -> None:
     """Accuracy after each step that trains, on validation and on test pictures, and its seconds."""
-    _, axes = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
+    axes = pair(9, 3.4)
     trains = [number for number, step in enumerate(report.steps) if number in (0, 2, 3, 7)]
     steps = [report.steps[number] for number in trains]
     places, names = range(len(steps)), ["before", "step 3", "step 4", "step 8"]
@@ -84,7 +80,7 @@ def stored_runs(path: str | Path = "../benchmarks/recipe.json") -> dict[str, np.
 
 def six_sets(runs: dict[str, np.ndarray]) -> None:
     """Each split's accuracy after step 3 and after step 8, and their means, set by set."""
-    ax = _axes(8)
+    ax = single(8)
     for place, accuracies in enumerate(runs.values()):
         for row in accuracies:
             ax.plot([place - 0.15, place + 0.15], row[[0, 2]], "-", color="0.7", linewidth=1)

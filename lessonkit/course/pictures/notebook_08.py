@@ -10,6 +10,7 @@ from torch import Tensor
 
 from lessonkit import plot
 from lessonkit.course.datasets import earth_painting
+from lessonkit.course.pictures.shared import curves, single
 from lessonkit.images import look
 from lessonkit.images.image_data import ImageData, read_pictures
 
@@ -17,10 +18,6 @@ COLOURS = plot.COLOURS
 WIDTH = 9.2  # inches: what a page has
 NAMED = 12  # classes: with more of them, only the most frequent mistakes are drawn
 SETS = (("training", "sky", ""), ("validation", "orange", "//"))
-
-
-def _axes(width: float = 7, height: float = 3) -> Axes:
-    return plt.subplots(figsize=(width, height), layout="constrained")[1]
 
 
 def sides_and_counts(images: ImageData, sides: Sequence[look.Sides]) -> None:
@@ -49,7 +46,7 @@ def sides_and_counts(images: ImageData, sides: Sequence[look.Sides]) -> None:
 
 def similarities(similarity: Tensor, limit: float) -> None:
     """How similar each picture is to the one most like it [N], and from where on it is a copy."""
-    ax = _axes(7, 2.8)
+    ax = single(7, 2.8)
     lowest = min(0.4, float(similarity.min()))
     bars = {"color": COLOURS["sky"], "edgecolor": "black"}
     ax.hist(similarity.numpy(), np.linspace(lowest, 1, 31), **bars)
@@ -101,12 +98,12 @@ def mistakes(labels: Tensor, guess: Tensor, classes: Sequence[str]) -> None:
     names = [_short(name) for name in classes]
     if len(classes) <= NAMED:
         size = 0.5 * len(classes)
-        plot.confusion(labels, guess, names, _axes(size + 2.6, size + 1.9))
+        plot.confusion(labels, guess, names, single(size + 2.6, size + 1.9))
         return plt.show()
     pairs = np.stack([labels, guess])[:, np.asarray(labels != guess)]
     kinds, n = np.unique(pairs, axis=1, return_counts=True)
     most = (-n).argsort(kind="stable")[:NAMED]
-    ax = _axes(8, 3.8)
+    ax = single(8, 3.8)
     ax.barh(range(len(most)), n[most], color=COLOURS["sky"], edgecolor="black")
     ax.set_yticks(
         range(len(most)), [f"{names[i]} taken for {names[j]}" for i, j in kinds[:, most].T]
@@ -140,10 +137,10 @@ def cost_of_a_mess(judged: np.ndarray, repaired: np.ndarray) -> None:
     plt.show()
 
 
-def mistakes_found(curves: Mapping[str, Sequence[float]], looked_at: int) -> None:
+def mistakes_found(found: Mapping[str, Sequence[float]], looked_at: int) -> None:
     """The fraction of the wrong labels found over the number of photos looked at."""
-    ax = _axes(7, 3.4)
-    plot.curves(dict(curves), ax, "photos looked at", "fraction of the wrong labels found")
+    ax = single()
+    curves(found, ax, "photos looked at", "fraction of the wrong labels found")
     ax.axvline(looked_at, color="0.8", zorder=0)
     plt.show()
 

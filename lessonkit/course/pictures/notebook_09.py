@@ -8,6 +8,7 @@ import numpy as np
 from lessonkit.course.measured import forest
 from lessonkit.course.measured.forest import Line
 from lessonkit.course.measured.ledger import Entry
+from lessonkit.course.pictures.shared import single
 from lessonkit.plot import COLOURS
 
 NINE = [
@@ -27,7 +28,7 @@ def intervals(made: np.ndarray, truth: float, n: int = 50) -> None:
     """The first `n` of the intervals `made`, [many, 3]: mean, low and high; red ones miss."""
     mean, low, high = made[:n].T
     missed = (truth < low) | (truth > high)
-    ax = plt.subplots(figsize=(9, 2.8), layout="constrained")[1]
+    ax = single(9, 2.8)
     for these, colour, marker, name in (
         (~missed, "black", "o", "contains the truth"),
         (missed, COLOURS["red"], "X", "misses it"),
@@ -56,7 +57,7 @@ def rows(entries: Sequence[Entry]) -> None:
 
 def half_widths(numbers: Sequence[int], halves: Mapping[str, Sequence[float]]) -> None:
     """Half of the interval over the number of splits, by the way of computing it."""
-    ax = plt.subplots(figsize=(7, 3.2), layout="constrained")[1]
+    ax = single(7, 3.2)
     for (name, half), dash, colour in zip(
         halves.items(), ["--", "-"], ["red", "black"], strict=True
     ):
@@ -73,7 +74,7 @@ def run_again(
     """Effects by seed: stored ones, those of runs made now, and where one more should fall."""
     names = sorted({*stored, *again})
     place = {seed: at for at, seed in enumerate(names)}
-    ax = plt.subplots(figsize=(8, 3), layout="constrained")[1]
+    ax = single(8, 3)
     ax.axhspan(100 * band[0], 100 * band[1], color="0.92", label="where one more run should fall")
     style = {"color": "0.55", "label": "stored runs"}
     ax.plot([place[s] for s in stored], [100 * x for x in stored.values()], "o", **style)

@@ -1,0 +1,47 @@
+"""A time limit for the reader's own code."""
+
+import _thread
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+__all__ = ["TooLate", "time_limit"]
+
+
+class TooLate(TimeoutError):
+    """The code took longer than it may, whether it could be stopped or not."""
+
+
+@contextmanager
+def time_limit(seconds: float) -> Iterator[None]:
+    """Stop the block, as Ctrl-C would, after so many `seconds`; then raises TooLate.
+
+    It must run in the main thread, as cells do.
+    """
+    lock, over, late = threading.Lock(), False, False
+
+    def stop() -> None:
+        nonlocal late
+        with lock:
+            if not over:
+                late = True
+                _thread.interrupt_main()
+
+    timer = threading.Timer(seconds, stop)
+    timer.daemon = True
+    timer.start()
+    try:
+        try:
+            yield
+        finally:
+            with lock:
+                over = True
+            timer.cancel()
+        if late:  # it was swallowed, or came at the last moment: then it must end here
+            time.sleep(1)
+    except KeyboardInterrupt:
+        if not late:  # the reader's own
+            raise
+    if late:
+        raise TooLate
