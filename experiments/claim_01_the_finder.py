@@ -12,6 +12,7 @@ from experiments import material, training
 from experiments.claim import Claim, Row
 from lessonkit import landscape, lr_find, models, schedule
 from lessonkit.data import ImageData
+from lessonkit.learner import Learner
 from lessonkit.training import optimizers
 
 DIGITS, STEPS, BATCH = 1000, 128, 32
@@ -59,29 +60,24 @@ def _find(images: ImageData, seed: int):
 
 def _explodes_at(images: ImageData, seed: int) -> float:
     """The lowest of a few multiples of 2/λ at which plain gradient descent makes the loss rise."""
-    pictures, labels = (part[:256] for part in images.train)
-    model = models.small_cnn(10, 4, seed).train()
-    _descend(model, pictures, labels, 0.1, 60)  # from a random start λ changes too quickly
-    curvature = landscape.largest_curvature(model, F.cross_entropy, pictures, labels)
+    few = images.with_training(slice(256))
+    model = models.small_cnn(10, 4, seed)
+    _descend(model, few, 0.1, 60)  # from a random start λ changes too quickly
+    curvature = landscape.largest_curvature(model.train(), F.cross_entropy, *few.train)
     start = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     for times in MULTIPLES:
         model.load_state_dict(start)
-        losses = _descend(model, pictures, labels, times * 2 / curvature, 40)
+        losses = _descend(model, few, times * 2 / curvature, 40)
         if not np.diff(losses).max() <= 0:
             return times
     return 2 * MULTIPLES[-1]
 
 
-def _descend(model: nn.Module, pictures, labels, lr: float, steps: int) -> list[float]:
-    """Plain gradient descent on all these pictures at once; the loss before each step."""
-    optimizer, losses = torch.optim.SGD(model.parameters(), lr), []
-    for _ in range(steps):
-        loss = F.cross_entropy(model(pictures), labels)
-        losses.append(loss.item())
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-    return losses
+def _descend(model: nn.Module, images: ImageData, lr: float, steps: int) -> list[float]:
+    """Plain gradient descent on all training pictures at once; the loss before each step."""
+    n = len(images.train.labels)
+    learn = Learner(model, images, optimizer=torch.optim.SGD, device="cpu", batch_size=n)
+    return list(learn.steps([lr] * steps))
 
 
 def _row(rule: str, shape: str) -> Row:

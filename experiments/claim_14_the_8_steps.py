@@ -82,7 +82,7 @@ def _train(recipe: Recipe, images: ImageData, found: Tensor, seed: int) -> nn.Mo
     ratios = [recipe.times ** (i - 2) for i in range(3)]
     lr = _whole_lr(model, images, ratios) if recipe.find_again else head_lr
     lrs = _last_schedule(lr, work, recipe.cycles)
-    how = {"optimizer": optimizers.radam, "clip": transfer.CLIP, "ratios": ratios}
+    how = {"optimizer": optimizers.radam, "max_grad_norm": transfer.CLIP, "ratios": ratios}
     return training.train(images, lrs, seed, BATCH, model, **how).model
 
 

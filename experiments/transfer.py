@@ -71,5 +71,5 @@ def fine_tuned(
     """A copy of `model`, all of it trained along cosines of so many `epochs` each."""
     n = max(1, len(images.train.labels) // batch_size)
     lrs = [x for cycle in epochs for x in schedule.cosine(lr, cycle * n)]
-    how = {"optimizer": optimizers.radam, "clip": CLIP, "ratios": ratios}
+    how = {"optimizer": optimizers.radam, "max_grad_norm": CLIP, "ratios": ratios}
     return training.train(images, lrs, seed, batch_size, copy.deepcopy(model), **how).model
