@@ -130,6 +130,7 @@ CLAIM = Claim(
     ),
     run=run,
     tune=tune,
-    seeds=(6, 16),
+    seeds=(6, 30),
+    minutes=30,
     chapters=("01", "02"),
 )

@@ -1,5 +1,6 @@
 """Training as the claims need it: counted in steps, looked at between them, measured with care."""
 
+import copy
 import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -14,7 +15,10 @@ from lessonkit.data import ImageData, Split
 from lessonkit.learner import Learner
 from lessonkit.training import optimizers
 
-__all__ = ["Trained", "accuracy", "best_lr", "loss_and_accuracy", "probabilities", "train"]
+__all__ = [
+    "Trained", "accuracy", "best_lr", "loss_and_accuracy", "probabilities", "right", "train",
+    "with_new_statistics",
+]  # fmt: skip
 
 WIDTH = 8  # of the small network: 45,000 weights
 EXPLODED = 20.0  # times the loss of guessing
@@ -64,6 +68,17 @@ class _Steps(Learner):
         return max(1, len(self.images.train.labels) // self.batch_size)
 
 
+def with_new_statistics(model: nn.Module, pictures: Tensor) -> nn.Module:
+    """A copy of `model` whose BatchNorm layers, if any, know the statistics of these pictures.
+
+    Those of training are a moving average, and belong to the weights of the last few steps.
+    """
+    model = copy.deepcopy(model)
+    with torch.random.fork_rng(devices=[]):
+        torch.optim.swa_utils.update_bn(pictures.split(64), model)
+    return model.eval()
+
+
 @torch.no_grad()
 def probabilities(model: nn.Module, pictures: Tensor) -> Tensor:
     """Probabilities [N, classes] for uint8 pictures [N, 3, S, S]."""
@@ -76,6 +91,11 @@ def loss_and_accuracy(model: nn.Module, split: Split) -> tuple[float, float]:
     chances = probabilities(model, split.images).nan_to_num(0.0)
     loss = F.nll_loss(chances.clamp_min(1e-12).log(), split.labels).item()
     return loss, accuracy(chances, split.labels)
+
+
+def right(model: nn.Module, split: Split) -> Tensor:
+    """Which pictures the network is right about, bool [N]."""
+    return probabilities(model, split.images).nan_to_num(0.0).argmax(1) == split.labels
 
 
 def accuracy(chances: Tensor, labels: Tensor) -> float:
