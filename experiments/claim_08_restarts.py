@@ -32,8 +32,8 @@ CLAIM = Claim(
     varies="one cosine of 14 epochs; 7 cosines of 2; 3 of 2, 4 and 8; the LR is tuned for each",
     fixed="224 mini-batches of 32: the same training, for the ensembles too",
     measure="accuracy on test digits; of an ensemble, of the mean probabilities of its last five "
-    "snapshots, or all three; each with BatchNorm's statistics as training left them (a moving average) and "
-    "measured again on all training digits",
+    "snapshots, or all three; each with BatchNorm's statistics as training left them, which is a "
+    "moving average, and measured again on all training digits",
     rows=(*_rows(), *_rows(", anew", _ANEW)),
     runs_from="pool",
     chapters=("05",),

@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from experiments import training
-from lessonkit import augment, models, schedule
+from lessonkit import models, schedule
+from lessonkit.augment import Augment
 from lessonkit.data import ImageData, Split
 from lessonkit.training import activations, optimizers
 
@@ -23,6 +24,14 @@ HEAD_LR, HEAD_STEPS = 3e-3, 60
 L2 = 0.01  # best of four decades on cells and trash, with other splits and sizes
 CLIP = 1.0
 BATCH = 64
+
+
+class _Unchanged(Augment):
+    """For features, which can't vary as pictures do."""
+
+    def __call__(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """The same."""
+        return images
 
 
 @cache
@@ -51,7 +60,7 @@ def of_features(images: ImageData, found: Tensor) -> ImageData:
     `found` [views * N, features]: one view of all pictures after the other.
     """
     train = Split(found, images.train.labels.repeat(len(found) // len(images.train.labels)))
-    return ImageData(**{**vars(images), "train": train, "augment": augment.none()})
+    return ImageData(**{**vars(images), "train": train, "augment": _Unchanged("none")})
 
 
 def trained_head(images: ImageData, found: Tensor, seed: int) -> nn.Linear:
