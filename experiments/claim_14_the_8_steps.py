@@ -89,11 +89,10 @@ def run(seed: int, tuned: dict[str, Any]) -> dict[str, Any]:
         task = Task(pictures, seed)
         for arm, switches in ARMS.items():
             task.start()
-            model = _by_recipe(switches, task)
+            values[f"{name}: {arm}"] = task.accuracy(_by_recipe(switches, task))
             if arm == "whole":
                 values |= {f"{name}: after step {n}": share for n, share in task.seen.items()}
                 values[f"{name}: seconds, whole"] = task.seconds
-            values[f"{name}: {arm}"] = task.accuracy(model)
         for arm, train in OTHERS.items():
             task.start()
             values[f"{name}: {arm}"] = task.accuracy(train(task))

@@ -19,7 +19,9 @@ from experiments.claim import Claim
 from lessonkit.course.datasets import cells
 from lessonkit.data import DataError
 
-__all__ = ["fingerprint", "of", "stale"]
+__all__ = ["REASONS", "fingerprint", "of", "stale"]
+
+REASONS = {"code", "kit", "pictures"}  # what may have changed
 
 ROOT = Path(__file__).resolve().parent.parent
 # No value depends on them: what a claim must state, pictures of results, and progress bars.

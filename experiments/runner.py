@@ -138,6 +138,7 @@ def run_missing(book: Book, minutes: float) -> None:
     ends = time.monotonic() + 60 * minutes
     while time.monotonic() < ends and (task := book.next()):
         number, seed = task
+        print(f"{number} {seed} is running", flush=True)
         try:
             run = one_run(number, seed, book.stored[number]["tuned"])
         except DataError as missing:  # pictures that aren't here: others may go on without them
@@ -159,6 +160,7 @@ def check(claims: list[Claim], seeds: list[int]) -> bool:
     for claim, seed in itertools.product(claims, seeds):
         stored = results.load(claim.number)
         reasons = _why_stale(claim, stored)
+        print(f"{claim.number} seed {seed} is running", flush=True)
         again = one_run(claim.number, seed, stored["tuned"])
         for line, good in compared(claim, stored["runs"], again, "pictures" not in reasons):
             print(f"{claim.number} seed {seed}: {line}", flush=True)

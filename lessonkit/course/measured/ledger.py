@@ -194,7 +194,7 @@ def effect(row: dict[str, Any], values: dict[str, Any]) -> float | np.ndarray:
     Values that are lists, of one number a split, give an array.
     """
     if row.get("places"):
-        return float(np.average(_by_place(row, values), weights=values["places"]))
+        return np.average(_by_place(row, values), weights=values["places"])
     ratio = row["unit"] == "×"
     plus = np.asarray(values[row["plus"]], float)
     minus = np.asarray(values[row["minus"]], float) if row["minus"] else float(ratio)
