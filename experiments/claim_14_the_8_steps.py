@@ -181,10 +181,10 @@ def _head_lr(task: Task) -> float:
 
 
 def _whole_lr(model: nn.Module, images: ImageData, ratios: list[float]) -> float:
-    """Step 7, likewise; 40 mini-batches, which aren't counted as work."""
+    """Step 7, likewise, on half as many mini-batches as there; they aren't counted as work."""
     batches = list(zip(*(part.split(BATCH) for part in images.train), strict=True))
     optimizer = optimizers.radam(optimizers.parameter_groups(models.layer_groups(model), ratios))
-    found = lr_find(model.train(), optimizer, batches, F.cross_entropy, steps=40)
+    found = lr_find(model.train(), optimizer, batches, F.cross_entropy, steps=20)
     return recipe.careful_lr(found, SAFE_LR)[0]
 
 
