@@ -16,9 +16,8 @@ from lessonkit.course.measured import ledger
 from lessonkit.data import DataError
 from lessonkit.machine import progress
 
-__all__ = ["HOURS", "Book", "Stop", "check", "is_current", "run_missing"]
+__all__ = ["Book", "Stop", "check", "is_current", "run_missing"]
 
-HOURS = 20.0  # of one core, for all runs of all claims
 TUNE = "tuning"  # instead of a seed
 
 

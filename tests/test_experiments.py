@@ -277,7 +277,7 @@ def test_a_slip_at_the_command_line_gets_one_sentence(options, said, monkeypatch
 
 
 def test_all_claims_together_stay_within_the_budget():
-    assert sum(claim.minutes for claim in RUNNING) <= 60 * runner.HOURS
+    assert sum(claim.minutes for claim in RUNNING) <= 60 * ledger.HOURS
 
 
 @pytest.fixture

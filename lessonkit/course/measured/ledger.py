@@ -31,6 +31,7 @@ from lessonkit.course.measured.verdict import (
 
 __all__ = [
     "HALF",
+    "HOURS",
     "Entry",
     "chapter",
     "claim",
@@ -47,6 +48,7 @@ __all__ = [
 ROOT = Path(__file__).resolve().parents[3]
 RESULTS = ROOT / "experiments" / "results"
 TABLE = ROOT / "experiments" / "LEDGER.md"
+HOURS = 20  # of one core, for all runs of all claims
 HALF = 0.5  # of δ: with half of an interval so wide, zero and δ can't both lie inside it
 
 
@@ -288,7 +290,7 @@ def undecided() -> str:
     seconds += sum(claim(n).get("tuning_seconds", 0.0) for n in sources)
     lines = [f"## Undecided: {len(left)} of {len(entries())} rows", ""]
     lines += [f"- {e.number}, {e.name}: {e.why}." for e in left]
-    lines += ["", f"All runs took {seconds / 3600:.1f} hours of one core; 20 were set aside."]
+    lines += ["", f"All runs took {seconds / 3600:.1f} hours of one core; {HOURS} were set aside."]
     return "\n".join(lines)
 
 
