@@ -299,6 +299,6 @@ CLAIM = Claim(
     rows=tuple(row for name in SETS for row in _rows(name)),
     run=run,
     seeds=(6, 80),
-    minutes=400,
+    minutes=360,
     chapters=("07",),
 )
