@@ -8,6 +8,7 @@ CLAIM ?=
 SEEDS ?=
 SPLITS ?=
 MINUTES ?=
+PHOTOS ?=
 
 VENV_PYTHON = .venv/bin/python
 CANDIDATES = $(if $(PYTHON),$(PYTHON),python3 python3.14 python3.13 python3.12 python3.11 python)
@@ -36,8 +37,9 @@ help:
 	@echo "make bench      the measurements in benchmarks/, among them the one against fastai"
 	@echo "make cells      the 8 steps on solar cells at 224 px (an hour; goes on where it was stopped):"
 	@echo "                leaves cells/split-0.pt and its history; SPLITS=\"0 1 2 3 4\" for five"
-	@echo "make claims     the lesson's claims, measured: runs that are missing (2 hours for all);"
-	@echo "                CLAIM=05 SEEDS=\"0 1\" for some; make check-claims runs stored ones again"
+	@echo "make claims     the lesson's claims, measured: runs that are missing, for an hour at most;"
+	@echo "                CLAIM=05 SEEDS=\"0 1\" for some; PHOTOS=folder names what isn't shipped"
+	@echo "                (data/README.md); make check-claims runs stored ones again"
 	@echo "make site       the course as web pages, to read without Python: site/_build/html;"
 	@echo "                with npm also the page that trains in the browser"
 	@echo "make clean      remove the virtual environment and all caches"
@@ -83,10 +85,11 @@ cells: .venv/.ready
 
 claims: .venv/.ready
 	@$(VENV_PYTHON) -m experiments $(if $(CLAIM),--claim $(CLAIM)) $(if $(SEEDS),--seeds $(SEEDS)) \
-	  $(if $(MINUTES),--minutes $(MINUTES))
+	  $(if $(MINUTES),--minutes $(MINUTES)) $(if $(PHOTOS),--photos "$(PHOTOS)")
 
 check-claims: .venv/.ready
-	@$(VENV_PYTHON) -m experiments --check --claim $(CLAIM) --seeds $(SEEDS)
+	@$(VENV_PYTHON) -m experiments --check --claim $(CLAIM) --seeds $(SEEDS) \
+	  $(if $(PHOTOS),--photos "$(PHOTOS)")
 
 site: .venv/.ready-test
 	@$(VENV_PYTHON) site/train_parts.py

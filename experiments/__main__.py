@@ -4,9 +4,11 @@
     python -m experiments --claim 05 pool                    these only
     python -m experiments --claim 05 --seeds 0 1             these seeds
     python -m experiments --claim 05 --seeds 0 31 --check    compare with what is stored, store none
+    python -m experiments --claim 14 --photos FOLDER         with the pictures that aren't shipped
 
-Two runs go on at once, each on one thread: the same seed then gives the same values on one kind of
-machine. A run is stored as soon as it is done, so Ctrl-C loses at most the runs under way.
+One run after the other, each on one thread: the same seed then gives the same values on one kind of
+machine. A run is stored as soon as it is done, so Ctrl-C loses at most the one under way, and the
+same command goes on. On two cores, start it twice, with different claims.
 """
 
 import argparse
@@ -15,15 +17,16 @@ import signal
 import sys
 import tempfile
 
-os.environ["OMP_NUM_THREADS"] = "1"  # before torch is loaded, here and in the runs' processes
+os.environ["OMP_NUM_THREADS"] = "1"  # before torch is loaded
 
-from experiments import results
+from experiments import material, results
 from experiments.claim import Claim
 from experiments.claims import CLAIMS
-from experiments.runner import Book, Stop, check, run_missing
+from experiments.runner import Book, Stop, check, is_current, run_missing
 from lessonkit.course.measured import ledger
+from lessonkit.data import DataError
 
-MINUTES = 120
+MINUTES = 60
 
 
 def main() -> int:
@@ -35,9 +38,12 @@ def main() -> int:
     )
     parser.add_argument("--claim", nargs="*", default=[], metavar="NUMBER", help="07, or pool")
     parser.add_argument("--seeds", nargs="*", type=int, help="these only")
-    parser.add_argument("--minutes", type=float, default=MINUTES, help="start none after so many")
+    parser.add_argument("--minutes", type=float, default=MINUTES, help="start none after 60, or so")
+    parser.add_argument("--photos", metavar="FOLDER", help="with trash/ in it: data/README.md")
     parser.add_argument("--check", action="store_true", help="compare with what is stored")
     options = parser.parse_args()
+    if options.photos:
+        os.environ[material.PHOTOS] = os.path.abspath(os.path.expanduser(options.photos))
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does
     try:
         claims = _chosen(options.claim)
@@ -48,13 +54,13 @@ def main() -> int:
             if options.check:
                 return 0 if check(claims, options.seeds) else 1
             run_missing(Book(claims, options.seeds), options.minutes)
-    except Stop as reason:
+    except (Stop, DataError) as reason:
         print(reason, file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("Stopped. What was finished is stored.", file=sys.stderr)
         return 130
-    results.state(CLAIMS.values())
+    results.state(claim for claim in CLAIMS.values() if is_current(claim))
     ledger.write_table()
     print("The table is in experiments/LEDGER.md.")
     return 0

@@ -17,7 +17,9 @@ class Row:
     the smallest effect that matters. Values in "points" are accuracies from 0 to 1, whose
     difference counts; of others, "×", their ratio (δ is a factor then). A row without `minus` is
     about one value alone. With `given`, the effect is the partial rank correlation of two measures
-    over all networks of all runs. `refuted`: what would show that the lesson is wrong here.
+    over all networks of all runs. With `places`, values are lists of one number for each place on
+    the map, and the interval also allows for other places. `refuted`: what would show that the
+    lesson is wrong here.
     """
 
     name: str
@@ -29,7 +31,7 @@ class Row:
     unit: str = "points"
     refuted: str = "the gain is surely smaller than a point"
     timed: bool = False  # measured in seconds, so that another run gives another value
-    test_share: float = 0.0  # of pictures, where runs are random splits of one small set
+    places: bool = False  # values of tiles: the value "places" says how many each place has
     chapters: tuple[str, ...] = ()  # the notebooks that it is for, if not all of the claim's
     given: str = ""  # for a correlation over networks: of `plus` and `minus`, given this
 
@@ -56,7 +58,8 @@ class Claim:
     run: Callable[[int, dict[str, Any]], Values] | None = None
     tune: Callable[[], dict[str, Any]] | None = None
     runs_from: str = ""
-    seeds: tuple[int, int] = (6, 20)  # at least; at most, while an interval is wider than its δ
+    seeds: tuple[int, int] = (6, 20)  # at least; at most, while an interval is wider than δ
+    minutes: float = 60.0  # of one core for all runs: none starts when so many are spent
     chapters: tuple[str, ...] = field(default=())  # the notebooks that teach it
 
     def statement(self) -> dict[str, Any]:

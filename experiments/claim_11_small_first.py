@@ -106,6 +106,7 @@ CLAIM = Claim(
     ),
     run=run,
     tune=tune,
-    seeds=(6, 20),
+    seeds=(6, 60),
+    minutes=20,
     chapters=("06",),
 )  # fmt: skip

@@ -2,8 +2,9 @@
 
 "code" is the experiment: its module and those that it imports from this folder. "kit" is what they
 import from `lessonkit`, and what that imports in turn, a fingerprint for each module, so that one
-can say which has changed. "pictures" are the data sets that they name. Comments, docstrings, import
-statements, a module's name and the claim's statement in words may change without new runs.
+can say which has changed. "pictures" are the data sets that they name, also those not shipped.
+Comments, docstrings, import statements, a module's name and the claim's statement in words may
+change without new runs.
 """
 
 import ast
@@ -13,9 +14,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from experiments import material
 from experiments.claim import Claim
+from lessonkit.course.datasets import cells
+from lessonkit.data import DataError
 
-__all__ = ["fingerprint", "of", "stale"]
+__all__ = ["REASONS", "fingerprint", "of", "stale"]
+
+REASONS = {"code", "kit", "pictures"}  # what may have changed
 
 ROOT = Path(__file__).resolve().parent.parent
 # No value depends on them: what a claim must state, pictures of results, and progress bars.
@@ -41,8 +47,10 @@ def stale(claim: Claim, stored: dict[str, Any]) -> dict[str, str]:
             reasons[name] = f"Nothing is known {what} that they were made with."
             continue
         # A module that has only moved has its old fingerprint under another name.
-        new = sorted(key for key, value in now[name].items() if value not in then.values())
-        gone = sorted(key for key, value in then.items() if value not in now[name].values())
+        here = {key: value for key, value in now[name].items() if value}
+        new = sorted(key for key, value in here.items() if value not in then.values())
+        known = {key: value for key, value in then.items() if now[name].get(key, True)}
+        gone = sorted(key for key, value in known.items() if value not in here.values())
         if new or gone:
             changed = ", ".join(dict.fromkeys([*new, *gone]))
             reasons[name] = f"Other parts {what} now: {changed}."
@@ -61,15 +69,30 @@ def _kit(claim: Claim) -> dict[str, str]:
     return {name: _short(_read(_path(name)).code) for name in kit}
 
 
-def _pictures(claim: Claim) -> dict[str, str]:
-    """Folder of `data` -> fingerprint of its files, of those that an experiment names.
+# Where the pictures lie that `material` gives under each name.
+FOLDERS = {
+    "tiles": lambda: ROOT / "data" / "earth",
+    "digits": lambda: ROOT / "data" / "digits",
+    "cells": lambda: cells.cell_labels().files[0].parent,
+    "trash": material.trash_folder,
+}
 
-    A data set is named by a function or attribute that begins with its name, in the singular.
+
+def _pictures(claim: Claim) -> dict[str, str | None]:
+    """Name of a data set -> fingerprint of its files, of those that an experiment names.
+
+    None for a set that isn't on this machine.
     """
-    named = set().union(*(_read(_path(name)).names for name in _experiment(claim)))
-    folders = [path for path in sorted((ROOT / "data").iterdir()) if path.is_dir()]
-    used = [f for f in folders if any(name.startswith(f.name.rstrip("s")) for name in named)]
-    return {folder.name: _of_files(folder) for folder in used}
+    modules = [name for name in _experiment(claim) if name != material.__name__]
+    named = set().union(*(_read(_path(name)).names for name in modules))
+    return {name: _fingerprint_of(name) for name in FOLDERS if name in named}
+
+
+def _fingerprint_of(name: str) -> str | None:
+    try:
+        return _of_files(FOLDERS[name]())
+    except DataError:
+        return None
 
 
 @cache

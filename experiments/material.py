@@ -1,11 +1,14 @@
 """The pictures that claims are tested on, in three parts: to train, to tune, and to judge by.
 
 Learning rates are chosen on the tuning part. The test part is seen once, by the networks that the
-choices led to. Every seed draws its own training pictures.
+choices led to. Every seed draws its own training pictures; of cells and trash, which are few, its
+own test pictures too, so that no verdict hangs on which pictures happened to be tested.
 """
 
+import os
 from collections.abc import Callable
 from functools import cache, partial
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -13,14 +16,17 @@ from torch import Tensor
 
 from lessonkit import augment, data
 from lessonkit.course.datasets import embedded
-from lessonkit.data import ImageData, Split
-from lessonkit.files import safe_files
+from lessonkit.data import DataError, ImageData, Split
+from lessonkit.files import fingerprint
 
-__all__ = ["BLOCK", "digits", "tiles"]
+__all__ = ["BLOCK", "PHOTOS", "by_place", "cells", "digits", "place_sizes", "tiles", "trash"]
 
 BLOCK = 225  # px of the map, 15 degrees: tiles of one block go into one part
 TUNING_SHARE = 0.2
 DIGITS_TUNING, DIGITS_TEST = 1000, 2000
+TUNING, TEST = 400, 640  # pictures of cells and of trash
+PHOTOS = "LESSONKIT_PHOTOS"  # the variable that names the folder of what isn't shipped
+TRASH = ["cardboard", "glass", "metal", "paper", "plastic", "trash"]
 
 
 def tiles(seed: int, n: int = 1024, size: int = 32, part: str = "test") -> ImageData:
@@ -47,16 +53,82 @@ def digits(seed: int, n: int = 500, part: str = "test", size: int = 28) -> Image
     return _replaced(whole, train, valid, f"{n} {seed} {part}", partial(digits, seed, n, part))
 
 
-_earth, _digits = cache(data.earth), cache(data.digits)  # read once a process
+def cells(seed: int, n: int = 320, part: str = "test", size: int = 80) -> ImageData:
+    """`n` solar cells to train on and 640 to test, drawn by `seed`; 400 others to tune with."""
+    return _by_lot(_cells(size), seed, n, part, partial(cells, seed, n, part))
+
+
+def trash(seed: int, n: int = 320, part: str = "test", size: int = 80) -> ImageData:
+    """`n` photos of rubbish to train on and 640 to test, drawn by `seed`; 400 others to tune with.
+
+    TrashNet doesn't come with the course: DataError where the folder isn't there.
+    """
+    return _by_lot(_trash(size), seed, n, part, partial(trash, seed, n, part))
+
+
+def _by_lot(whole: ImageData, seed: int, n: int, part: str, reload: Callable) -> ImageData:
+    images, labels = (torch.cat(both) for both in zip(whole.train, whole.valid, strict=True))
+    tuning, rest = np.split(np.random.default_rng(2018).permutation(len(labels)), [TUNING])
+    drawn = _draw(rest, n + TEST, seed)
+    everything = Split(images, labels)
+    valid = _rows(everything, drawn[n:] if part == "test" else tuning)
+    train = _rows(everything, drawn[:n])
+    return _replaced(whole, train, valid, f"{n} {seed} {part}", reload)
+
+
+def trash_folder() -> Path:
+    """Where TrashNet lies; DataError, in a sentence, where it doesn't."""
+    photos = os.environ.get(PHOTOS, "")
+    folder = Path(photos).expanduser() / "trash"
+    if not photos or not all((folder / name).is_dir() for name in TRASH):
+        where = f"{folder} has no folders {', '.join(TRASH)}" if photos else "none was named"
+        raise DataError(
+            "This claim needs the photos of TrashNet, which don't come with the course: get them "
+            f"as data/README.md says and name the folder above trash/ by --photos ({where})."
+        )
+    return folder
+
+
+# Read once a process, at each size.
+_earth, _digits, _cells = cache(data.earth), cache(data.digits), cache(data.cells)
+
+
+@cache
+def _trash(size: int) -> ImageData:
+    return data.from_folder(trash_folder(), size, clean=False)
+
+
+# --- Places: neighbouring tiles are alike, so what is independent is a block of the map -----------
+
+
+@cache
+def _test_places() -> np.ndarray:
+    """The number of each test tile's block of the map, from 0 on: int64 [n_test]."""
+    earth = embedded.earth_tiles()
+    return np.unique(_blocks(earth.boxes[earth.valid]), return_inverse=True)[1]
+
+
+def place_sizes() -> list[int]:
+    """How many test tiles each place has."""
+    return np.bincount(_test_places()).tolist()
+
+
+def by_place(right: Tensor) -> list[float]:
+    """The share of right answers in each place, from which test tiles were `right`, bool [N]."""
+    places = _test_places()
+    return (np.bincount(places, right.numpy()) / np.bincount(places)).tolist()
+
+
+def _blocks(boxes: np.ndarray) -> np.ndarray:
+    middles = (boxes[:, :2] + embedded.TILE // 2) // BLOCK
+    return middles[:, 1] * 1000 + middles[:, 0]
 
 
 @cache
 def _tuning_tiles() -> np.ndarray:
     """Which training tiles are for tuning, bool [n_train]: those of a fifth of their blocks."""
     earth = embedded.earth_tiles()
-    boxes = earth.boxes[~earth.valid]
-    rows, columns = (boxes[:, 1] + 32) // BLOCK, (boxes[:, 0] + 32) // BLOCK
-    blocks = rows * 1000 + columns
+    blocks = _blocks(earth.boxes[~earth.valid])
     names = np.random.default_rng(2018).permutation(np.unique(blocks))
     return np.isin(blocks, names[: round(TUNING_SHARE * len(names))])
 
@@ -76,5 +148,5 @@ def _replaced(
     images: ImageData, train: Split, valid: Split, about: str, reload: Callable[[int], ImageData]
 ) -> ImageData:
     """`images` with other pictures and no augmentation; `about` tells them from all others."""
-    key = safe_files.fingerprint(images.key, about)
+    key = fingerprint.fingerprint(images.key, about)
     return ImageData(train, valid, images.classes, images.size, augment.none(), key, reload)

@@ -37,7 +37,10 @@ def save(number: str, stored: dict[str, Any]) -> None:
 
 
 def state(claims: Iterable[Claim]) -> None:
-    """Write what each claim states into its file: words may have been mended since its runs."""
+    """Write what each of these claims states into its file: words may have changed since its runs.
+
+    Only of claims whose runs were made by the code that is here: others state what they ran.
+    """
     for claim in claims:
         stored = load(claim.number)
         if stored["claim"] != claim.statement():

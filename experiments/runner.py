@@ -1,13 +1,10 @@
-"""Doing the runs: which comes next, in which process, and where its result goes."""
+"""Doing the runs: which comes next, and where its result goes."""
 
 import itertools
 import math
 import subprocess
 import time
 from collections.abc import Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from contextlib import contextmanager
-from multiprocessing import active_children, get_context
 from typing import Any
 
 import torch
@@ -16,12 +13,12 @@ from experiments import fingerprints, results
 from experiments.claim import Claim
 from experiments.claims import CLAIMS
 from lessonkit.course.measured import ledger
+from lessonkit.data import DataError
 from lessonkit.machine import progress
 
-__all__ = ["Book", "Stop", "check", "run_missing"]
+__all__ = ["Book", "Stop", "check", "is_current", "run_missing"]
 
-AT_ONCE = 2
-TUNE = "tuning"  # in the place of a seed
+TUNE = "tuning"  # instead of a seed
 
 
 class Stop(Exception):
@@ -29,8 +26,9 @@ class Stop(Exception):
 
 
 def one_run(number: str, seed: int | str, tuned: dict | None) -> dict[str, Any]:
-    """Do one run of a claim, or its tuning, in the process that this is called in."""
+    """Do one run of a claim, or its tuning."""
     torch.set_num_threads(1)
+    torch.manual_seed(0)  # no run draws from torch's own generator; if one did, it would repeat
     claim, started = CLAIMS[number], time.perf_counter()
     with progress.quiet():
         values = claim.tune() if seed == TUNE else claim.run(seed, tuned or {})
@@ -50,11 +48,10 @@ class Book:
         self.seeds = seeds
         self.claims = {claim.number: claim for claim in claims}
         self.stored = {number: self._open(claim) for number, claim in self.claims.items()}
-        self.under_way: set[tuple[str, int | str]] = set()
 
     def _open(self, claim: Claim) -> dict[str, Any]:
         stored = results.load(claim.number)
-        if not stored.get("code") or _are_stale(claim, stored):
+        if not stored.get("code") or _why_stale(claim, stored):
             _must_be_committed(claim)
             stored = {"claim": {}, **fingerprints.of(claim), "tuned": None, "runs": []}
         stored["claim"] = claim.statement()
@@ -64,26 +61,27 @@ class Book:
         """The run to start now: tuning first, then the fewest seeds, then the widest interval."""
         waiting = [self._next_of(claim) for claim in self.claims.values()]
         waiting = [task for task in waiting if task is not None]
-        if not waiting:
-            return None
-        _, number, seed = min(waiting, key=lambda task: task[0])
-        self.under_way.add((number, seed))
-        return number, seed
+        return min(waiting, key=lambda task: task[0])[1:] if waiting else None
+
+    def leave_out(self, number: str) -> None:
+        """Run no more of a claim."""
+        del self.claims[number]
 
     def _next_of(self, claim: Claim) -> tuple[tuple, str, int | str] | None:
         number, stored = claim.number, self.stored[claim.number]
         if claim.tune and stored["tuned"] is None:
-            return None if (number, TUNE) in self.under_way else ((0, 0.0), number, TUNE)
+            return (0, 0.0), number, TUNE
         taken = {run["seed"] for run in stored["runs"]}
-        taken |= {seed for name, seed in self.under_way if name == number}
         wanted = self.seeds if self.seeds is not None else range(claim.seeds[1])
         seed = next((seed for seed in wanted if seed not in taken), None)
         if seed is None:
             return None
         if self.seeds is not None or len(taken) < claim.seeds[0]:
             return (1, len(taken) / claim.seeds[0]), number, seed
+        if sum(run["seconds"] for run in stored["runs"]) > 60 * claim.minutes:
+            return None
         width = self._width(claim)
-        return ((2, -width), number, seed) if width > 1 else None
+        return ((2, -width), number, seed) if width > ledger.HALF else None
 
     def _width(self, claim: Claim) -> float:
         """How many times wider than its δ the widest half of an interval is, of a claim's rows."""
@@ -92,10 +90,9 @@ class Book:
 
     def keep(self, number: str, seed: int | str, run: dict[str, Any]) -> None:
         """Store a finished run."""
-        self.under_way.discard((number, seed))
         stored = self.stored[number]
         if seed == TUNE:
-            stored["tuned"] = run["values"]
+            stored |= {"tuned": run["values"], "tuning_seconds": run["seconds"]}
         else:
             stored["runs"].append(run)
         results.save(number, stored)
@@ -107,82 +104,75 @@ def _rows(claim: Claim) -> list[dict[str, Any]]:
     return [row for reader in readers for row in reader.statement()["rows"]]
 
 
-def _are_stale(claim: Claim, stored: dict[str, Any]) -> bool:
-    """Whether what is stored of a claim was made by something else than what is here; says why."""
+def _why_stale(claim: Claim, stored: dict[str, Any]) -> dict[str, str]:
+    """Why what is stored of a claim isn't what would be made here; also said."""
     reasons = fingerprints.stale(claim, stored) if stored.get("code") else {}
     for reason in reasons.values():
         print(f"{claim.number}: the stored runs are stale. {reason}", flush=True)
-    return bool(reasons)
+    return reasons
+
+
+def is_current(claim: Claim) -> bool:
+    """Whether the runs that a claim stands on, if any, were made by the code that is here."""
+    source = CLAIMS[claim.runs_from or claim.number]
+    return results.load(source.number).get("code") == fingerprints.fingerprint(source)
 
 
 def _must_be_committed(claim: Claim) -> None:
-    """Raise Stop if a claim's file isn't in the history yet: its statement must be older."""
-    name = claim.run.__module__.replace(".", "/") + ".py"
+    """Raise Stop if what a claim's runs will be read for isn't in the history yet."""
     root = results.FOLDER.parent.parent
+    readers = (c.number for c in CLAIMS.values() if claim.number in (c.number, c.runs_from))
+    files = [f"experiments/claim_{number}_*.py" for number in readers]
+    files.append(claim.run.__module__.replace(".", "/") + ".py")
     told = subprocess.run(
-        ["git", "status", "--porcelain", "--", name], cwd=root, capture_output=True, text=True
+        ["git", "status", "--porcelain", "--", *files], cwd=root, capture_output=True, text=True
     )
     if told.returncode == 0 and told.stdout:
-        raise Stop(f"Commit {name} first: what a claim states must stand before its first run.")
-
-
-@contextmanager
-def _processes() -> Iterator[ProcessPoolExecutor]:
-    """The processes that runs go on in; Ctrl-C ends these too, which would go on for minutes."""
-    with ProcessPoolExecutor(AT_ONCE, get_context("spawn"), max_tasks_per_child=20) as pool:
-        try:
-            yield pool
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            for process in active_children():
-                process.terminate()
-            raise
+        names = ", ".join(line[3:] for line in told.stdout.splitlines())
+        raise Stop(f"Commit {names} first: what a claim states must stand before its first run.")
 
 
 def run_missing(book: Book, minutes: float) -> None:
     """Run until nothing is missing, or no time is left to start another run."""
     ends = time.monotonic() + 60 * minutes
-    running: dict[Future, tuple[str, int | str]] = {}
-    with _processes() as pool:
-        while True:
-            while len(running) < AT_ONCE and time.monotonic() < ends:
-                task = book.next()
-                if task is None:
-                    break
-                running[pool.submit(one_run, *task, book.stored[task[0]]["tuned"])] = task
-            if not running:
-                return
-            for done in wait(running, return_when=FIRST_COMPLETED).done:
-                number, seed = running.pop(done)
-                run = done.result()
-                book.keep(number, seed, run)
-                print(f"{number} {seed}: {run['seconds']:.0f} s", flush=True)
+    while time.monotonic() < ends and (task := book.next()):
+        number, seed = task
+        print(f"{number} {seed} is running", flush=True)
+        try:
+            run = one_run(number, seed, book.stored[number]["tuned"])
+        except DataError as missing:  # pictures that aren't here: others may go on without them
+            book.leave_out(number)
+            print(f"{number}: {missing}", flush=True)
+            continue
+        book.keep(number, seed, run)
+        print(f"{number} {seed}: {run['seconds']:.0f} s", flush=True)
 
 
 def check(claims: list[Claim], seeds: list[int]) -> bool:
     """Run again and compare.
 
-    Stored seeds must give equal values on the kind of machine and with the packages that they were
-    run with. New seeds, and stored ones elsewhere, must fall where the other runs say.
+    Stored seeds must give equal values on the kind of machine, with the packages and of the
+    pictures that they were run with. New seeds, and stored ones elsewhere, must fall where the
+    other runs say.
     """
     fine = True
-    with _processes() as pool:
-        tasks = list(itertools.product(claims, seeds))
-        stored = {claim.number: results.load(claim.number) for claim in claims}
-        for claim in claims:
-            _are_stale(claim, stored[claim.number])
-        runs = [pool.submit(one_run, c.number, s, stored[c.number]["tuned"]) for c, s in tasks]
-        for (claim, seed), run in zip(tasks, runs, strict=True):
-            for line, good in compared(claim, stored[claim.number]["runs"], run.result()):
-                print(f"{claim.number} seed {seed}: {line}", flush=True)
-                fine &= good
+    for claim, seed in itertools.product(claims, seeds):
+        stored = results.load(claim.number)
+        reasons = _why_stale(claim, stored)
+        print(f"{claim.number} seed {seed} is running", flush=True)
+        again = one_run(claim.number, seed, stored["tuned"])
+        for line, good in compared(claim, stored["runs"], again, "pictures" not in reasons):
+            print(f"{claim.number} seed {seed}: {line}", flush=True)
+            fine &= good
     return fine
 
 
-def compared(claim: Claim, runs: list[dict], again: dict) -> Iterator[tuple[str, bool]]:
+def compared(
+    claim: Claim, runs: list[dict], again: dict, same_pictures: bool = True
+) -> Iterator[tuple[str, bool]]:
     """A line for each row of a claim on a run made again, beside `runs`; is it as it must be?"""
     before = next((run for run in runs if run["seed"] == again["seed"]), None)
-    alike = before is not None and _made_alike(before, again)
+    alike = before is not None and same_pictures and _made_alike(before, again)
     for row in _rows(claim):
         if row["given"]:
             continue

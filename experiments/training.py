@@ -1,10 +1,8 @@
-"""Training as the claims need it: along any schedule, counted in steps, and measured with care.
+"""Training as the claims need it: counted in steps, looked at between them, measured with care."""
 
-`Learner.fit` knows the lesson's two schedules; here a run is given the LR of every mini-batch.
-"""
-
+import copy
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -14,12 +12,16 @@ from torch import Tensor, nn
 
 from lessonkit import models
 from lessonkit.data import ImageData, Split
+from lessonkit.learner import Learner
 from lessonkit.training import optimizers
 
-__all__ = ["Trained", "accuracy", "best_lr", "loss_and_accuracy", "probabilities", "train"]
+__all__ = [
+    "Trained", "accuracy", "best_lr", "loss_and_accuracy", "probabilities", "right", "train",
+    "with_new_statistics",
+]  # fmt: skip
 
 WIDTH = 8  # of the small network: 45,000 weights
-EXPLODED = 20.0  # times the loss of guessing: as in lessonkit.training.history
+EXPLODED = 20.0  # times the loss of guessing
 TUNING_SEEDS = (1001, 1002, 1003)  # no run uses them
 
 
@@ -40,47 +42,41 @@ def train(
     optimizer: Callable = optimizers.sgd,
     after: Callable[[int, nn.Module], bool | None] | None = None,
     ratios: Sequence[float] | None = None,
-    clip: float = math.inf,
+    max_grad_norm: float = math.inf,
 ) -> Trained:
     """A network trained for `len(lrs)` mini-batches; training ends when the loss explodes.
 
     A small network from scratch unless another `model` is given. `seed` decides first weights,
     order and augmentation. `after(step, model)` is called after each mini-batch and ends training
-    by returning True. `ratios`: each layer group's LR as a share of `lrs`. `clip`: the longest
-    gradient that a step follows.
+    by returning True. `ratios`: each layer group's LR as a share of `lrs`.
     """
     model = models.small_cnn(len(images.classes), WIDTH, seed) if model is None else model
-    groups = models.layer_groups(model)
-    ratios = ratios or [1.0] * len(groups)
-    made = optimizer(optimizers.parameter_groups(groups, ratios))
-    guessing, losses = math.log(len(images.classes)), []
-    model.train()
-    batches = _batches(images, batch_size, torch.Generator().manual_seed(seed))
-    for step, (lr, (pictures, labels)) in enumerate(zip(lrs, batches, strict=False)):
-        for group in made.param_groups:
-            group["lr"] = float(lr) * ratios[group["layer_group"]]
-        loss = F.cross_entropy(model(pictures), labels)
-        losses.append(loss.item())
-        if not losses[-1] <= EXPLODED * guessing:
-            return Trained(model.eval(), True, losses)
-        made.zero_grad()
-        loss.backward()
-        if clip < math.inf:
-            nn.utils.clip_grad_norm_(model.parameters(), clip)
-        made.step()
-        if after is not None and after(step, model):
+    learn = _Steps(model, images, seed, optimizer, "cpu", batch_size, max_grad_norm)
+    losses, highest = [], EXPLODED * math.log(len(images.classes))
+    for step, loss in enumerate(learn.steps(lrs, ratios)):
+        losses.append(loss)
+        if not loss <= highest or (after is not None and after(step, model)):
             break
-    return Trained(model.eval(), False, losses)
+    return Trained(model.eval(), not losses[-1] <= highest, losses)
 
 
-def _batches(
-    images: ImageData, size: int, generator: torch.Generator
-) -> Iterator[tuple[Tensor, Tensor]]:
-    pictures, labels = images.train
-    n = max(1, len(labels) // size)
-    while True:
-        for rows in torch.randperm(len(labels), generator=generator).tensor_split(n):
-            yield images.augment(pictures[rows], generator), labels[rows]
+class _Steps(Learner):
+    """A learner that has no mini-batch smaller than `batch_size`, if there are so many pictures."""
+
+    @property
+    def n_batches(self) -> int:
+        return max(1, len(self.images.train.labels) // self.batch_size)
+
+
+def with_new_statistics(model: nn.Module, pictures: Tensor) -> nn.Module:
+    """A copy of `model` whose BatchNorm layers, if any, know the statistics of these pictures.
+
+    Those of training are a moving average, and belong to the weights of the last few steps.
+    """
+    model = copy.deepcopy(model)
+    with torch.random.fork_rng(devices=[]):
+        torch.optim.swa_utils.update_bn(pictures.split(64), model)
+    return model.eval()
 
 
 @torch.no_grad()
@@ -95,6 +91,11 @@ def loss_and_accuracy(model: nn.Module, split: Split) -> tuple[float, float]:
     chances = probabilities(model, split.images).nan_to_num(0.0)
     loss = F.nll_loss(chances.clamp_min(1e-12).log(), split.labels).item()
     return loss, accuracy(chances, split.labels)
+
+
+def right(model: nn.Module, split: Split) -> Tensor:
+    """Which pictures the network is right about, bool [N]."""
+    return probabilities(model, split.images).nan_to_num(0.0).argmax(1) == split.labels
 
 
 def accuracy(chances: Tensor, labels: Tensor) -> float:

@@ -37,6 +37,24 @@ def test_an_effect_is_a_difference_or_the_logarithm_of_a_ratio():
     assert np.allclose(ledger.effect(many, values), [0.0, 0.2])
 
 
+def test_an_effect_in_places_is_the_mean_over_all_pictures():
+    values = {"a": [0.9, 0.5], "b": [0.6, 0.5], "places": [1, 3]}
+    row = {"plus": "a", "minus": "b", "unit": "points", "places": True}
+    assert ledger.effect(row, values) == pytest.approx(0.075)
+    assert ledger.side(row, values, "plus") == pytest.approx([0.6])
+
+
+def test_an_undecided_row_says_what_it_would_take():
+    row = {"plus": "a", "minus": "", "unit": "points", "given": "", "kind": "gain", "delta": 0.01}
+    far = [{"values": {"a": 0.1 * (-1) ** seed}, "seconds": 36.0} for seed in range(6)]
+    hours = float(ledger._why_undecided(row, far).split(", ")[1].split()[0])
+    runs = int(ledger._why_undecided(row, far).split()[1].replace(",", ""))
+    assert runs > 1000 and hours == pytest.approx(runs / 100, rel=0.1)
+    places = [{"values": {"a": [0.1, -0.1], "places": [4, 4]}, "seconds": 36.0} for _ in range(6)]
+    said = ledger._why_undecided({**row, "places": True}, places)
+    assert said == "2 places can't tell, however many the runs"
+
+
 def test_every_notebook_that_teaches_a_claim_can_quote_it():
     for number in ("01", "02", "03", "04", "05", "06", "07"):
         quoted = ledger.chapter(number)

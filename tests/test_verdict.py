@@ -50,6 +50,38 @@ def test_more_splits_of_the_same_photos_do_not_make_an_interval_narrow():
     assert v.over_seeds(EFFECTS * 500).spread < many.spread / 10
 
 
+def test_whole_places_are_drawn_so_that_seeds_alone_make_no_interval_narrow():
+    random, sizes = np.random.default_rng(4), np.array([3, 10, 30, 30, 60, 12, 7, 25])
+    places = random.normal(0, 1, 8)
+    few, many = (v.over_places(places + random.normal(0, 1, (n, 8)), sizes) for n in (9, 900))
+    alone = v.over_seeds((places + random.normal(0, 0.01, (900, 8))) @ sizes / sizes.sum())
+    assert few.spread > many.spread > 10 * alone.spread
+    assert many.mean == pytest.approx(places @ sizes / sizes.sum(), abs=0.1)
+    assert v.over_places(np.ones((1, 8)), sizes).high == math.inf
+
+
+def test_an_interval_over_places_covers_the_truth_of_all_places():
+    random, sizes = np.random.default_rng(5), np.full(20, 30)
+    inside = []
+    for _ in range(400):
+        effects = 0.3 + random.normal(0, 1, 20) + random.normal(0, 1, (8, 20))
+        _, low, high, *_ = v.over_places(effects, sizes, draws=300)
+        inside.append(low < 0.3 < high)
+    assert np.mean(inside) > 0.93  # on the safe side: the runs' scatter counts twice
+
+
+def test_as_many_runs_as_needed_and_hardly_fewer_make_an_interval_narrow_enough():
+    effects = np.random.default_rng(6).normal(0, 1, 12)
+    n = v.runs_needed(effects, 1.0)
+    spread = np.std(effects, ddof=1)
+
+    def half(runs):
+        return stats.t.ppf(0.975, runs - 1) * spread / math.sqrt(runs)
+
+    assert half(n) <= 0.5 < half(0.95 * n - 1)
+    assert v.runs_needed([0.2, 0.2], 0.01) == 2
+
+
 def test_a_bootstrap_of_the_mean_is_near_the_t_interval():
     numbers = np.random.default_rng(2).normal(0, 1, 60)
     drawn, exact = v.bootstrap(lambda rows: numbers[rows].mean(), 60), v.over_seeds(numbers)

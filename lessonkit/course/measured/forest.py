@@ -171,8 +171,8 @@ def arms(entry: Entry) -> tuple[np.ndarray, np.ndarray]:
         raise ValueError(f"{entry.number} {entry.name} compares no two sides.")
     ran = [run["values"] for run in ledger.runs(entry.number)]
     minus, plus = (
-        np.concatenate([np.atleast_1d(values[row[side]]) for values in ran]).astype(float)
-        for side in ("minus", "plus")
+        np.concatenate([ledger.side(row, values, name) for values in ran])
+        for name in ("minus", "plus")
     )
     return minus, plus
 

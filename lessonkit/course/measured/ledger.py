@@ -15,18 +15,23 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lessonkit.course.measured.verdict import (
+    UNDECIDED,
     Interval,
     bootstrap,
     holm,
+    over_places,
     over_seeds,
     over_splits,
     p_value,
     partial_rank_correlation,
     prediction,
+    runs_needed,
     verdict,
 )
 
 __all__ = [
+    "HALF",
+    "HOURS",
     "Entry",
     "chapter",
     "claim",
@@ -36,12 +41,15 @@ __all__ = [
     "half_width",
     "prediction",
     "runs",
+    "side",
     "table",
 ]
 
 ROOT = Path(__file__).resolve().parents[3]
 RESULTS = ROOT / "experiments" / "results"
 TABLE = ROOT / "experiments" / "LEDGER.md"
+HOURS = 20  # of one core, for all runs of all claims
+HALF = 0.5  # of δ: with half of an interval so wide, zero and δ can't both lie inside it
 
 
 class Entry(NamedTuple):
@@ -60,6 +68,8 @@ class Entry(NamedTuple):
     verdict: str
     p: float
     holm: float  # the p-value among all rows of the ledger
+    why: str = ""  # if undecided: what it would take
+    places: int = 0  # on the map, of tiles; 0 for other pictures
 
     @property
     def n(self) -> int:
@@ -136,9 +146,25 @@ def _entry(stated: dict[str, Any], row: dict[str, Any]) -> Entry:
     delta = _delta(row)
     said = verdict(row["kind"], interval, delta)
     p = p_value(row["kind"], interval, delta)
+    why = _why_undecided(row, ran) if said == UNDECIDED else ""
+    places = len(ran[0]["values"]["places"]) if row.get("places") else 0
     about = [stated["number"], row["name"], stated["title"], row["text"]]
     about += [row["chapters"] or stated["chapters"], row["kind"], row["unit"]]
-    return Entry(*about, delta, effects, interval, said, p, p)
+    return Entry(*about, delta, effects, interval, said, p, p, why, places)
+
+
+def _why_undecided(row: dict[str, Any], ran: list[dict]) -> str:
+    """What would decide a row: how many runs, and how long they would take; or more pictures."""
+    if row["given"] or len(ran) < 2:
+        return "too few runs"
+    if half_width(row, ran) <= HALF:
+        if row.get("places"):
+            return f"{len(ran[0]['values']['places'])} places can't tell, however many the runs"
+        return "so close to a bound that only a narrower interval than half of δ would tell"
+    n = runs_needed(_effects(row, ran), _delta(row))
+    hours = n * float(np.mean([run["seconds"] for run in ran])) / 3600
+    n = round(n, 2 - len(str(n)))  # more digits would say more than is known
+    return f"about {n:,} runs would tell, {hours:.1f} hours of one core"
 
 
 def _delta(row: dict[str, Any]) -> float:
@@ -149,8 +175,11 @@ def _interval(row: dict[str, Any], ran: list[dict]) -> Interval:
     if row["given"]:
         networks = _networks(row, ran)
         return bootstrap(lambda rows: partial_rank_correlation(*networks[:, rows]), len(networks.T))
+    if row.get("places"):
+        shares = np.array([_by_place(row, run["values"]) for run in ran])
+        return over_places(shares, ran[0]["values"]["places"])
     effects = _effects(row, ran)
-    share = row["test_share"]
+    share = row.get("test_share", 0.0)  # of runs that are random splits of a few photos
     return over_splits(effects, share) if share else over_seeds(effects)
 
 
@@ -166,10 +195,25 @@ def effect(row: dict[str, Any], values: dict[str, Any]) -> float | np.ndarray:
 
     Values that are lists, of one number a split, give an array.
     """
+    if row.get("places"):
+        return np.average(_by_place(row, values), weights=values["places"])
     ratio = row["unit"] == "×"
     plus = np.asarray(values[row["plus"]], float)
     minus = np.asarray(values[row["minus"]], float) if row["minus"] else float(ratio)
     return np.log(plus / minus) if ratio else plus - minus
+
+
+def _by_place(row: dict[str, Any], values: dict[str, Any]) -> np.ndarray:
+    """A run's effect in each place on the map, [places]."""
+    minus = values[row["minus"]] if row["minus"] else 0.0
+    return np.subtract(values[row["plus"]], minus)
+
+
+def side(row: dict[str, Any], values: dict[str, Any], name: str) -> np.ndarray:
+    """What one side of a row, "plus" or "minus", measured in one run: [1], or one a split."""
+    weights = values["places"] if row.get("places") else None
+    found = np.atleast_1d(np.asarray(values[row[name]], float))
+    return found if weights is None else np.atleast_1d(np.average(found, weights=weights))
 
 
 def _networks(row: dict[str, Any], ran: list[dict]) -> np.ndarray:
@@ -188,10 +232,14 @@ def _networks(row: dict[str, Any], ran: list[dict]) -> np.ndarray:
 
 
 def half_width(row: dict[str, Any], ran: Sequence[dict]) -> float:
-    """Half of a row's interval in units of its δ: above 1, more runs would say more."""
+    """Half of a row's interval in units of its δ: above HALF, more runs would say more.
+
+    Of tiles, the half that more runs could make narrower: that of the seeds.
+    """
     if not ran:
         return math.inf
-    _, low, high, *_ = _interval(row, list(ran))
+    of_seeds = row.get("places")
+    _, low, high, *_ = over_seeds(_effects(row, ran)) if of_seeds else _interval(row, list(ran))
     return (high - low) / 2 / _delta(row)
 
 
@@ -226,9 +274,23 @@ def table() -> str:
     for e in entries():
         mean, low, high = (e.shown(value) for value in e.interval[:3])
         cells = [f"[{e.number}]({Path(e.source).name}) {e.title}", e.text, mean, f"{low} to {high}"]
-        cells += [e.shown(e.delta).lstrip("+"), str(e.n), e.failing, _p(e.p), _p(e.holm)]
+        runs_there = f"{e.n}, {e.places} places" if e.places else str(e.n)
+        cells += [e.shown(e.delta).lstrip("+"), runs_there, e.failing, _p(e.p), _p(e.holm)]
         cells.append(e.verdict)
         lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def undecided() -> str:
+    """Which rows are undecided and what they would take, and what all runs took, in Markdown."""
+    left = [e for e in entries() if e.verdict == UNDECIDED]
+    numbers = dict.fromkeys(e.number for e in entries())
+    sources = dict.fromkeys(claim(n)["claim"]["runs_from"] or n for n in numbers)
+    seconds = sum(run["seconds"] for n in sources for run in claim(n)["runs"])
+    seconds += sum(claim(n).get("tuning_seconds", 0.0) for n in sources)
+    lines = [f"## Undecided: {len(left)} of {len(entries())} rows", ""]
+    lines += [f"- {e.number}, {e.name}: {e.why}." for e in left]
+    lines += ["", f"All runs took {seconds / 3600:.1f} hours of one core; {HOURS} were set aside."]
     return "\n".join(lines)
 
 
@@ -243,6 +305,8 @@ def write_table() -> None:
         "# The ledger\n\nEvery claim of the lesson, measured. Made by `make claims` from the runs "
         "in `experiments/results`; what each row means, and how to doubt it, is in "
         "[notebook 09](../notebooks/09_the_lesson_measured.ipynb). Effects in points of accuracy "
-        "(of a hundred), as a factor (×), or as a rank correlation.\n\n" + table() + "\n",
+        "(of a hundred), as a factor (×), or as a rank correlation. Intervals of tiles allow for "
+        "other places on the map. Rows that no longer are here, and why: "
+        f"[RETIRED.md](RETIRED.md).\n\n{table()}\n\n{undecided()}\n",
         encoding="utf-8",
     )

@@ -19,11 +19,13 @@ __all__ = [
     "Interval",
     "bootstrap",
     "holm",
+    "over_places",
     "over_seeds",
     "over_splits",
     "p_value",
     "partial_rank_correlation",
     "prediction",
+    "runs_needed",
     "verdict",
 ]
 
@@ -59,6 +61,33 @@ def over_splits(effects: Sequence[float], test_share: float) -> Interval:
     many splits, the interval can't shrink below what so few pictures can tell.
     """
     return _interval(effects, share=1 / len(effects) + test_share / (1 - test_share))
+
+
+def over_places(effects: np.ndarray, sizes: Sequence[int], draws: int = 1000) -> Interval:
+    """The same for `effects` [runs, places], of which each place has `sizes` [places] pictures.
+
+    Neighbouring pictures are alike, so a place counts as one observation: whole places are drawn
+    again, repeated ones too (Künsch 1989, Annals of Statistics 17). Their standard error and that
+    of the seeds add up as squares: more seeds can't make the interval narrower than places allow.
+    """
+    sizes, (runs, n) = np.asarray(sizes, float), np.shape(effects)
+    mean, *_, of_seeds, _ = over_seeds(effects @ sizes / sizes.sum())
+    rows = np.random.default_rng(0).integers(n, size=(draws, n))
+    drawn = (sizes * np.mean(effects, 0))[rows].sum(1) / sizes[rows].sum(1)
+    spread, freedom = math.hypot(of_seeds, float(drawn.std())), max(1, min(runs, n) - 1)
+    half = _t(freedom) * spread
+    return Interval(mean, mean - half, mean + half, spread, freedom)
+
+
+def runs_needed(effects: Sequence[float], delta: float) -> int:
+    """How many runs make an interval so narrow that δ can't decide otherwise: half of it is δ / 2.
+
+    By the spread of the `effects` so far; 2 at least.
+    """
+    n, spread = 2, float(np.std(effects, ddof=1))
+    while _t(n - 1) * spread / math.sqrt(n) > delta / 2:
+        n = math.ceil(1.02 * n + 0.5)
+    return n
 
 
 def _interval(effects: Sequence[float], share: float) -> Interval:
