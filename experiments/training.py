@@ -41,7 +41,7 @@ def train(
     model: nn.Module | None = None,
     optimizer: Callable = optimizers.sgd,
     after: Callable[[int, nn.Module], bool | None] | None = None,
-    ratios: Sequence[float] | None = None,
+    ratios: float | Sequence[float] = 1.0,
     max_grad_norm: float = math.inf,
 ) -> Trained:
     """A network trained for `len(lrs)` mini-batches; training ends when the loss explodes.

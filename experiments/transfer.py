@@ -102,7 +102,7 @@ def fine_tuned(
     lr: float,
     epochs: Sequence[int],
     seed: int,
-    ratios: Sequence[float] | None = None,
+    ratios: float | Sequence[float] = 1.0,
     batch_size: int = 32,
 ) -> nn.Module:
     """A copy of `model`, all of it trained along cosines of so many `epochs` each."""
