@@ -96,6 +96,18 @@ def test_of_several_frames_the_first_counts(tmp_path, name, kind):
     assert is_close(decode.decode(tmp_path / name, 16), np.full((16, 16, 3), RED))
 
 
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+@pytest.mark.parametrize("kind", ["png", "jpg"])
+def test_an_ordinary_picture_is_its_middle_square_as_pillow_makes_it_small(tmp_path, kind, mode):
+    noise = np.random.default_rng(0).integers(0, 256, (96, 150, 3), dtype=np.uint8)
+    Image.fromarray(noise).convert(mode).save(path := tmp_path / f"one.{kind}")
+    with Image.open(path) as image:
+        colours = image.convert("RGB")
+    small = colours.resize((64, 64), Image.Resampling.BICUBIC, box=(27, 0, 123, 96))
+    expected = np.asarray(small, float)
+    assert np.abs(decode.decode(path, 64) - expected).max() <= 1  # rounded once or twice
+
+
 @pytest.mark.parametrize("sides", [(8, 2000), (2000, 8), (30000, 8), (8, 8)])
 def test_of_a_long_picture_the_middle_is_used(tmp_path, sides):
     Image.new("RGB", sides, RED).save(tmp_path / "x.jpg", quality=95)

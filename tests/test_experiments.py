@@ -401,6 +401,9 @@ CLAIM_12 = "experiments.claim_12_precompute"
         ("lessonkit.training.optimizers", "0.9", "0.8", {"kit": "optimizers"}),
         ("lessonkit.images.image_data", "return ", "return not ", {"kit": "image_data"}),
         ("lessonkit.plot", "return ", "return not ", {}),  # pictures of results: no value
+        ("lessonkit.files.cache", "return ", "return not ", {}),
+        ("lessonkit.images.decode", "return ", "return not ", {}),  # tested against Pillow
+        ("lessonkit.images.folder", "return ", "return not ", {"kit": "folder"}),
         ("lessonkit.recipe", "return ", "return not ", {}),  # nothing that this claim runs
     ],
 )
