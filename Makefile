@@ -13,7 +13,8 @@ PHOTOS ?=
 VENV_PYTHON = .venv/bin/python
 CANDIDATES = $(if $(PYTHON),$(PYTHON),python3 python3.14 python3.13 python3.12 python3.11 python)
 SUPPORTED = import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))
-PYTEST = $(VENV_PYTHON) -m pytest
+# One thread each: with a process for each core, more threads would only wait for one another.
+PYTEST = OMP_NUM_THREADS=1 $(VENV_PYTHON) -m pytest
 # A process for each core, four at most: each notebook has its own kernel of up to 1.5 GB.
 PARALLEL = -n logical --maxprocesses=4
 

@@ -62,12 +62,24 @@ def surely_large(low, high, delta):
     return "holds" if low > delta else "undecided"
 
 
+def trial(change="varied", seeds=range(5), others=None, interval=by_scipy, delta=0.02):
+    """A comparison of a change with none, done in one of many ways."""
+
+    def compare(train):
+        with_it = [train(change, seed) for seed in seeds]
+        without = [train("none", seed) for seed in others or seeds]
+        low, high = interval(with_it, without)
+        return low, high, right_verdict(low, high, delta)
+
+    return compare
+
+
 RIGHT = {
     "09.1": by_scipy,
     "09.2": right_verdict,
-    "09.3": "undecided",
-    "09.4": 24,
-    "09.5": 0.2,
+    "09.3": 24,
+    "09.4": 0.2,
+    "09.5": trial(),
 }
 WRONG = {
     "09.1": [
@@ -90,17 +102,23 @@ WRONG = {
         (surely_large, "more than the claim says"),
         (lambda low, high, delta: "holds", "three answers"),
     ],
-    "09.3": [
-        ("it makes no difference", "we saw no effect"),
-        ("it helps by half a point", "middle"),
-        ("perhaps", "one of these"),
-    ],
-    "09.4": [(12, "√2"), (36, "6 times"), (7, "one more"), (100, "1 / √n")],
-    "09.5": [
+    "09.3": [(12, "√2"), (36, "6 times"), (7, "one more"), (100, "1 / √n")],
+    "09.4": [
         (0.01, "alone"),
         (0.0005, "divided"),
         (0.19, "second smallest"),
         (0.05, "usual limit"),
         (0.5, "multiplies"),
+    ],
+    "09.5": [
+        (trial(seeds=range(3)), "five or more"),
+        (trial(others=range(5, 10)), "same seeds"),
+        (trial(interval=lambda a, b: by_scipy(b, a)), "without less with"),
+        (trial(interval=unpaired), "seed by seed"),
+        (trial(change="none"), "difference"),
+        (lambda train: trial()(train)[:2], "three things"),
+        (lambda train: (*trial()(train)[:2], "significant"), "09.2"),
+        (trial(change="blurred"), "to choose from"),
+        (lambda train: trial()(train) and trial("mirrored")(train), "one change"),
     ],
 }

@@ -1,10 +1,21 @@
 """Exercises of notebook 09, the lesson, measured."""
 
+from collections.abc import Callable
+from functools import cache
+
 import numpy as np
 from scipy import stats
 
-from lessonkit.course.exercises.quiz import choice, function, number
+from lessonkit import augment, data, models
+from lessonkit.course.exercises.judges import Exercise, Verdict
+from lessonkit.course.exercises.quiz import function, number
+from lessonkit.course.exercises.roughly import kind
 from lessonkit.course.measured.verdict import FAILS, HOLDS, UNDECIDED
+from lessonkit.learner import Learner
+from lessonkit.machine import progress
+
+CHANGES = ("none", "mirrored", "varied", "smoothed labels", "constant LR")
+DELTA = 0.02  # two points: what is worth having in exercise 09.5
 
 
 def _interval(with_it, without, t=stats.t.ppf, spread=None) -> list[float]:
@@ -68,6 +79,86 @@ def _yes_or_no(low: float, high: float, delta: float) -> str:
 
 def _surely_large(low: float, high: float, delta: float) -> str:
     return FAILS if high < delta else HOLDS if low > delta else UNDECIDED
+
+
+# --- 09.5: a comparison of the reader's own -------------------------------------------------------
+
+
+@cache
+def trained(change: str, seed: int) -> float:
+    """The accuracy of a small network after four epochs on 300 small digits drawn by `seed`.
+
+    `change` is one of CHANGES: "none", or what is done in another way than there: digits that are
+    mirrored at random, or varied as `augment.symbols` does, smoothed labels, no annealing. It takes
+    less than a second, and none the second time. ValueError for any other change.
+    """
+    if change not in CHANGES:
+        raise ValueError(f"The changes to choose from are {', '.join(CHANGES)}; not {change!r}.")
+    changes = {"mirrored": augment.Augment("mirrored", mirror=True), "varied": augment.symbols()}
+    drawn = np.random.default_rng(seed).permutation(4000)[:300].tolist()
+    digits = data.digits(16).with_augment(changes.get(change, augment.none()))
+    digits = digits.with_training(drawn)
+    learn = Learner(models.small_cnn(10, width=8, seed=seed), digits, seed, batch_size=32)
+    learn.label_smoothing = 0.1 if change == "smoothed labels" else 0.0
+    with progress.quiet():
+        if change == "constant LR":
+            learn.fit(0.1, 4)
+        else:
+            learn.fit(0.1, 1, cycle_len=4)
+    return learn.history.epochs[-1]["accuracy"]
+
+
+def _trial(answer: Callable) -> Verdict:
+    """Whether a function of the reader's compares one change with none as this page does."""
+    if not callable(answer):
+        return Verdict("wrong", f"A function is wanted here; this is {kind(answer)}.")
+    reached: dict[str, dict[int, float]] = {}
+
+    def train(change: str, seed: int) -> float:
+        accuracy = trained(change, int(seed))
+        reached.setdefault(change, {})[int(seed)] = accuracy
+        return accuracy
+
+    try:
+        found = answer(train)
+    except Exception as error:  # whatever the reader's code does wrong is what is reported
+        return Verdict("wrong", f"It ends in an error, {type(error).__name__}: {error}")
+    if not reached:
+        return Verdict("waiting", "waits for your answer: nothing has been trained yet.")
+    if wrong := _about_the_runs(reached):
+        return Verdict("wrong", wrong)
+    try:
+        low, high, verdict = found
+        given = np.array([low, high], float)
+    except (TypeError, ValueError):
+        return Verdict("wrong", "Return three things: low, high, and the verdict.")
+    [changed] = set(reached) - {"none"}
+    seeds = sorted(reached["none"])
+    wanted = _interval(*([reached[side][seed] for seed in seeds] for side in (changed, "none")))
+    if not np.allclose(given, wanted, rtol=1e-4, atol=1e-6):
+        turned = np.allclose(-given[::-1], wanted, rtol=1e-4, atol=1e-6)
+        about = "This is without less with." if turned else "That isn't the interval of 09.1."
+        return Verdict("wrong", f"{about} Subtract seed by seed, the change less none.")
+    if verdict != _verdict(*wanted, DELTA):
+        return Verdict("wrong", "That isn't the verdict of 09.2 on your interval, with δ = 0.02.")
+    return Verdict(
+        "right",
+        "One change, the same seeds for both sides, enough of them, an interval, and a verdict "
+        "with a δ that was fixed before: that is a measurement, whatever it says.",
+    )
+
+
+def _about_the_runs(reached: dict[str, dict[int, float]]) -> str:
+    """What is wrong with a choice of runs, accuracy by change and seed; or nothing."""
+    if "none" not in reached or len(reached) == 1:
+        return "An effect is a difference: train one change, and “none”."
+    if len(reached) > 2:
+        return "One change at a time, or you won't know which of them it was."
+    if len({frozenset(runs) for runs in reached.values()}) > 1:
+        return "The two sides need the same seeds, or their differences keep what a seed does."
+    if len(reached["none"]) < 5:
+        return "From fewer than five seeds the spread itself is a guess. Take five or more."
+    return ""
 
 
 EXERCISES = {
@@ -140,20 +231,7 @@ EXERCISES = {
         ],
         hint="Three answers: 'does not hold here', 'holds', 'undecided'. Ask about δ first.",
     ),
-    "09.3": choice(
-        "undecided",
-        ["it makes no difference", "it helps by half a point", "undecided"],
-        {
-            "it makes no difference": "A gain of three points is inside the interval, and so is a "
-            "loss of two. “We saw no effect” is not “there is none”.",
-            "it helps by half a point": "Half a point is the middle of what is possible. The "
-            "interval reaches from a loss of two points to a gain of three.",
-        },
-        "With δ = 1 both are still possible: a loss that matters and a gain that matters. More "
-        "runs would tell, or a measure that varies less.",
-        hint="Which effects does the interval leave possible, and is δ among them?",
-    ),
-    "09.4": number(
+    "09.3": number(
         24,
         "Half the width needs four times as many runs: the width goes with 1 / √n. (A little "
         "fewer, as t also shrinks: 17 would do here.) That is why precision is dear.",
@@ -165,7 +243,7 @@ EXERCISES = {
         },
         hint="The width of an interval goes with 1 / √n.",
     ),
-    "09.5": number(
+    "09.4": number(
         0.2,
         "The smallest of twenty p-values is multiplied by twenty: 0.2. Among twenty changes that "
         "do nothing at all, one as good as this turns up nearly one time in five.",
@@ -176,5 +254,13 @@ EXERCISES = {
             0.05: "0.05 is the usual limit, and not what Holm makes of 0.01.",
         },
         hint="Holm multiplies the smallest p-value by how many there are.",
+    ),
+    "09.5": Exercise(
+        _trial,
+        "Train the change and “none” with each of at least five seeds.",
+        lambda: (
+            "Two lists, such as [train('varied', s) for s in range(6)] and the same with "
+            "'none'; then your functions of 09.1 and 09.2, with δ = 0.02."
+        ),
     ),
 }
