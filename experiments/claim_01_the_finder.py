@@ -20,7 +20,7 @@ SWEEP = np.geomspace(1e-3, 10, 9)
 RULES = ("suggestion", "improving", "steepest", "valley", "lowest")
 SHAPES = {"constant": schedule.constant, "cosine": schedule.cosine}
 TOO_LOW = 30.0  # times below the best
-MULTIPLES = (0.8, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0)  # of 2/λ
+MULTIPLES = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0)  # of 2/λ
 
 
 def tune() -> dict[str, Any]:

@@ -25,6 +25,7 @@ include_patterns = [
     "examples/README.md",
     "data/README.md",
     "experiments/LEDGER.md",
+    "experiments/RETIRED.md",
     "notebooks/[0-9][0-9]_*.ipynb",
     "notebooks/glossary.ipynb",
     "notebooks/solutions/*.ipynb",
