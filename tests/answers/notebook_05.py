@@ -57,7 +57,7 @@ RIGHT = {
     "05.1": 30,
     "05.2": sgdr,
     "05.3": 0.05,
-    "05.4": "the same",
+    "05.4": lambda learn: learn.fit(0.01, 3, cycle_len=1, cycle_mult=2),
     "05.5": lambda snapshots: (sum(snapshots) / len(snapshots)).argmax(1).tolist(),
 }
 WRONG = {
@@ -93,10 +93,11 @@ WRONG = {
         (0.5, "multiplies"),
     ],
     "05.4": [
-        ("worse", "what does the network answer"),
-        ("better", "nothing about its answers"),
-        ("can't know", "you can"),
-        ("sharper", "one of these"),
+        (lambda learn: learn.fit(0.03, 7), "never jumps up"),
+        (lambda learn: learn.fit(0.03, 1, cycle_len=7), "never jumps up"),
+        (lambda learn: learn.fit(0.3, 7, cycle_len=1), "so many cycles"),
+        (lambda learn: learn.fit(1.0, 3, cycle_len=1, cycle_mult=2), "another lr"),
+        (lambda learn: learn.fit(0.01, 4, cycle_len=1, cycle_mult=2), "everybody has 7 epochs"),
     ],
     "05.5": [
         (lambda snapshots: snapshots[-1].argmax(1), "last snapshot alone"),

@@ -5,7 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from lessonkit import schedule
-from lessonkit.course.exercises.quiz import choice, function, number
+from lessonkit.course.exercises.notebook_04 import short_of_time
+from lessonkit.course.exercises.quiz import function, number
+from lessonkit.course.exercises.training import training
+from lessonkit.learner import Learner
 
 Snapshots = Sequence[np.ndarray]
 
@@ -81,6 +84,23 @@ def _some_snapshots() -> list[list[np.ndarray]]:
     return [(snapshots,) for snapshots in inputs]
 
 
+WELL = 0.67  # the accuracy that exercise 05.4 asks for
+
+
+def _about_restarts(learn: Learner, accuracy: float) -> str:
+    lrs = np.asarray(learn.history.lr)
+    restarts = (lrs[1:] > 5 * lrs[:-1]).sum()
+    if not restarts:
+        return "But the LR never jumps up: a restart is asked for, one or several."
+    if accuracy >= WELL:
+        return ""
+    if lrs[-1] > lrs.max() / 2:
+        return "The last mini-batches have a high LR: end where a cycle ends."
+    if restarts > 3:
+        return "So many cycles leave each of them too few mini-batches to get anywhere."
+    return "The top of the cycles doesn't suit this network: look for another LR."
+
+
 EXERCISES = {
     "05.1": number(
         30,
@@ -137,18 +157,17 @@ EXERCISES = {
         },
         hint="Each step multiplies the distance from the bottom by 1 - lr · λ.",
     ),
-    "05.4": choice(
-        "the same",
-        ["worse", "the same", "better", "can't know"],
-        {
-            "worse": "λ is larger, but what does the network answer? Compare the two again.",
-            "better": "Nothing about its answers has changed. Compare the two again.",
-            "can't know": "You can: a ReLU hands on ten times as much, and the next layer takes a "
-            "tenth of it. What does that do to the answers?",
-        },
-        "It gives the same answer to every picture, so it is right on as many. λ belongs to the "
-        "weights as they are written down; generalising belongs to the function.",
-        hint="Follow one picture through both layers: what does the second one receive?",
+    "05.4": training(
+        short_of_time,
+        WELL,
+        "Few cycles, each long enough for the LR to do its work, and the training ends where a "
+        "cycle does. One long cosine would have done as well: what counts is how it ends.",
+        "Seven epochs are three cycles that double, or two. How high may the LR be at the top?",
+        "Cycles of 1, 2 and 4 epochs, from an LR of about 0.01: "
+        "learn.fit(lr, 3, cycle_len=1, cycle_mult=2).",
+        _about_restarts,
+        epochs=7,
+        seeds=(7, 8, 9),
     ),
     "05.5": function(
         _ensemble,
