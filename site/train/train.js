@@ -418,7 +418,7 @@ export function showPage(root, controls) {
   const last = made("div", {},
     made("h2", {}, "4. A new picture"), newPicture,
     made("h2", {}, "5. Take it with you"), made("div", { class: "line" }, saves),
-    made("p", {}, "Where lessonkit is installed, ", made("code", {}, "lessonkit predict model.pt photo.jpg"), " says what it says here: the file holds the head that was trained, and lessonkit has the body."));
+    made("p", {}, "Where lessonkit is installed, ", made("code", {}, "lessonkit predict model.pt photo.jpg"), " gives the same answers: the file holds the head that was trained, and lessonkit has the body."));
   const page = made("div", { class: "train" },
     made("h2", {}, "1. Pictures"),
     made("div", { class: "line" }, made("span", {}, "Ready-made:"), button("Birds and mammals", choose(0)), button("Climates from above", choose(1))),
