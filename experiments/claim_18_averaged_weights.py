@@ -151,7 +151,7 @@ CLAIM = Claim(
     ),
     run=run,
     tune=tune,
-    seeds=(6, 60),
+    seeds=(5, 60),
     minutes=150,
     chapters=("05",),
 )  # fmt: skip
