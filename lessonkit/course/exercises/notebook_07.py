@@ -152,8 +152,8 @@ EXERCISES = {
         "the three views say mammal: a sure view counts for more than two that waver.",
         within=0.006,
         wrong={
-            1 / 3: "That is the fraction of views that vote for bird. TTA averages probabilities, so "
-            "that a sure view counts for more.",
+            1 / 3: "That is the fraction of views that vote for bird. TTA averages probabilities, "
+            "so that a sure view counts for more.",
             0.95: "That is the surest view alone. All views count.",
             0.45: "That is the original alone, or the median: what TTA is there to improve on.",
             0.4: "That is the mean probability of mammal: you averaged the other class.",

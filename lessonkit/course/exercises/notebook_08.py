@@ -100,8 +100,8 @@ EXERCISES = {
         wrong={
             0.74: "That is what the folder says. Where its label is wrong and the network right, "
             "it counts against the network.",
-            0.84: "Adding the fraction of wrong labels assumes that each of them cost a point. But a "
-            "network that is wrong on a wrong label is counted as right.",
+            0.84: "Adding the fraction of wrong labels assumes that each of them cost a point. But "
+            "a network that is wrong on a wrong label is counted as right.",
             0.64: "That is 0.74 - 0.1, half-way through the sum: divide by 1 - 2 · 0.1.",
             0.74 / 0.9: "That assumes that the network never agrees with a wrong label. By its own "
             "mistakes it does.",
