@@ -21,7 +21,6 @@ from lessonkit.course.measured.verdict import (
     holm,
     over_places,
     over_seeds,
-    over_splits,
     p_value,
     partial_rank_correlation,
     prediction,
@@ -178,9 +177,7 @@ def _interval(row: dict[str, Any], ran: list[dict]) -> Interval:
     if row.get("places"):
         shares = np.array([_by_place(row, run["values"]) for run in ran])
         return over_places(shares, ran[0]["values"]["places"])
-    effects = _effects(row, ran)
-    share = row.get("test_share", 0.0)  # of runs that are random splits of a few photos
-    return over_splits(effects, share) if share else over_seeds(effects)
+    return over_seeds(_effects(row, ran))
 
 
 def _effects(row: dict[str, Any], ran: list[dict]) -> list[float]:
