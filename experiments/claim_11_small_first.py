@@ -63,7 +63,7 @@ def run(seed: int, tuned: dict[str, Any]) -> dict[str, float]:
 
 
 def _multiply_adds(model: nn.Module, size: int) -> float:
-    """Of all convolutions for one picture, forwards."""
+    """Multiply-adds of all convolutions for one picture, in a forward pass."""
     counted: list[float] = []
 
     def count(layer: nn.Conv2d, _, output) -> None:

@@ -33,7 +33,7 @@ def tiles(seed: int, n: int = 1024, size: int = 32, part: str = "test") -> Image
     """`n` training tiles drawn by `seed`; `valid` is the "test" or the "tuning" part of the Earth.
 
     The test tiles lie in other 15-degree blocks than all others and share no pixel with them. The
-    tuning tiles lie in other blocks than the training tiles, but may touch them.
+    tuning tiles have their middles in other blocks than the training tiles, but may overlap them.
     """
     earth, tuning = _earth(size), _tuning_tiles()
     valid = earth.valid if part == "test" else _rows(earth.train, np.flatnonzero(tuning))
@@ -114,7 +114,7 @@ def place_sizes() -> list[int]:
 
 
 def by_place(right: Tensor) -> list[float]:
-    """The share of right answers in each place, from which test tiles were `right`, bool [N]."""
+    """The fraction of right answers in each place, from which tiles were `right`, bool [N]."""
     places = _test_places()
     return (np.bincount(places, right.numpy()) / np.bincount(places)).tolist()
 

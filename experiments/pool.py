@@ -142,7 +142,7 @@ def measures(name: str, model: nn.Module, images: ImageData) -> dict[str, float]
     Losses and accuracies on un-augmented training and test digits; `sharpness`, by how much the
     training loss rises along random directions as long as the network's own filters, which no
     rescaling of weights can change; `curvature`, the largest of the training loss, which rescaling
-    does change; `shifted`, the test accuracy with inputs moved aside, lit or blurred.
+    does change; `shifted`, the test accuracy with inputs moved, darkened or blurred.
     """
     train_loss, train_accuracy = training.loss_and_accuracy(model, images.train)
     test_loss, test_accuracy = training.loss_and_accuracy(model, images.valid)

@@ -48,7 +48,7 @@ def train(
 
     A small network from scratch unless another `model` is given. `seed` decides first weights,
     order and augmentation. `after(step, model)` is called after each mini-batch and ends training
-    by returning True. `ratios`: each layer group's LR as a share of `lrs`.
+    by returning True. `ratios`: each layer group's LR as a multiple of `lrs`.
     """
     model = models.small_cnn(len(images.classes), WIDTH, seed) if model is None else model
     learn = _Steps(model, images, seed, optimizer, "cpu", batch_size, max_grad_norm)
@@ -87,7 +87,7 @@ def probabilities(model: nn.Module, pictures: Tensor) -> Tensor:
 
 
 def loss_and_accuracy(model: nn.Module, split: Split) -> tuple[float, float]:
-    """The mean loss and the share of pictures that are right, 0 to 1; of a broken model too."""
+    """The mean loss and the accuracy, 0 to 1; also of a model whose outputs are NaN."""
     chances = probabilities(model, split.images).nan_to_num(0.0)
     loss = F.nll_loss(chances.clamp_min(1e-12).log(), split.labels).item()
     return loss, accuracy(chances, split.labels)
@@ -99,7 +99,7 @@ def right(model: nn.Module, split: Split) -> Tensor:
 
 
 def accuracy(chances: Tensor, labels: Tensor) -> float:
-    """The share of pictures, 0 to 1, whose largest probability [N, classes] is the right one's."""
+    """The fraction of pictures, 0 to 1, whose class has the largest of `chances` [N, classes]."""
     return (chances.argmax(1) == labels).float().mean().item()
 
 

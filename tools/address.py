@@ -30,7 +30,7 @@ def is_set(where: str) -> bool:
 
 
 def texts(root: Path) -> list[Path]:
-    """The files that may name the address: nothing below a folder that git doesn't know."""
+    """The files that may name the address: none in folders whose names begin with . or _."""
     found = []
     for folder, inside, names in os.walk(root):
         inside[:] = [name for name in inside if name == ".github" or name[0] not in "._"]

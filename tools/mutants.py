@@ -315,7 +315,7 @@ def main() -> int:
 
 
 def report(counts: Counter) -> float:
-    """Print a table by files; the share of mutants caught of those that aren't equal, 0 to 1."""
+    """Print a table by files; the fraction caught of the mutants that aren't equal, 0 to 1."""
     print(f"\n{'file':38} caught  survived  equal")
     for file in [*sorted({file for file, _ in counts}), "all"]:
         row = [

@@ -2,7 +2,7 @@
 
 What you get are satellite tiles to train on, and others, from other blocks of the map, to validate
 with. What you are judged by are tiles from further blocks. The course has used those for training
-networks, but never to choose anything; here they are kept out of training, too.
+networks, but never to choose anything; here they are kept out of training as well.
 
 A minute is not the same on all machines. So a budget is counted in *course seconds*: the clock
 starts after one training step has been timed, and a machine on which that step takes twice as long
@@ -256,7 +256,8 @@ def _is_entry(row: Any) -> bool:
 def fit_within(learn: Learner, lr: Any, seconds: float) -> Learner:
     """Train for one cosine cycle that ends before `seconds` are over; returns the learner.
 
-    One mini-batch is timed first. If not even one epoch fits, fewer pictures are used.
+    One mini-batch is timed first, so precompute must be off. If not even one epoch fits, fewer
+    pictures are used.
     """
     started = time.perf_counter()
     inputs, labels = next(learn.batches())

@@ -27,7 +27,7 @@ def read(name: str, valid: Callable[[Any], bool], empty: Any) -> Any:
     """The records called `name`, or `empty` if there are none.
 
     A file that isn't JSON, or isn't `valid`, is renamed, so that nothing is lost, and a sentence
-    says so.
+    says so. OSError for one that may not be read or renamed.
     """
     file = path(name)
     try:

@@ -10,7 +10,7 @@ __all__ = ["TooLate", "time_limit"]
 
 
 class TooLate(TimeoutError):
-    """The code took longer than it may, whether it could be stopped or not."""
+    """The code took longer than it was allowed, whether it could be stopped or not."""
 
 
 @contextmanager
@@ -38,7 +38,7 @@ def time_limit(seconds: float) -> Iterator[None]:
             with lock:
                 over = True
             timer.cancel()
-        if late:  # it was swallowed, or came at the last moment: then it must end here
+        if late:  # the interrupt was swallowed, or is on its way: let it arrive here
             time.sleep(1)
     except KeyboardInterrupt:
         if not late:  # the reader's own

@@ -3,7 +3,7 @@
 Decoded pictures and a network's activations are kept here. An entry is a folder that appears in one
 rename, so a process that is killed half-way leaves nothing that a later one could mistake for a
 result. Its seal tells later whether the disk still holds what was written, and when it was last
-used: beyond a number of bytes, what has lain longest is taken away.
+used: beyond a number of bytes, what has gone unused longest is removed.
 """
 
 import errno
@@ -36,7 +36,7 @@ SEAL = "seal.json"  # in each entry of the cache: what its files' sizes and chec
 LARGEST_CHECKED = 1_000_000_000  # bytes; checking those takes a quarter of a second
 MOST_BYTES = 10_000_000_000  # in all; what has been used within the hour stays all the same
 HOUR = 3600.0  # seconds
-FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}  # the disk, a user's share, the largest file
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}  # the disk, a user's quota, the largest file
 ADVICE = "make room, or set LESSONKIT_CACHE to a folder on a larger disk."
 
 
@@ -57,7 +57,7 @@ class Entry(NamedTuple):
 
 
 def entries() -> list[Entry]:
-    """All that is kept in the cache, what was used last at the end."""
+    """Every entry of the cache, the one used last at the end."""
     found = []
     for seal in cache_folder().glob(f"*/{SEAL}"):
         with suppress(OSError):  # another process may be taking it away
@@ -67,8 +67,10 @@ def entries() -> list[Entry]:
 
 
 def clear(most_bytes: int = 0, unused_for: float = 0.0) -> int:
-    """Take away what was used longest ago, until at most `most_bytes` are left; returns how many
-    bytes went. What has been used within the last `unused_for` seconds stays."""
+    """Remove what was used longest ago until at most `most_bytes` are left; returns bytes freed.
+
+    What has been used within the last `unused_for` seconds stays.
+    """
     there = entries()
     before = left = sum(entry.n_bytes for entry in there)
     for entry in there:
@@ -78,7 +80,7 @@ def clear(most_bytes: int = 0, unused_for: float = 0.0) -> int:
 
 
 def _remove(entry: Path) -> bool:
-    """Take an entry away, in one rename first; False where a program on Windows has it open."""
+    """Remove an entry, first by a rename; False where a program on Windows has it open."""
     part = entry.with_name(f".part-{secrets.token_hex(8)}")
     try:
         entry.rename(part)
@@ -106,10 +108,10 @@ def cached(key: str, build: Callable[[Path], None]) -> Path:
 
 
 def replace(group: str, build: Callable[[Path], str]) -> Path:
-    """Make a new entry, in place of all others whose names begin with `group`.
+    """Make a new entry, and remove all others whose names begin with `group`.
 
-    `build(folder)` fills it and returns its name, which stands for its content: if there is one of
-    that name already, that one is used.
+    `build(folder)` fills it and returns its name, which stands for its content: if there is an
+    entry of that name already, it is used instead.
     """
     entry = _make_somewhere(build)
     for other in entry.parent.glob(f"{group}*"):
@@ -170,7 +172,7 @@ def _make(parent: Path, build: Callable[[Path], str]) -> Path:
 def _is_whole(entry: Path) -> bool:
     """Whether an entry is there, and its files are as they were sealed.
 
-    Folders in it aren't sealed: people look into those, and may take a picture away.
+    Folders in it aren't sealed: people look into those, and may delete a picture.
     """
     try:
         sums = json.loads((entry / SEAL).read_text(encoding="utf-8"))

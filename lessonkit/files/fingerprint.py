@@ -11,7 +11,7 @@ __all__ = ["fingerprint"]
 def fingerprint(*parts: object) -> str:
     """A short name, 32 hexadecimal digits, that changes whenever one of `parts` does.
 
-    Parts are bytes, tensors, or anything that JSON can write.
+    Parts are bytes, tensors, or anything that JSON can write; TypeError for anything else.
     """
     digest = hashlib.sha256()
     for part in parts:

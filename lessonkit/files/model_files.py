@@ -22,7 +22,8 @@ IMAGENET = "imagenet."  # before the names of the old classifier's weights
 def write(path: str | Path, learn: Any) -> None:
     """Write a learner of a network from `lessonkit.models`; an older file is replaced at the end.
 
-    Raises ValueError for any other network: a file without code can't say how to build it.
+    Raises ValueError for any other network, as a file without code can't say how to build it, and
+    OSError where nothing can be written.
     """
     model = learn.model
     if not isinstance(model, models.LayerGroups) or not hasattr(model, "about"):

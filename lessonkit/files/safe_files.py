@@ -84,7 +84,8 @@ def check_can_write(path: Path | str) -> None:
 def atomic_path(path: Path | str) -> Iterator[Path]:
     """A path beside `path` to write to; it takes `path`'s place only when all went well.
 
-    OSError, with a sentence, when the disk is full: what stood at `path` is still there.
+    OSError, with a sentence, where that fails: what stood at `path` is still there. ValueError if
+    `path` is a folder, no ordinary file, or in a folder that doesn't exist.
     """
     path = Path(path)
     check_can_write(path)
@@ -117,8 +118,8 @@ def remove_leftovers(parts: Iterable[Path]) -> None:
 
 
 def write_tensors(path: Path | str, tensors: dict[str, torch.Tensor], about: dict) -> None:
-    """Write named tensors and a JSON-able description, in the safetensors format: no code in it."""
-    # Copies, as weights that are tied share their memory, which the format doesn't have.
+    """Write named tensors, and a description for JSON, in the safetensors format: no code in it."""
+    # Copies, as tied weights share their memory, which the format refuses.
     tensors = {
         name: t.detach().cpu().clone(memory_format=torch.contiguous_format)
         for name, t in tensors.items()

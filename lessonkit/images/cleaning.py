@@ -53,7 +53,7 @@ class Cleaning:
 
 def file_beside(root: str | Path) -> Path:
     """Where the decisions on the pictures in `root` are kept."""
-    # "." has no name; a link's own name counts
+    # Absolute, as "." has no name; not resolved, as a link's own name counts.
     root = Path(os.path.abspath(safe_files.of_user(root)))
     return root.parent / f"{root.name}.cleaning.json"
 
@@ -94,7 +94,8 @@ def _are_texts(values: object, kind: type) -> bool:
 def write(root: str | Path, cleaning: Cleaning) -> Path:
     """Write the decisions beside the folder `root`, all or nothing; returns the file's path.
 
-    Decisions from before are replaced. Without any decision the file is taken away.
+    Earlier decisions are replaced. Without any decision the file is removed. OSError where that
+    fails.
     """
     file = file_beside(root)
     if not cleaning:
@@ -115,8 +116,8 @@ def apply(
 ) -> tuple[list[Picture], list[tuple[str, str]], str]:
     """The pictures that remain, (path, why) for those dropped, and a line on what was done.
 
-    Each picture stays in its set, training or validation. `name` is the cleaning file's. Raises
-    DataError for a class that no folder has; pictures that are gone are named in the line.
+    Each picture stays in its set. `name` is the cleaning file's. Raises DataError for a class that
+    no folder has; pictures that are gone are named in the line.
     """
     if not cleaning:
         return list(pictures), [], ""

@@ -40,7 +40,8 @@ MIN_SIDE = 8  # pixels; smaller pictures show nothing
 MAX_SECONDS = 10.0  # a file that takes longer is left out
 STANDSTILL = 2.0  # seconds without a look at the clock: the whole process stood still, as on Ctrl-Z
 MAX_WORKERS = 4  # each may hold a picture of MAX_PIXELS, 400 MB
-# Of large pictures and damaged EXIF tags, without naming the file; both are dealt with here.
+# Pillow warns of large pictures and damaged EXIF tags without naming the file; decode deals with
+# both.
 warnings.filterwarnings("ignore", module="PIL")
 logging.getLogger("PIL").addHandler(logging.NullHandler())
 
@@ -129,7 +130,7 @@ def _check_sides(sides: tuple[int, int]) -> None:
 
 
 def _check_numbers(image: Image.Image) -> None:
-    """Unusable for a TIFF whose numbers Pillow would take for others."""
+    """Raise Unusable for a TIFF whose numbers Pillow would misread."""
     tags = getattr(image, "tag_v2", {})
     bits, is_raw = tags.get(BITS, (1,))[0], any(tile[0] == "raw" for tile in image.tile)
     if tags.get(PLANAR) == 2 and bits > 8 and is_raw:
@@ -181,12 +182,11 @@ def _black_and_white(image: Image.Image, numbers: Image.Image) -> tuple[float, f
 
 
 def _is_transparency(image: Image.Image, counts: list[int]) -> bool:
-    """Whether alpha, of whose values there are `counts`, says what is transparent.
+    """Whether alpha, with `counts` of its values from 0 to 255, says what is transparent.
 
-    Not where it is zero everywhere.
-
-    In a TIFF, a fourth band may be anything, such as infrared, even where it is called alpha:
-    there, most of it must be quite clear or quite opaque, unless the colours are divided by it.
+    Not where it is zero everywhere. In a TIFF a fourth band may be anything, such as infrared, even
+    where it is called alpha: there, most of it must be quite clear or quite opaque, unless the
+    colours are stored multiplied by it.
     """
     is_clear = counts[0] == sum(counts)
     if image.format != "TIFF":
@@ -305,9 +305,10 @@ def _bands(file: BinaryIO) -> str:
 def decode_all(
     paths: Sequence[Path], size: int, out: np.ndarray, rows: Sequence[int], done: Callable[[], None]
 ) -> dict[int, Unusable]:
-    """Decode `paths[row]` into `out[row]`, uint8 [N, size, size, 3], for `rows`; which fail, why.
+    """Decode `paths[row]` into `out[row]`, uint8 [N, size, size, 3], for each of `rows`.
 
-    `done()` is called after each file. Threads suffice: Pillow decodes outside Python's lock.
+    Returns why, for each row that fails. `done()` is called after each file. Threads suffice:
+    Pillow decodes outside Python's lock.
     """
     jobs: queue.SimpleQueue[int] = queue.SimpleQueue()
     for row in rows:

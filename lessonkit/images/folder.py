@@ -52,11 +52,12 @@ def from_folder(
     `path/train/CLASS/*` and `path/valid/CLASS/*` (or `val`, `Validation`…); or `path/CLASS/train/*`
     and `path/CLASS/valid/*`; or `path/CLASS/*`. Without a valid, a fifth of each class, drawn by
     `seed`, becomes the validation set. A `test` beside becomes `.test`. Folders inside a class
-    belong to it, and all of this may lie in one folder inside `path`. Files that can't be
-    used are left out and listed in `.skipped` with the reason. `augment` is `side_on()` unless
-    given. What was decided about single pictures, in a cleaning file beside the folder (see
+    belong to it, and all of this may lie in one folder inside `path`. Files that can't be used are
+    left out and listed in `.skipped` with the reason. `augment` is `side_on()` unless given. What
+    was decided about single pictures, in a cleaning file beside the folder (see
     `lessonkit.images.cleaning`), holds unless `clean` is false; each picture stays in its set.
-    Raises DataError when too little is left to train on.
+    Raises DataError for a missing folder, a size outside 16 to 1024, a bad seed, and where too
+    little is left to train on.
     """
     root = safe_files.of_user(path)
     size = check_size(size)
@@ -359,7 +360,7 @@ def check_classes(root: Path, pictures: list[Picture], skipped: list[tuple[str, 
 def _warn_of_folders(
     root: Path, folders: dict[str, list[str]], classes: list[str], skipped: list[tuple[str, str]]
 ) -> None:
-    """Of class folders that give no class, and of two that may be meant for one."""
+    """Warn of class folders that give no class, and of two that may be meant for one."""
     alike = defaultdict(list)
     for label, places in folders.items():
         alike[_loosely(label)] += [Path(place).name for place in places]

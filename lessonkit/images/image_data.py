@@ -97,9 +97,10 @@ class ImageData:
         return said
 
     def with_hold_out(self, share: float, seed: int = 0) -> "ImageData":
-        """This share of each class's training pictures, drawn by `seed`, as the test set instead.
+        """A fraction of each class's training pictures, drawn by `seed`, becomes the test set.
 
-        DataError for a share outside 0 to 0.5, or one that leaves a class in one of the two only.
+        At least one of each class. DataError unless `share` is above 0 and at most 0.5, and for a
+        class with fewer than two training pictures.
         """
         if not 0 < share <= 0.5:
             raise DataError(f"hold_out is a share of the training pictures, 0 to 0.5, not {share}.")

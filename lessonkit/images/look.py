@@ -81,11 +81,12 @@ def exact_duplicates(root: str | Path, files: Iterable[str]) -> list[list[str]]:
 
 
 def nearest(images: Tensor) -> tuple[Tensor, Tensor]:
-    """For each of uint8 pictures [N, 3, S, S], the number of the most similar other one, int64 [N].
+    """The most similar other picture for each of uint8 pictures [N, 3, S, S].
 
-    And how similar it is, float32 [N]: the correlation of their thumbnails of 16 px, 1 for the same
-    picture. Size, compression, brightness and contrast hardly change it; mirrored or cropped copies
-    aren't found. A picture of one single colour is similar to nothing.
+    Returns its number, int64 [N], and its similarity, float32 [N], from -1 to 1: the correlation of
+    their thumbnails of 16 px, 1 for the same picture. Size, compression, brightness and contrast
+    hardly change it; mirrored or cropped copies aren't found. A picture of a single colour is
+    similar to nothing.
     """
     side = (THUMBNAIL, THUMBNAIL)
     parts = [F.interpolate(part.float(), side, mode="area") for part in images.split(256)]
@@ -104,7 +105,7 @@ def nearest(images: Tensor) -> tuple[Tensor, Tensor]:
 def near_duplicates(images: Tensor, at_least: float) -> list[tuple[int, int, float]]:
     """Pairs (i, j, similarity) of pictures [N, 3, S, S], the most similar first.
 
-    Each is a picture and its `nearest` one, if they are similar by `at_least`.
+    Each is a picture and its `nearest` one, if their similarity is `at_least` or more.
     """
     pairs = {}
     for i, (j, similarity) in enumerate(zip(*(t.tolist() for t in nearest(images)), strict=True)):
@@ -151,9 +152,9 @@ def out_of_fold(
 ) -> Tensor:  # fmt: skip
     """What a head says about pictures that it has not been trained on: probabilities [N, classes].
 
-    The pictures, as activations [N, features], are dealt into `folds`; the head that judges one
-    fold is trained on the others, so it can't have learned a wrong label by heart. Pictures with
-    the same number in `groups`, such as duplicates, are dealt into the same fold.
+    The pictures, as activations [N, features], are dealt into 2 or more `folds` by `seed`; the head
+    that judges one fold is trained on the others, so it can't have learned a wrong label by heart.
+    Pictures with the same number in `groups`, such as duplicates, are dealt into the same fold.
     """
     keys = np.arange(len(labels)) if groups is None else np.asarray(groups)
     names, member = np.unique(keys, return_inverse=True)

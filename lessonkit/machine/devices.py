@@ -10,7 +10,7 @@ __all__ = ["best_device", "half_type", "has_fast_bfloat16"]
 def best_device() -> str:
     """The fastest of what is there: "cuda" (NVIDIA or AMD), "mps" (Apple) or "cpu".
 
-    Not "mps" for one of several processes: Apple's has nothing by which they could exchange sums.
+    Never "mps" for one of several processes: torch.distributed can't exchange its tensors.
     """
     if torch.cuda.is_available():
         return "cuda"
@@ -21,7 +21,8 @@ def best_device() -> str:
 def has_fast_bfloat16(device: torch.device) -> bool:
     """Whether the chip itself multiplies bfloat16 numbers; elsewhere they only cost time.
 
-    A chip may have been told to do without its newer instructions, as for a comparison.
+    False where ONEDNN_MAX_CPU_ISA forbids a processor's newer instructions, as for a comparison,
+    and on "mps".
     """
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device)[0] >= 8

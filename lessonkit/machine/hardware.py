@@ -17,7 +17,8 @@ __all__ = ["best_device", "describe", "has_fast_bfloat16", "training_step_second
 def training_step_seconds(model: nn.Module, inputs: Tensor, labels: Tensor) -> float:
     """How long one training step takes: the median of ten, in seconds. The weights change.
 
-    It takes place where the `model` is; `inputs` and `labels` are copied there first.
+    The step is SGD on the cross-entropy, with the model in the mode that it is in. `inputs`
+    [N, ...] and `labels` int64 [N] are first copied to the model's device.
     """
     optimizer, seconds = torch.optim.SGD(model.parameters(), lr=0.01), []
     device = next(model.parameters()).device

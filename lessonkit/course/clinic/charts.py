@@ -90,7 +90,7 @@ def _accuracy(ax: Axes, run: Run) -> None:
 
 @torch.no_grad()
 def _units(ax: Axes, run: Run) -> None:
-    """The fraction of each layer's units that is ever above zero, over 200 validation pictures."""
+    """The fraction of each layer's channels that are ever above zero, over 200 pictures."""
     shares, x = [], run.learn.images.valid.images[:200]
     for layer in [*run.learn.groups[0], *run.learn.groups[1]]:
         x = layer(x)
@@ -128,11 +128,11 @@ def _sureness(ax: Axes, run: Run) -> None:
 
 
 def _inputs(ax: Axes, run: Run) -> None:
-    """How far what comes in for one picture is from what came in for it in the first epoch."""
+    """How far each epoch's inputs are from the first one's, each sorted over all pictures."""
     learn, seen = run.learn, []
     for _ in learn.history.epochs:
         inputs = torch.cat([inputs.flatten(1).float() for inputs, _ in learn.batches()])
-        # The order is new in each epoch: sums over all pictures don't depend on it.
+        # The order is new in each epoch: values sorted over all pictures don't depend on it.
         seen.append(inputs.sort(0).values)
     first = seen[0]
     away = [((now - first).norm() / (first - first.mean(0)).norm()).item() for now in seen]

@@ -312,7 +312,7 @@ def fresh(number: int, seed: int = 0) -> Learner:
 
 
 def mistake(number: int) -> str:
-    """What was wrong with a patient: its number, its function's name, and that one's first line."""
+    """What was wrong with a patient: its number, and the name and docstring of its function."""
     function = PATIENTS[number]
     return f"{number}, {function.__name__.replace('_', ' ')}: {function.__doc__}"
 

@@ -51,7 +51,7 @@ class Guess:
         return _number(self.field.value) if self.numeric else self.field.value
 
     def beside(self, measured: Any) -> "Beside":
-        """A line with the guess and what was `measured`, which follows a guess that comes later."""
+        """A line with the guess and what was `measured`; it follows when the guess is changed."""
         return Beside(self, measured)
 
     def _keep(self, change: dict) -> None:
@@ -99,7 +99,7 @@ class Beside:
 
 
 def guess(name: str, question: str, options: Sequence[str] = ()) -> Guess:
-    """A field to type a number into, or `options` to choose one of; it remembers what was there.
+    """A field to type a number into, or `options` to choose one of; what was given is kept.
 
     `name` is the notebook's number and a word, such as "01.loss", and occurs once in the course.
     """

@@ -95,7 +95,7 @@ def choice(
     why: str,
     hint: str = "Say of each option what would follow if it were true.",
 ) -> Exercise:
-    """The answer is one of `options`, or words that only one of them has; blanks don't matter.
+    """The answer is one of `options`, or words that only one has; case and blanks don't matter.
 
     `wrong` gives a hint for every option but the right one; ValueError if one has none.
     """
@@ -143,9 +143,9 @@ def function(
     """The answer is a function that returns what `reference` does, for each of `inputs`.
 
     An input is a tuple of arguments, or a single argument. Results are numbers, sequences, arrays
-    or tensors, compared with the relative tolerance `rtol` and the absolute one `atol` (a
-    thousandth of `rtol`), or anything that has `==`. A function that agrees on all inputs with one
-    of the functions in `wrong` gets that one's hint. What lessonkit itself offers is no answer.
+    or tensors, compared with the relative tolerance `rtol` and the absolute one `atol` (by
+    default a thousandth of `rtol`), or anything that has `==`. A function that agrees on all inputs
+    with one of those in `wrong` gets that one's hint. What lessonkit itself offers is no answer.
     """
     calls = [call if isinstance(call, tuple) else (call,) for call in inputs]
     tolerance = rtol, rtol * 1e-3 if atol is None else atol

@@ -29,9 +29,10 @@ class Option(NamedTuple):
 
 
 class Question(NamedTuple):
-    """A question with its options, of which one or more are right. `code` marks are shown as such.
+    """A question with its options, of which one or more are right.
 
-    Options are shown on one line each: keep them under 90 characters.
+    `code` is shown as code, but for the options beside radio buttons, which take plain text, one
+    line each: keep them under 90 characters.
     """
 
     text: str

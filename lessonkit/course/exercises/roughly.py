@@ -24,7 +24,7 @@ class Drifted(AssertionError):
     """A measurement is not what the text beside it says."""
 
     def _render_traceback_(self) -> list[str]:
-        return [f"Drifted: {self}"]  # IPython shows this sentence in place of a traceback
+        return [f"Drifted: {self}"]  # IPython shows this sentence instead of a traceback
 
 
 def roughly(
@@ -38,7 +38,8 @@ def roughly(
 
     Close means at most `within` away, or at most `factor` times larger or smaller; give one of the
     two. On a kind of processor on which no bound was measured, twice as much is allowed. Raises
-    Drifted under test if `value` isn't close, TypeError if it isn't one number.
+    Drifted under test if `value` isn't close, TypeError if it isn't one number, ValueError unless
+    there is one tolerance.
     """
     need_one_tolerance(within, factor)
     measured = one_number(value)

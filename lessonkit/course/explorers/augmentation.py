@@ -17,7 +17,7 @@ from lessonkit.images.image_data import ImageData
 __all__ = ["augmentations", "transformed"]
 
 NAMES = ["the picture", "mirror", "quarter turn", "half turn", "rotate", "zoom", "shift", "light"]
-GAP = 0.12  # between two pictures, as a share of a picture's side
+GAP = 0.12  # between two pictures, as a fraction of a picture's side
 NEAR = 8  # pictures at hand around the chosen one: all that a page has
 
 

@@ -83,7 +83,7 @@ def _p(value: float) -> str:
 
 
 def _draw(ax: Axes, verdict: str, notebook: str, unit: str, row: int) -> None:
-    """The rows from above, each with its name."""
+    """The rows, the first at the top, each with its name."""
     rows = _passing(verdict, notebook, unit)
     height = max(len(rows), 8)  # few rows shall not be thick ones
     ax.set(xlim=(-forest.LIMIT - ROOM, forest.LIMIT + 0.3), xticks=range(-6, 7, 2))

@@ -19,7 +19,7 @@ __all__ = ["ClickImage", "click_map", "clickable"]
 
 PX_PER_DEGREE = 15  # of the embedded map
 SIZE = 9.2, 3.9  # inches, of 100 pixels
-# Left, bottom, width and height of the map, the spot and the bars, as shares of the picture.
+# Left, bottom, width and height of the map, the spot and the bars, as fractions of the picture.
 PLACES = [(0.062, 0.13, 0.68, 0.802), (0.838, 0.632, 0.1272, 0.3), (0.838, 0.13, 0.1272, 0.38)]
 BARS_Y = len(COLOURS) - 0.4, -0.6
 
@@ -27,7 +27,7 @@ BARS_Y = len(COLOURS) - 0.4, -0.6
 class ClickImage(anywidget.AnyWidget):
     """A PNG picture that tells where it was clicked.
 
-    `clicked` is [x, y, n]: shares of its width and height from the upper left, and how often.
+    `clicked` is [x, y, n]: fractions of its width and height, from the upper left, and how often.
     """
 
     _esm = Path(__file__).with_name("click_image.js")

@@ -53,7 +53,7 @@ def _epochs(values: dict[str, Any]) -> list[int]:
 
 
 def _arguments(kind: str, values: dict[str, Any], batches: int) -> dict[str, float]:
-    """The arguments, beside the LR, that a kind's function gets for as many epochs as are on show.
+    """The arguments, besides the LR, that a kind's function gets for as many epochs as are on show.
 
     SGDR alone counts its epochs itself.
     """

@@ -36,7 +36,7 @@ LIMIT = 6.0  # δ; what lies further out is cut off, and an arrow says so
 ROW = 0.19  # inches
 LETTERS = 68  # of what a row says, in one line
 STRIPS = {"gain": (0.0, LIMIT), "no_worse": (-1.0, LIMIT), "equal": (-1.0, 1.0)}
-STYLES = {  # marker, edge and filling, for grey prints as for colours
+STYLES = {  # marker, edge and filling: told apart in grey print, too
     HOLDS: ("o", COLOURS["green"], COLOURS["green"]),
     UNDECIDED: ("D", COLOURS["black"], "white"),
     FAILS: ("X", COLOURS["red"], COLOURS["red"]),

@@ -92,7 +92,7 @@ class Entry(NamedTuple):
 
     @property
     def source(self) -> str:
-        """The file of the experiment, from the top of the repository."""
+        """The file of the experiment, relative to the repository's root."""
         [file] = (ROOT / "experiments").glob(f"claim_{self.number}_*.py")
         return file.relative_to(ROOT).as_posix()
 
@@ -120,7 +120,7 @@ def runs(number: str) -> list[dict[str, Any]]:
 
 @cache
 def entries() -> list[Entry]:
-    """All rows of the ledger, in order of the claims; those without runs have none."""
+    """All rows of the ledger, in order of the claims; a claim without runs has none."""
     numbers = sorted(path.stem for path in RESULTS.glob("[0-9]*.json"))
     numbers = [number for number in numbers if runs(number)]
     made = [_entry(claim(n)["claim"], row) for n in numbers for row in claim(n)["claim"]["rows"]]

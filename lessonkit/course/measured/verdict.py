@@ -48,7 +48,8 @@ class Interval(NamedTuple):
 def over_seeds(effects: Sequence[float]) -> Interval:
     """The mean of `effects`, one a seed, and its interval by Student's t; infinite below 2 seeds.
 
-    The seeds are independent draws, so their mean has the standard error s / √n.
+    Seeds are drawn independently, so their mean has the standard error s / √n. It doesn't allow for
+    other pictures than those that all the seeds draw from.
     """
     return _interval(effects, share=1 / max(1, len(effects)))
 
@@ -57,8 +58,8 @@ def over_splits(effects: Sequence[float], test_share: float) -> Interval:
     """The same over repeated random splits of one small data set, `test_share` of it for testing.
 
     The splits share pictures, so they are *not* independent, and s / √n is far too small. Nadeau &
-    Bengio 2003 (Machine Learning 52) put 1/n + n_test / n_train in the place of 1/n: however
-    many splits, the interval can't shrink below what so few pictures can tell.
+    Bengio 2003 (Machine Learning 52) replace 1/n by 1/n + n_test / n_train: however many splits,
+    the interval can't shrink below what so few pictures can tell.
     """
     return _interval(effects, share=1 / len(effects) + test_share / (1 - test_share))
 
@@ -66,9 +67,10 @@ def over_splits(effects: Sequence[float], test_share: float) -> Interval:
 def over_places(effects: np.ndarray, sizes: Sequence[int], draws: int = 1000) -> Interval:
     """The same for `effects` [runs, places], of which each place has `sizes` [places] pictures.
 
-    Neighbouring pictures are alike, so a place counts as one observation: whole places are drawn
-    again, repeated ones too (Künsch 1989, Annals of Statistics 17). Their standard error and that
-    of the seeds add up as squares: more seeds can't make the interval narrower than places allow.
+    Neighbouring pictures are alike, so a place counts as one observation, and whole places are
+    drawn again, repeated ones too: a bootstrap of blocks that don't overlap (Carlstein 1986, Annals
+    of Statistics 14). Their standard error and that of the seeds add up as squares: more seeds
+    can't make the interval narrower than places allow.
     """
     sizes, (runs, n) = np.asarray(sizes, float), np.shape(effects)
     mean, *_, of_seeds, _ = over_seeds(effects @ sizes / sizes.sum())
@@ -80,7 +82,7 @@ def over_places(effects: np.ndarray, sizes: Sequence[int], draws: int = 1000) ->
 
 
 def runs_needed(effects: Sequence[float], delta: float) -> int:
-    """How many runs make an interval so narrow that δ can't decide otherwise: half of it is δ / 2.
+    """How many runs make half of an interval δ / 2 or less: zero and δ can't both lie inside then.
 
     By the spread of the `effects` so far; 2 at least.
     """
@@ -111,7 +113,8 @@ def bootstrap(
 ) -> Interval:
     """An interval for `measure(rows)` of `n` things, by drawing rows again, repeated ones too.
 
-    For measures that aren't means (Efron 1979). Its ends are percentiles of the draws.
+    For measures that aren't means (Efron 1979, Annals of Statistics 7). Its ends are percentiles of
+    the draws; the `n` things must be independent.
     """
     rows, random = np.arange(n), np.random.default_rng(seed)
     found = stats.bootstrap(
@@ -154,9 +157,10 @@ def verdict(kind: str, interval: Interval, delta: float) -> str:
 
 
 def p_value(kind: str, interval: Interval, delta: float) -> float:
-    """How often chance alone would show as much: of no gain, of a loss of δ, of a difference of δ.
+    """How often chance alone would show as much, if there were no gain, or a loss of δ.
 
-    One-sided, but for "equal", which needs both of its sides refuted (two one-sided tests).
+    One-sided. "equal" needs two such tests, of a difference of δ to either side, and gets the
+    larger p-value (Schuirmann 1987, Journal of Pharmacokinetics and Biopharmaceutics 15).
     """
     mean, _, _, spread, freedom = interval
     bounds = [mean + delta, delta - mean] if kind == "equal" else [mean - KINDS[kind] * delta]
@@ -164,7 +168,7 @@ def p_value(kind: str, interval: Interval, delta: float) -> float:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """The same p-values, made larger for how many there are (Holm 1979).
+    """The same p-values, corrected for their number (Holm 1979, Scandinavian J. of Statistics 6).
 
     Of twenty claims without any truth one would look good by chance; read as they are, p-values
     forget that. The smallest is multiplied by their number, the next by one less, and so on.
