@@ -18,8 +18,8 @@ CLAIM = Claim(
     "length",
     fixed="training loss, by partial correlation: a network that has learned more is sharper "
     "anyway",
-    measure="Spearman's partial rank correlation given training loss; its interval by drawing "
-    "networks again, 1,000 times",
+    measure="Spearman's partial rank correlation given training loss, among the networks of each "
+    "run; those share their pictures, so the interval is over runs",
     rows=(
         Row("sharpness", "sharpness and test loss", "sharpness", "test_loss", **_SMALLEST),
         Row("curvature", "largest curvature and test loss", "curvature", "test_loss", **_SMALLEST),

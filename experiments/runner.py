@@ -158,6 +158,8 @@ def check(claims: list[Claim], seeds: list[int]) -> bool:
     fine = True
     for claim, seed in itertools.product(claims, seeds):
         stored = results.load(claim.number)
+        if not stored.get("runs"):
+            raise Stop(f"Nothing is stored of claim {claim.number}: run it without --check first.")
         reasons = _why_stale(claim, stored)
         print(f"{claim.number} seed {seed} is running", flush=True)
         again = one_run(claim.number, seed, stored["tuned"])

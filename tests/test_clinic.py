@@ -7,10 +7,13 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
+from lessonkit import Learner, augment
 from lessonkit.course import records
 from lessonkit.course.clinic import charts, diagnoses
 from lessonkit.course.clinic import patients as clinic
+from lessonkit.data import ImageData, Split
 from lessonkit.learner import History
 
 patient, treat = cache(clinic.patient), cache(clinic.treat)  # once for all tests
@@ -56,6 +59,18 @@ def test_one_batch_tells_who_can_learn_and_changes_nothing():
     pairs = zip(before, learn.model.state_dict().values(), strict=True)
     assert all(torch.equal(a, b) for a, b in pairs)
     assert clinic.loss_on_one_batch(learn, lr=1e-9) > 1.5  # it must be the steps that do it
+
+
+def test_one_batch_may_be_small_and_may_be_activations():
+    learn = clinic.fresh(2)
+    learn.set_data(learn.images.with_training(range(9)))
+    assert clinic.loss_on_one_batch(learn) < 0.1
+    numbers = torch.randn(40, 6, generator=torch.Generator().manual_seed(0))
+    labels = (numbers[:, 0] > 0).long()
+    split = Split(numbers, labels)
+    images = ImageData(split, split, ["no", "yes"], 1, augment.none(), "numbers", lambda size: None)
+    head = Learner(nn.Sequential(nn.Linear(6, 2)), images)
+    assert clinic.loss_on_one_batch(head, lr=1.0) < 0.3
 
 
 @pytest.mark.parametrize("number", [0, 13, -1])

@@ -336,6 +336,11 @@ def test_a_claim_without_its_pictures_is_left_out_in_a_sentence(shelf, monkeypat
     assert len(shelf) == CLAIMS["12"].seeds[0] and not results.load("15")["runs"]
 
 
+def test_a_claim_without_runs_is_not_checked(shelf):
+    with pytest.raises(runner.Stop, match="Nothing is stored of claim 12"):
+        runner.check([CLAIMS["12"]], [0])
+
+
 def test_photos_in_a_folder_that_lacks_a_class_are_refused(monkeypatch, tmp_path):
     (tmp_path / "trash" / "glass").mkdir(parents=True)
     monkeypatch.setenv(material.PHOTOS, str(tmp_path))

@@ -12,6 +12,7 @@ import torch
 from matplotlib.figure import Figure
 from PIL import Image
 
+from lessonkit import plot
 from lessonkit.course import explorers as explore
 from lessonkit.lr_finder import LRFinderResult
 
@@ -241,6 +242,15 @@ def test_pick_lr_can_have_runs_ready_for_a_page_that_trains_none(found):
     figure = explore.pick_lr(found, lambda lr: asked.append(lr) or np.ones(5), ready=[1e-3, 1])
     assert asked == [1e-3, 1, 0.01]
     assert [run["lr"] for run in figure.state()["data"]["runs"]] == asked
+
+
+def test_pick_lr_leaves_out_a_rule_that_a_short_sweep_has_no_answer_to():
+    short = LRFinderResult(np.geomspace(1e-5, 1e-4, 12), np.linspace(2.3, 2.2, 12))
+    figure = explore.pick_lr(short, lambda lr: np.ones(5))
+    rules = figure.state()["data"]["found"]["rules"]
+    assert set(rules) < set(plot.RULES)
+    json.loads(json.dumps(figure.state(), allow_nan=False))  # browsers read no NaN
+    still(figure)
 
 
 def test_pick_lr_shows_a_training_that_explodes(found):

@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from lessonkit import Learner, models
+from lessonkit import Learner, augment, models
 from lessonkit.data import DataError
 from lessonkit.files import cache as storage
 from lessonkit.files import model_files, safe_files
@@ -146,7 +146,7 @@ BAD = {
     "missing": (lambda path: None, "no model file"),
     "truncated": (truncated, "damaged"),
     "altered": (altered, "altered"),
-    "foreign": (foreign, "altered|not a model"),
+    "foreign": (foreign, "not a model"),
 }
 
 
@@ -194,6 +194,17 @@ def test_a_network_that_is_not_from_here_is_not_saved(tmp_path):
     network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.LazyLinear(3))
     with pytest.raises(ValueError, match="Only networks from"):
         Learner(network, coloured()).save(tmp_path / "model.pt")
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_augmentation_of_ones_own_is_not_saved_as_another(tmp_path):
+    class Darker(augment.Augment):
+        pass
+
+    learn = Learner(models.small_cnn(3, 4), coloured())
+    learn.augment = Darker("darker")
+    with pytest.raises(ValueError, match="augmentation of your own"):
+        learn.save(tmp_path / "model.pt")
     assert not list(tmp_path.iterdir())
 
 

@@ -82,14 +82,6 @@ def test_as_many_runs_as_needed_and_hardly_fewer_make_an_interval_narrow_enough(
     assert v.runs_needed([0.2, 0.2], 0.01) == 2
 
 
-def test_a_bootstrap_of_the_mean_is_near_the_t_interval():
-    numbers = np.random.default_rng(2).normal(0, 1, 60)
-    drawn, exact = v.bootstrap(lambda rows: numbers[rows].mean(), 60), v.over_seeds(numbers)
-    assert drawn.mean == exact.mean
-    assert (drawn.low, drawn.high) == pytest.approx((exact.low, exact.high), abs=0.05)
-    assert drawn == v.bootstrap(lambda rows: numbers[rows].mean(), 60)  # the same draws again
-
-
 def test_a_partial_rank_correlation_is_that_of_the_formula_for_three_correlations():
     random = np.random.default_rng(3)
     given = random.normal(size=50)

@@ -51,7 +51,7 @@ def pictures(size: int, split: int, weighted: bool) -> tuple[ImageData, torch.Te
 
 def train(out: Path, size: int, split: int, weighted: bool) -> dict:
     """The report of one split as a dict; from its file if it has been run."""
-    name = f"split-{split}{'-weighted' if weighted else ''}"
+    name = f"split-{split}-{size}{'-weighted' if weighted else ''}"
     made = out / f"{name}.json"
     if made.exists():
         return json.loads(made.read_text(encoding="utf-8"))

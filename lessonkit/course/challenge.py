@@ -118,7 +118,10 @@ def enter(
     if late:
         print(f"{name} was late: stopped, and entered without a score. Plan for less work.")
     if board is None:
-        records.write(NAME, [*_read(), list(entry)])
+        try:
+            records.write(NAME, [*_read(), list(entry)])
+        except OSError as error:
+            print(f"Your entry can't be kept: {error}")
     else:
         board.append(entry)
     return entry

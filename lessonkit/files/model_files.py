@@ -22,7 +22,8 @@ IMAGENET = "imagenet."  # before the names of the old classifier's weights
 def write(path: str | Path, learn: Any) -> None:
     """Write a learner of a network from `lessonkit.models`; an older file is replaced at the end.
 
-    Raises ValueError for any other network, as a file without code can't say how to build it, and
+    Raises ValueError for any other network or augmentation, as a file without code can't say how
+    to build it, and
     OSError where nothing can be written.
     """
     model = learn.model
@@ -30,6 +31,11 @@ def write(path: str | Path, learn: Any) -> None:
         raise ValueError(
             "Only networks from lessonkit.models can be saved here; for your own use "
             "safetensors.torch.save_model(learn.model, path)."
+        )
+    if type(learn.augment) is not Augment:
+        raise ValueError(
+            "A model file can't hold an augmentation of your own: set learn.augment = "
+            "augment.none(), or one of the others, before you save."
         )
     optimizer = [name for name, known in optimizers.BY_NAME.items() if known is learn.optimizer]
     about = {

@@ -148,6 +148,8 @@ def read_tensors(path: Path | str) -> tuple[dict[str, torch.Tensor], dict]:
             f"{path} is not a model saved by lessonkit, or is damaged ({error}). "
             "Nothing in it was run."
         ) from None
+    if not check:
+        raise ModelFileError(f"{path} is not a model saved by lessonkit.")
     parts = [part for name in sorted(tensors) for part in (name, tensors[name])]
     if check != fingerprint(text, *parts):
         raise ModelFileError(

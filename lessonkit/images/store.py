@@ -85,8 +85,11 @@ def _state(root: Path, file: str) -> tuple:
 def _look_up(group: str) -> _Kept:
     kept = _Kept({}, {}, {}, {})
     for entry in cache.whole_entries(group):
-        index = json.loads((entry / INDEX).read_text(encoding="utf-8"))
-        pixels = np.load(entry / PIXELS, mmap_mode="r", allow_pickle=False)
+        try:
+            index = json.loads((entry / INDEX).read_text(encoding="utf-8"))
+            pixels = np.load(entry / PIXELS, mmap_mode="r", allow_pickle=False)
+        except FileNotFoundError:  # another process has just put its own in its place
+            continue
         kept.orders[entry] = [tuple(state) for state, _ in index["rows"]]
         kept.places.update((state, (pixels, i)) for i, state in enumerate(kept.orders[entry]))
         kept.digests.update((tuple(state), digest) for state, digest in index["rows"])

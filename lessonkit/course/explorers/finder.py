@@ -63,6 +63,8 @@ def _curve(found: Any) -> dict[str, Any]:
     rules = {}
     for rule in plot.RULES:
         lr = float(getattr(found, rule))
+        if not np.isfinite(lr):  # a sweep too short for this rule, and NaN is no JSON
+            continue
         rules[rule] = [lr, float(np.interp(np.log(lr), np.log(found.lrs), found.smoothed))]
     lines = {"losses": found.losses, "smoothed": found.smoothed, "lrs": found.lrs}
     return {name: _numbers(np.asarray(line)) for name, line in lines.items()} | {"rules": rules}

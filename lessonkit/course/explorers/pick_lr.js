@@ -42,6 +42,7 @@ function finderPanel(width, data, lr) {
   panel.line(lrs, data.found.losses, { width: 1, opacity: 0.35 }, "loss of each batch");
   panel.line(lrs, smoothed, { width: 2.5 }, "smoothed");
   for (const [rule, [shape, colour]] of Object.entries(RULES)) {
+    if (!data.found.rules[rule]) continue; // the sweep was too short for it
     const [x, y] = data.found.rules[rule];
     panel.marks([x], [y], { shape, colour, size: rule === "lowest" ? 8 : 5 }, `${rule} ${exponential(x, 0)}`);
   }

@@ -17,7 +17,6 @@ import numpy as np
 from lessonkit.course.measured.verdict import (
     UNDECIDED,
     Interval,
-    bootstrap,
     holm,
     over_places,
     over_seeds,
@@ -154,7 +153,7 @@ def _entry(stated: dict[str, Any], row: dict[str, Any]) -> Entry:
 
 def _why_undecided(row: dict[str, Any], ran: list[dict]) -> str:
     """What would decide a row: how many runs, and how long they would take; or more pictures."""
-    if row["given"] or len(ran) < 2:
+    if len(ran) < 2:
         return "too few runs"
     if half_width(row, ran) <= HALF:
         if row.get("places"):
@@ -171,9 +170,6 @@ def _delta(row: dict[str, Any]) -> float:
 
 
 def _interval(row: dict[str, Any], ran: list[dict]) -> Interval:
-    if row["given"]:
-        networks = _networks(row, ran)
-        return bootstrap(lambda rows: partial_rank_correlation(*networks[:, rows]), len(networks.T))
     if row.get("places"):
         shares = np.array([_by_place(row, run["values"]) for run in ran])
         return over_places(shares, ran[0]["values"]["places"])
@@ -181,10 +177,13 @@ def _interval(row: dict[str, Any], ran: list[dict]) -> Interval:
 
 
 def _effects(row: dict[str, Any], ran: list[dict]) -> list[float]:
-    """One effect a run, or a split; for a correlation, that over the networks of one run."""
+    """One effect a run, or a split; for a correlation, that over the networks of one run.
+
+    Networks of one run share their pictures and first weights, so only runs are independent.
+    """
     if not row["given"]:
         return [float(x) for run in ran for x in np.atleast_1d(effect(row, run["values"]))]
-    return [partial_rank_correlation(*_networks(row, [run])) for run in ran]
+    return [partial_rank_correlation(*_networks(row, run)) for run in ran]
 
 
 def effect(row: dict[str, Any], values: dict[str, Any]) -> float | np.ndarray:
@@ -213,18 +212,17 @@ def side(row: dict[str, Any], values: dict[str, Any], name: str) -> np.ndarray:
     return found if weights is None else np.atleast_1d(np.average(found, weights=weights))
 
 
-def _networks(row: dict[str, Any], ran: list[dict]) -> np.ndarray:
-    """Of every network of all runs the measures `plus`, `minus` and `given`: [3, networks].
+def _networks(row: dict[str, Any], run: dict) -> np.ndarray:
+    """Of every network of a run the measures `plus`, `minus` and `given`: [3, networks].
 
     The values of the network "cosine" are named "cosine: accuracy" and so on.
     """
     wanted, found = (row["plus"], row["minus"], row["given"]), []
-    for run in ran:
-        names = {key.partition(": ")[0] for key in run["values"] if ": " in key}
-        for name in sorted(names):
-            measures = [run["values"].get(f"{name}: {measure}") for measure in wanted]
-            if None not in measures and np.isfinite(measures).all():
-                found.append(measures)
+    names = {key.partition(": ")[0] for key in run["values"] if ": " in key}
+    for name in sorted(names):
+        measures = [run["values"].get(f"{name}: {measure}") for measure in wanted]
+        if None not in measures and np.isfinite(measures).all():
+            found.append(measures)
     return np.array(found, float).T
 
 

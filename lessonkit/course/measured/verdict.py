@@ -5,7 +5,7 @@ and so the data, their order and the first weights. What a seed does to both arm
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -17,7 +17,6 @@ __all__ = [
     "KINDS",
     "UNDECIDED",
     "Interval",
-    "bootstrap",
     "holm",
     "over_places",
     "over_seeds",
@@ -106,23 +105,6 @@ def prediction(effects: Sequence[float]) -> tuple[float, float]:
     n, mean = len(effects), float(np.mean(effects))
     half = _t(n - 1) * float(np.std(effects, ddof=1)) * math.sqrt(1 + 1 / n)
     return mean - half, mean + half
-
-
-def bootstrap(
-    measure: Callable[[np.ndarray], float], n: int, draws: int = 1000, seed: int = 0
-) -> Interval:
-    """An interval for `measure(rows)` of `n` things, by drawing rows again, repeated ones too.
-
-    For measures that aren't means (Efron 1979, Annals of Statistics 7). Its ends are percentiles of
-    the draws; the `n` things must be independent.
-    """
-    rows, random = np.arange(n), np.random.default_rng(seed)
-    found = stats.bootstrap(
-        (rows,), measure, n_resamples=draws, vectorized=False, method="percentile",
-        confidence_level=CONFIDENCE, random_state=random,
-    )  # fmt: skip
-    low, high = map(float, found.confidence_interval)
-    return Interval(measure(rows), low, high, float(found.standard_error), math.inf)
 
 
 def partial_rank_correlation(x: np.ndarray, y: np.ndarray, given: np.ndarray) -> float:
