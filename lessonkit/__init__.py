@@ -1,8 +1,8 @@
 """The training code of the course: schedules, the LR finder, augmentation, and the 8 steps.
 
-The lesson files lie here, one idea each; the folders below them hold what they stand on, and
+The lesson files are in this folder, one idea each; the folders below hold what they build on, and
 `course/` holds what belongs to the notebooks alone: data sets, explorers, exercises, the clinic,
-the ledger. All of it is loaded when it is first asked for, so that `import lessonkit` stays quick.
+the ledger. Each is loaded when it is first asked for, so that `import lessonkit` stays quick.
 """
 
 import importlib

@@ -33,24 +33,24 @@ FEW_FOR_TRAINING = 10  # pictures of a class: below that, a sentence says so
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit status.
 
-    0; 1 where the machine failed; 2 for a user's mistake, and where `predict` had to leave pictures
-    out; 130 after Ctrl-C or SIGTERM.
+    0: done. 1: the machine failed. 2: a user's mistake, a file that can't be read or written, or
+    pictures that `predict` had to leave out. 130: stopped by Ctrl-C or SIGTERM. 141: nobody reads
+    the output any more.
     """
     warnings.showwarning = lambda message, *_, **__: _note(f"note: {message}")
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # names that the terminal can't show
     options = _parser().parse_args(arguments)
     if threading.current_thread() is threading.main_thread():  # others may set no handlers
-        signal.signal(
-            signal.SIGTERM, signal.default_int_handler
-        )  # `docker stop`, `kill`: as Ctrl-C
+        # `docker stop` and `kill` end it as Ctrl-C does.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         status = options.command(options)
         sys.stdout.flush()
         return status
     except BrokenPipeError:  # as in `check FOLDER | head`: nobody reads on
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141  # as programs that don't catch it end
+        return 141  # the status of programs that SIGPIPE ends
     except (data.DataError, safe_files.ModelFileError, Diverged, ValueError) as mistake:
         return _end(f"lessonkit: {mistake}", 2)
     except OSError as error:
@@ -202,9 +202,9 @@ def _doubts(images: data.ImageData) -> list[str]:
 
 
 def predict(options: argparse.Namespace) -> int:
-    """Say for each picture which class it is.
+    """Say which class each picture belongs to.
 
-    Those that can't be read are named and left out; the exit status is 2 then.
+    Pictures that can't be read are named and left out; the exit status is then 2.
     """
     from lessonkit.learner import Learner
 
@@ -229,9 +229,10 @@ def predict(options: argparse.Namespace) -> int:
 
 
 def _files(given: str) -> list[str]:
-    """`given` itself, all pictures in it if it is a folder, or those that fit if it is a pattern.
+    """`given` itself, all pictures in it if it is a folder, or what matches it if it is a pattern.
 
-    Shells replace patterns such as *.jpg themselves, except for those of Windows.
+    Shells expand patterns such as *.jpg themselves, except on Windows. Raises ValueError for a
+    folder without pictures, or a pattern that nothing matches.
     """
     if glob.has_magic(given) and not os.path.exists(given):
         found = [file for fits in sorted(glob.glob(given)) for file in _files(fits)]
@@ -250,7 +251,7 @@ def _files(given: str) -> list[str]:
 
 
 def _predict(learn, files: list[str], options: argparse.Namespace) -> list[dict]:
-    """The answers about a few pictures; printed, unless they go elsewhere."""
+    """Predictions for a few pictures, as --json prints them; printed unless that comes later."""
     squares, answers = {}, []
     for file in files:
         try:
@@ -281,7 +282,7 @@ def _write_csv(path: str, classes: list[str], answers: list[dict]) -> None:
 
 
 def export(options: argparse.Namespace) -> int:
-    """Write a model that train has written as ONNX, for programs without PyTorch."""
+    """Write a model made by train as ONNX, for programs without PyTorch."""
     safe_files.check_can_write(options.out)
     if Path(options.model).resolve() == Path(options.out).resolve():
         raise ValueError(f"The ONNX file would take the place of the model {options.model}.")
@@ -424,7 +425,7 @@ def _share(text: str) -> float:
 
 
 def _device(text: str) -> str:
-    """Without an index, such as in cuda:1: that is for CUDA_VISIBLE_DEVICES."""
+    """A device that is here; without an index such as cuda:1, as CUDA_VISIBLE_DEVICES sets that."""
     here = {
         "cpu": True,
         "cuda": torch.cuda.is_available(),

@@ -1,7 +1,7 @@
 """Data augmentation: small changes of a picture that keep its label, a whole batch at a time.
 
-Flips, turns, rotation, zoom and shift are all *affine*: six numbers a picture say where each output
-pixel is looked up in the input. So a picture is looked up once, through one matrix, however many
+Flips, turns, rotation, zoom and shift are all *affine*: for each picture, six numbers say where in
+the input each output pixel is looked up. So one lookup through one matrix is enough, however many
 kinds of change are in use. Brightness and contrast follow in the same pass.
 
 Which changes keep the label depends on what the pictures show. Four presets say so:
@@ -22,15 +22,15 @@ __all__ = [
     "affine", "in_blocks", "move", "to_uint8",
 ]  # fmt: skip
 
-PIXELS = 2**16  # for each thread at once: 4 pictures of 128 px, 800 kB as floats
+PIXELS = 2**16  # at once on each thread: 4 pictures of 128 px, 800 kB as floats
 
 
 @dataclass(frozen=True)
 class Augment:
     """What may change, and by how much at most.
 
-    Calling it with uint8 pictures [N, 3, S, S] gives changed ones of the same shape and type;
-    `generator` makes the draw repeatable (without one, torch's global generator decides).
+    Calling it with uint8 pictures [N, 3, S, S] gives changed ones of the same shape and type. A
+    CPU `generator` makes the draw repeatable; without one, torch's global generator decides.
     """
 
     name: str
@@ -38,12 +38,12 @@ class Augment:
     turns: bool = False  # one of the four quarter turns
     degrees: float = 0.0  # rotation up to this, either way
     max_zoom: float = 1.0  # enlarged by a factor from 1 to this
-    shift: float = 0.0  # moved by up to this share of the side, in x and in y
-    lighting: float = 0.0  # brightness up to this share of the range, contrast by 1 ± this
+    shift: float = 0.0  # moved by up to this fraction of the side, in x and in y
+    lighting: float = 0.0  # brightness by up to this fraction of 255, contrast by 1 ± this
     half_turns: bool = False  # upside down, by half a turn, in half of the pictures
 
     def __call__(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """A varied copy of uint8 pictures [N, 3, S, S]; `generator` draws the changes.
+        """Varied uint8 pictures [N, 3, S, S]; the same tensor if nothing may change.
 
         Raises ValueError for tensors of another type or shape.
         """
@@ -63,7 +63,7 @@ class Augment:
         variants; fixed ones give the same answer every time.
         """
         _checked(images)
-        # Quarter turns give enough views; elsewhere a slightly enlarged look is worth having.
+        # Quarter turns give enough views; without them a slightly enlarged view is worth its time.
         turns = range(4) if self.turns else (0, 2) if self.half_turns else (0,)
         zooms = (1.0,) if self.turns or self.max_zoom == 1.0 else (1.0, self.max_zoom)
         for zoom, turn in product(zooms, turns):
@@ -80,7 +80,7 @@ class Augment:
         return bool(turned or self.max_zoom != 1.0 or self.shift)
 
     def _draw_matrices(self, n: int, generator: torch.Generator | None) -> Tensor:
-        """Random affine matrices [n, 2, 3]."""
+        """Random affine matrices, float32 [n, 2, 3]."""
 
         def uniform(low: float, high: float) -> Tensor:
             return low + (high - low) * torch.rand(n, generator=generator)
@@ -100,7 +100,7 @@ class Augment:
         )
 
     def _relight(self, pixels: Tensor, draw: Tensor) -> Tensor:
-        """Floats [N, 3, S, S], themselves changed, as numbers from 0 to 1, [N, 2], say."""
+        """Relight floats [N, 3, S, S] in place: `draw` [N, 2], from 0 to 1, says how much."""
         draw = (draw * 2 - 1)[..., None, None, None]
         brightness, contrast = 255 * self.lighting * draw[:, 0], 1 + self.lighting * draw[:, 1]
         # Contrast stretches around the picture's own mean, so it doesn't also change brightness.
@@ -121,6 +121,7 @@ def side_on(max_zoom: float = 1.1) -> Augment:
     """For photos taken from the side: mirror, ±10°, zoom, small shifts, ±5 % lighting.
 
     The lesson's `transforms_side_on`. Never upside down: dogs don't stand on their heads.
+    Raises ValueError for a `max_zoom` outside 1 to 4.
     """
     if not 1.0 <= max_zoom <= 4.0:
         raise ValueError(f"max_zoom is a factor from 1 to 4 (1.1 is 10 % larger), not {max_zoom}.")
@@ -159,11 +160,11 @@ def affine(
     right: float | Tensor = 0.0,
     down: float | Tensor = 0.0,
 ) -> Tensor:
-    """Matrices [N, 2, 3] from output to input coordinates, which run from -1 to 1 on both axes.
+    """Matrices, float32 [N, 2, 3], from output to input coordinates: -1 to 1 on both axes.
 
     Each argument is a number or a tensor [N]. A picture is mirrored, then turned (`degrees` and
-    quarter turns run counter-clockwise), then enlarged, then moved: `right` and `down` are shares
-    of the side, whatever came before.
+    quarter turns run counter-clockwise), then enlarged, then moved: `right` and `down` are
+    fractions of the side, whatever came before.
     """
     # `atleast_1d` and broadcasting let one function serve a single view and a random batch.
     values = [mirror, quarter_turns, degrees, zoom, right, down]
@@ -180,9 +181,9 @@ def affine(
 
 
 def move(pixels: Tensor, matrices: Tensor) -> Tensor:
-    """Look up pictures [N, 3, S, S] through affine matrices [N, 2, 3]; gives floats.
+    """Look up pictures [N, 3, S, S] through affine matrices [N, 2, 3]; gives floats, 0 to 255.
 
-    What lies outside the picture is its mirror image: black corners would be a clue to learn.
+    Outside the picture lies its mirror image: black corners would be a clue to learn.
     """
     grid = _grid(matrices, pixels.shape[-1])
     return F.grid_sample(pixels.float(), grid, padding_mode="reflection", align_corners=False)
@@ -191,8 +192,8 @@ def move(pixels: Tensor, matrices: Tensor) -> Tensor:
 def _grid(matrices: Tensor, side: int) -> Tensor:
     """Where each output pixel is looked up, [N, side, side, 2]: what `F.affine_grid` gives.
 
-    That one multiplies matrices of three columns, which takes half as long as the looking up. The
-    terms are added in the same order as there, so that they give the same last digits.
+    `F.affine_grid` multiplies by matrices of three columns, which takes half as long as the lookup
+    itself. The terms are added in its order, so the last digits are the same.
     """
     ahead = torch.linspace(-1, 1, side, device=matrices.device) * (side - 1) / side
     along_x, along_y, shift = matrices[..., None, None].unbind(2)  # each [N, 2, 1, 1]
@@ -200,16 +201,16 @@ def _grid(matrices: Tensor, side: int) -> Tensor:
 
 
 def to_uint8(pixels: Tensor) -> Tensor:
-    """Floats as whole numbers from 0 to 255, uint8; `pixels` themselves are rounded on the way."""
-    # By way of int16: PyTorch's direct way isn't vectorised, and takes several times as long.
+    """Floats rounded to uint8, from 0 to 255; `pixels` itself is rounded in place."""
+    # By way of int16: PyTorch's direct conversion isn't vectorised and takes several times as long.
     return pixels.round_().clamp_(0, 255).to(torch.int16).to(torch.uint8)
 
 
 def in_blocks(change: Callable[..., Tensor], images: Tensor, *draws: Tensor) -> Tensor:
     """`change(images, *draws)` of pictures [N, 3, S, S], on a CPU a few pictures at a time.
 
-    Row i of each of `draws` [N, ...] is for picture i. As floats, a whole batch fits no cache, and
-    the system has to be asked for its memory in each step anew.
+    Row i of each of `draws` [N, ...] is for picture i. A whole batch of floats fits no processor
+    cache, and its memory would have to be asked of the operating system anew in each step.
     """
     n = 1
     if images.device.type == "cpu" and len(images):

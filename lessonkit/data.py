@@ -1,4 +1,4 @@
-"""The pictures of the course: five data sets that come with it or by download, and your own."""
+"""The pictures of the course: four data sets that come with it, one to download, and your own."""
 
 from collections.abc import Callable, Sequence
 
@@ -55,14 +55,14 @@ def cells(size: int = 128, seed: int = 0) -> ImageData:
 
     Experts gave each cell a probability of a defect; here it is defective above 1/2. The split is
     75:25 within each class and kind of module. Deitsch et al. 2018, arXiv 1807.02894. Raises
-    DataError where the package elpv-dataset, which holds the pictures, is missing or another one.
+    DataError where the package elpv-dataset, which holds them, is missing or of another edition.
     """
     known = solar.cell_labels()
     labels, valid = solar.split(known, seed)
     grey = solar.cell_images(known.files, check_size(size)).numpy()
     return _from_arrays(
         "cells", np.stack([grey] * 3, -1), labels, valid, ["functional", "defective"], size,
-        # The busbars run sideways, so no quarter turns; how bright a cell is, is what it is about.
+        # The busbars run sideways, so no quarter turns; no lighting, as defects are what is dark.
         Augment("mirrored", mirror=True, half_turns=True), lambda new_size: cells(new_size, seed),
     )  # fmt: skip
 

@@ -24,10 +24,11 @@ def to_onnx(learn: Learner, path: str | Path) -> None:
     """Write the network as ONNX: "images", uint8 RGB [N, 3, S, S], to "probabilities".
 
     N is free and S is `learn.size`; probabilities are float32 [N, classes]. The file's metadata
-    hold `classes` (a JSON list, in the order of the probabilities), `size` (S, px) and a
+    holds `classes` (a JSON list, in the order of the probabilities), `size` (S, px) and a
     `description`. Before the file takes its place, onnxruntime has run it on the CPU and given the
     network's own probabilities within 1e-4.
-    Raises ValueError where packages are missing or the network can't be expressed in ONNX.
+    Raises ValueError where packages are missing or the network can't be expressed in ONNX, and
+    OSError where the file can't be written.
     """
     safe_files.check_can_write(path)
     _check_packages()

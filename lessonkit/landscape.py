@@ -2,8 +2,9 @@
 
 A network's loss is a landscape over all its weights, far too many directions to draw. A slice shows
 the loss along one or two of them. In every function `loss(outputs, targets)` is a mean over
-pictures, and the model stays as it is, bit for bit. It keeps its mode, too: call `eval()` first, so
-that BatchNorm uses its stored statistics. Pictures and targets are copied to where its weights are.
+pictures, and a model in eval mode stays as it is, bit for bit. Call `eval()` first: in train mode
+BatchNorm would normalise by these pictures, and change its stored statistics. Pictures and targets
+are copied to where the weights are.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -25,7 +26,7 @@ def random_direction(model: nn.Module, seed: int = 0) -> dict[str, Tensor]:
     step of a fixed length now changes it less, so it looks flatter than it did. *Filter
     normalisation* (Li et al. 2018, arXiv 1712.09913) undoes that: each filter (row of a weight) of
     the direction gets the length of the model's own, and biases and norms don't move. The same
-    seed draws the same direction for all networks of the same shapes.
+    seed draws the same direction, but for those lengths, for all networks of the same shapes.
     """
     generator = torch.Generator().manual_seed(seed)
     direction = {}
@@ -68,8 +69,8 @@ def slice_2d(
 ) -> np.ndarray:
     """The loss over a plane through the model's weights, as float64 [n up, n across].
 
-    The directions are those of `random_direction`, or any others; `distances` go for both, unless
-    `distances_up` differ. Distance 1 along a random direction is as far as the weights are long.
+    The directions are those of `random_direction`, or any others; `distances` are for both, unless
+    `distances_up` are given. Distance 1 along a random direction is as far as the weights are long.
     """
     weights = {name: weight.detach() for name, weight in model.named_parameters()}
     inputs, targets = _beside(weights.values(), inputs, targets)
@@ -92,10 +93,10 @@ def interpolate(
     end: dict[str, Tensor],
     shares: Sequence[float],
 ) -> np.ndarray:
-    """The loss on the straight way between two trained networks' `state_dict`s: float64 [n].
+    """The loss on the straight line between two trained networks' `state_dict`s: float64 [n].
 
-    Share 0 is `start`, share 1 is `end`; values outside look beyond them (Goodfellow et al. 2014,
-    arXiv 1412.6544). BatchNorm's statistics are mixed like weights.
+    `shares` says how far along: 0 is `start`, 1 is `end`, other values look beyond them (Goodfellow
+    et al. 2014, arXiv 1412.6544). BatchNorm's statistics are mixed like weights.
     """
     inputs, targets = _beside(start.values(), inputs, targets)
     losses = []
@@ -117,14 +118,15 @@ def largest_curvature(
     tolerance: float = 1e-3,
     seed: int = 0,
 ) -> float:
-    """λ: the largest eigenvalue, by size, of the loss's second derivatives by the weights.
+    """λ: the largest eigenvalue, in magnitude, of the loss's matrix of second derivatives.
 
     By power iteration: multiplied by the matrix of second derivatives again and again, a random
     direction turns towards the one that curves most. The product is the derivative of
     gradient · direction (Pearlmutter 1994), so the matrix is never written down. It stops when λ
     changes by less than `tolerance` of itself, or after `steps` products. Gradient descent on
     these `inputs` and `targets` is stable around a minimum up to an LR of 2/λ (Cohen et al. 2021,
-    arXiv 2103.00065).
+    arXiv 2103.00065). Away from one, λ may be negative. Only weights that require gradients count;
+    each of them must take part in the loss.
     """
     parameters = [p for p in model.parameters() if p.requires_grad]
     inputs, targets = _beside(parameters, inputs, targets)
@@ -146,6 +148,6 @@ def largest_curvature(
 
 
 def _beside(weights: Iterable[Tensor], *tensors: Tensor) -> list[Tensor]:
-    """`tensors` on the device where the `weights` are: they may come from the CPU's memory."""
+    """`tensors`, which may be in the CPU's memory, on the device where the `weights` are."""
     device = next(iter(weights)).device
     return [tensor.to(device) for tensor in tensors]

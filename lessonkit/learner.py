@@ -1,7 +1,7 @@
-"""The training loop, and the words that the lesson has for it: fit, freeze, precompute, TTA.
+"""The training loop, in the lesson's own words: fit, freeze, precompute, TTA.
 
-Read it from top to bottom: pictures, layer groups, a fit, one epoch, one step, looking at the
-result, files.
+From top to bottom: pictures, layer groups, a fit, one epoch, one step, looking at the result,
+files.
 """
 
 import math
@@ -30,7 +30,7 @@ from lessonkit.training.optimizers import adamw, sgd
 
 __all__ = ["Diverged", "History", "Interrupted", "Learner", "adamw", "sgd"]
 
-READ_EVERY = 16  # mini-batches: to read a loss, a graphics card must first have computed it
+READ_EVERY = 16  # mini-batches: each time a loss is read, the graphics card must be waited for
 
 
 class Learner:
@@ -49,7 +49,7 @@ class Learner:
     checkpoint: a `training.checkpoint.Checkpoint`, so that killed training can go on; by default
         nothing is written.
 
-    `label_smoothing`, an attribute from 0 (the default) to 1, is the share of each target
+    `label_smoothing`, an attribute from 0 (the default) to 1, is the fraction of each target's
     probability that is spread evenly over all classes.
     Raises ValueError for a batch_size or max_grad_norm that makes no sense.
     """
@@ -86,8 +86,8 @@ class Learner:
         self._precompute = self._said_that_augmentation_waits = False
         self._read_every = 1 if self.device.type == "cpu" else READ_EVERY
         self._half = devices.half_type(self.device)
-        self._bfloat16: bool | None = None  # may a frozen body use it? asked when first needed
-        self._activations: tuple = (None, None, {})  # of which pictures, at a glance, and they
+        self._bfloat16: bool | None = None  # may a frozen body use it? found out when first needed
+        self._activations: tuple = (None, None, {})  # pictures, their _glance, and they
         if images is not None:
             self.set_data(images)
 
@@ -98,6 +98,8 @@ class Learner:
         """A network trained on ImageNet with a new head for the classes of `images`.
 
         Only the head is unfrozen. With `precompute` it trains on cached activations of the body.
+        `arch` is timm's name; `kwargs` are other arguments of Learner, where adamw and a
+        max_grad_norm of 1.0 are the defaults here. Raises ValueError as `models.pretrained` does.
         """
         model = models.pretrained(arch, len(images.classes))
         learn = cls(model, images, seed, **{"optimizer": adamw, "max_grad_norm": 1.0, **kwargs})
@@ -118,7 +120,7 @@ class Learner:
         return self._images
 
     def set_data(self, images: ImageData) -> None:
-        """Go on with other pictures of the same classes, such as larger ones."""
+        """Go on with other pictures, such as larger ones; DataError unless classes are the same."""
         known = getattr(self, "classes", images.classes)
         if images.classes != known:
             raise DataError(
@@ -137,8 +139,9 @@ class Learner:
     def batches(self) -> Iterator[tuple[Tensor, Tensor]]:
         """One epoch: (inputs, labels) in a new random order, batches of nearly equal sizes.
 
-        Inputs are augmented pictures, or activations while `precompute` is on. Of several processes
-        (lessonkit.training.distributed) each gets its share.
+        Inputs are augmented pictures, uint8 [n, 3, S, S], or activations, float32 [n, features],
+        while `precompute` is on; labels are int64 [n]. Of several processes
+        (lessonkit.training.distributed) each gets its part.
         """
         images, labels = self.images.train
         source = all_on(self.device, self.activations()["train"] if self.precompute else images)
@@ -152,7 +155,10 @@ class Learner:
     # --- Layer groups ---------------------------------------------------------------------------
 
     def freeze_to(self, i: int) -> None:
-        """Freeze the layer groups before group `i`: their weights stay, they run in eval mode."""
+        """Freeze the layer groups before group `i`: their weights stay, they run in eval mode.
+
+        Negative numbers count from the end. Raises ValueError for a group that isn't there.
+        """
         if not -len(self.groups) <= i < len(self.groups):
             raise ValueError(f"The layer groups have numbers to {len(self.groups) - 1}, not {i}.")
         self.frozen_to = range(len(self.groups))[i]
@@ -177,7 +183,10 @@ class Learner:
 
     @property
     def precompute(self) -> bool:
-        """True: the head trains on stored activations of the pictures, un-augmented."""
+        """True: the head trains on stored activations of the pictures, without augmentation.
+
+        ValueError if it is set while more than the head trains.
+        """
         return self._precompute
 
     @precompute.setter
@@ -236,9 +245,9 @@ class Learner:
     def fit_schedule(self, lrs: Sequence[float], ratios: float | Sequence[float] = 1.0) -> None:
         """Train along any schedule, such as `schedule.one_cycle(3e-3, 5 * learn.n_batches)`.
 
-        `lrs` [steps] are the last group's LRs, one for each mini-batch, of any number: the last
-        epoch may end early, and is validated then. `ratios`, one for all groups or for each, are
-        the groups' LRs as shares of it. All else is as in `fit`.
+        A group's LR is that of `lrs` [steps], one for each mini-batch, times its own of `ratios`,
+        or the one for all. There may be any number of steps: the last epoch may end early, and is
+        validated then. All else is as in `fit`.
         """
         shares = optimizers.lr_per_group(ratios, len(self.groups), self.frozen_to)
         self._follow(as_schedule(lrs), shares)
@@ -246,8 +255,9 @@ class Learner:
     def steps(self, lrs: Sequence[float], ratios: float | Sequence[float] = 1.0) -> Iterator[float]:
         """Train along `lrs` as `fit_schedule` does, but step by step: yields each step's loss.
 
-        For experiments that look at the network between two steps, or stop when they like. Nothing
-        is validated, recorded or put back.
+        For experiments that look at the network between two steps, or stop when they like. Whoever
+        looks in eval mode, as `validate` does, must put it back into train mode. Nothing is
+        validated, recorded or put back here.
         """
         shares = optimizers.lr_per_group(ratios, len(self.groups), self.frozen_to)
         try:
@@ -259,7 +269,8 @@ class Learner:
     def lr_find(self, lr: float | Sequence[float] = 1.0, steps: int = 100) -> LRFinderResult:
         """Run the LR finder on the unfrozen groups: 1e-5 to 10 over `steps` batches.
 
-        Of `lr`, only the ratios between the groups count. Leaves everything as it was.
+        Of `lr`, only the ratios between the groups count. Leaves everything as it was, but in eval
+        mode, as after a fit. Raises ValueError for a bad LR.
         """
         lrs = optimizers.lr_per_group(lr, len(self.groups), self.frozen_to)
         batches = self._endless_batches()
@@ -281,7 +292,7 @@ class Learner:
                 self.model.eval()
 
     def _follow(self, shape: np.ndarray, lrs: list[float]) -> None:
-        """A fit: one step for each number of `shape`, at that number times `lrs`, one a group."""
+        """A fit: one step for each number of `shape`, at that number times each group's LR."""
         epochs = np.split(shape, range(self.n_batches, len(shape), self.n_batches))
         self._say_once_that_augmentation_waits()
         before = {name: t.clone() for name, t in self._trained_part().state_dict().items()}
@@ -310,14 +321,14 @@ class Learner:
             )
 
     def _new_optimizer(self, lrs: list[float]) -> torch.optim.Optimizer:
-        # float16 gradients would vanish: they are scaled up. With other types this does nothing.
+        # Small float16 gradients would become 0, so they are scaled up; other types need nothing.
         self._scaler = torch.amp.GradScaler(self.device.type, enabled=self._half is torch.float16)
         return self.optimizer(optimizers.parameter_groups(self.groups, lrs, self.frozen_to))
 
     # --- One epoch ------------------------------------------------------------------------------
 
     def _train_epoch(self, optimizer, shape: np.ndarray, lrs: list[float], start: int, bar) -> None:
-        """Train, then validate; the fit began when the history had `start` mini-batches."""
+        """Train, then validate; the history had `start` mini-batches when the fit began."""
         started, first = time.perf_counter(), len(self.history.loss)
         unread: list[tuple[float, Tensor]] = []
         try:
@@ -380,7 +391,7 @@ class Learner:
             self._scaler.scale(goal * share).backward()
             plain = F.cross_entropy(logits.float(), truth) if self.label_smoothing else goal
             loss += plain.detach() * share  # without smoothing, as in validation
-        training = nn.ModuleList(self.groups[self.frozen_to :])  # others keep old gradients
+        training = nn.ModuleList(self.groups[self.frozen_to :])  # frozen ones keep old gradients
         loss = distributed.average(training, loss, len(labels))
         self._scaler.unscale_(optimizer)
         if self.max_grad_norm < math.inf:
@@ -390,7 +401,7 @@ class Learner:
         return loss
 
     def _features(self, inputs: Tensor) -> Tensor:
-        """Of a batch from `batches()`, what the part of the network that trains is to be given."""
+        """What the part of the network that trains is given, of a batch from `batches()`."""
         if self.precompute or not self._only_head_trains():
             return inputs
         from lessonkit.training import activations
@@ -400,7 +411,7 @@ class Learner:
     # --- Looking at the result ------------------------------------------------------------------
 
     def validate(self, tta: bool = False) -> tuple[float, float]:
-        """(loss, accuracy) on the validation set, un-augmented; with `tta` over fixed views."""
+        """(loss, accuracy) on the validation set as it is, or with `tta` over fixed views of it."""
         labels = self.images.valid.labels
         logs = self.tta().clamp_min(1e-12).log() if tta else self._valid_logits().log_softmax(1)
         loss, right = F.nll_loss(logs, labels), logs.argmax(1) == labels
@@ -416,8 +427,9 @@ class Learner:
     ) -> Tensor:
         """Probabilities [N, classes] for uint8 pictures [N, 3, S, S] or paths of picture files.
 
-        A single picture [3, S, S] or path is N = 1. Raises DataError for anything else, and for a
-        file that gives no picture.
+        Float32, in the CPU's memory. A single picture [3, S, S] or path is N = 1; with `tta` they
+        are means over fixed views. Raises DataError for anything else, and for a file that gives
+        no picture.
         """
         images = as_pictures(images, self.size)
         self.model.eval()
@@ -450,7 +462,10 @@ class Learner:
     # --- Files ----------------------------------------------------------------------------------
 
     def save(self, path: str | Path) -> None:
-        """Write network, classes, size and how it was trained to one file that holds no code."""
+        """Write network, classes, size and how it was trained to one file that holds no code.
+
+        Raises ValueError for a network that isn't from lessonkit.models, OSError for a full disk.
+        """
         from lessonkit.files import model_files
 
         model_files.write(path, self)

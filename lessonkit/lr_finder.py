@@ -23,14 +23,14 @@ from torch import Tensor, nn
 __all__ = ["LRFinderResult", "everything_restored", "lr_find", "smooth"]
 
 SMOOTHING = 0.9  # of the running mean over the losses: about the last ten batches count
-FALLS = 0.05  # a curve that falls by less than this share of its start "never falls"
-SETTLED = 10  # batches: before that the running mean is a few losses, and luck
+FALLS = 0.05  # a curve that falls by less than this fraction of its start "never falls"
+SETTLED = 10  # batches: before that the running mean is of a few losses, and mostly luck
 COUNTS = (bool, int, float, str, type(None))  # what an object may hold: simple values
 VALUES = (*COUNTS, Tensor, np.ndarray, list, tuple, dict, set, deque)  # and what is made of them
 LONGEST = 100  # a list with more is data, not state
 # Containers that torch itself looks after: hooks, parameters, parts.
 OF_TORCH = {name for name, value in vars(nn.Module()).items() if isinstance(value, dict | set)}
-RISES = 0.10  # a loss has risen when it has by this share: of the fall before, or of the start
+RISES = 0.10  # a loss has risen when it has by this fraction of its fall before, or of its start
 
 
 def lr_find(
@@ -52,12 +52,14 @@ def lr_find(
     the batch, in the modes that the modules are in, and returns the loss.
 
     Parameter groups keep the ratios of their LRs; under a scheduler those of their "initial_lr". A
-    group of LR 0 stays at 0, and `lr_min` and `lr_max` speak of the last group that doesn't. The
-    sweep ends when the smoothed loss is `stop` times its best (None: never), or not finite.
+    group of LR 0 stays at 0, and `lr_min` and `lr_max` are the LRs of the last group that doesn't.
+    The sweep ends when the loss isn't finite, or, after the first ten batches, when the smoothed
+    loss is `stop` times its best (None: never).
 
-    A model that is in eval mode is put in train mode for the sweep. At the end, also after an error
-    or KeyboardInterrupt, all is as it was: see `everything_restored`. Raises ValueError for a bad
-    range of LRs, for batches that run out or that it can't take apart.
+    Unless there is a `train_step`, a model in eval mode is put in train mode for the sweep. At the
+    end, also after an error or KeyboardInterrupt, all is as it was: see `everything_restored`.
+    Raises ValueError for a bad range of LRs, LRs that are all 0, batches that run out or can't be
+    taken apart, and a loss that isn't finite at the very first batch.
     """
     stop = math.inf if stop is None else stop
     if not (0 < lr_min < lr_max < math.inf and steps >= 1 and stop > 1):
@@ -86,7 +88,7 @@ def lr_find(
 
 
 def _ratios(optimizer: torch.optim.Optimizer) -> list[float]:
-    """The LR of each parameter group as a share of the last one's that isn't 0."""
+    """The LR of each parameter group, divided by the last one that isn't 0."""
     lrs = [float(group.get("initial_lr", group["lr"])) for group in optimizer.param_groups]
     if not any(lrs):
         raise ValueError(
@@ -140,7 +142,7 @@ def _exploded(losses: list[float], stop: float) -> bool:
     smoothed, scatter = smooth(np.array(losses)), float(np.ptp(losses[:SETTLED]))
     best = scale = smoothed.min()
     if min(losses) <= 0 or min(losses[:SETTLED]) < scatter:
-        # Zero isn't where this loss ends: four times one below it would be a better one. How far
+        # This loss may go below zero, and four times a negative one would be a better one. How far
         # losses are from zero, how far they fell and how they scatter say what a large change is.
         scale = max(abs(best), losses[0] - best, scatter)
     return smoothed[-1] > best + (stop - 1) * scale
@@ -168,8 +170,8 @@ def endless(batches: Iterable) -> Iterator:
 class LRFinderResult:
     """The curve of an LR range test, and the LR that each rule reads off it.
 
-    `lrs` (of the last parameter group), `losses`: one value a batch, float64 arrays [n]. The last
-    loss is inf where it was no finite number.
+    `lrs`, of the last parameter group that trains, and `losses`: float64 arrays [n], one value a
+    batch. The last loss is inf where it was no finite number.
     """
 
     lrs: np.ndarray
@@ -177,12 +179,12 @@ class LRFinderResult:
 
     @cached_property
     def smoothed(self) -> np.ndarray:
-        """Running mean of the losses [n], corrected for its start; it lags a few batches behind."""
+        """Running mean of the losses, float64 [n]; it lags a few batches behind. See `smooth`."""
         return smooth(self.losses)
 
     @property
     def never_falls(self) -> bool:
-        """True where the loss doesn't fall by 5 %: usual after fine-tuning (step 7)."""
+        """True where the loss never falls by 5 % of its start: usual after fine-tuning (step 7)."""
         start = self._start()
         return bool(self.smoothed[self._lowest_index()] > start - FALLS * abs(start))
 
@@ -190,7 +192,7 @@ class LRFinderResult:
     def too_short(self) -> bool:
         """True where the sweep ended before the loss rose: its lowest point isn't on the curve.
 
-        Risen: by a tenth of the fall, or, where it never falls, of the loss at the start.
+        Risen means by a tenth of its fall, or, where it never falls, of the loss at the start.
         """
         return self._risen_index() is None
 
@@ -230,10 +232,10 @@ class LRFinderResult:
 
     @property
     def valley(self) -> float:
-        """Halfway along the longest series of ever lower losses: fastai 2's default, as it does it.
+        """Halfway along the longest series of ever lower losses: the default rule of fastai 2.
 
-        That is: a running mean of weight 0.98, without the first ten and the last five batches.
-        NaN where no batch is left.
+        As there, of a running mean of weight 0.98, without the first ten and the last five
+        batches. NaN where no batch is left.
         """
         losses, lrs = smooth(self.losses, 0.98)[SETTLED:-5], self.lrs[SETTLED:-5]
         length = np.ones(len(losses), int)  # of the longest such series that ends here
@@ -285,14 +287,17 @@ class LRFinderResult:
         return risen if risen < len(self.losses) else None
 
     def _slopes(self) -> np.ndarray:
-        """Change of the smoothed loss per decade of LR [n]."""
+        """Change of the smoothed loss per decade of LR, float64 [n]; zeros for a single batch."""
         if len(self.lrs) < 2:
             return np.zeros(len(self.lrs))
         return np.gradient(self.smoothed, np.log10(self.lrs))
 
 
 def smooth(losses: np.ndarray, weight: float = SMOOTHING) -> np.ndarray:
-    """Exponential running mean [n] over the weights so far: unbiased from the first value."""
+    """Exponential running mean, float64 [n], of losses [n].
+
+    Divided by the sum of the weights so far, it isn't drawn to zero at the start.
+    """
     means, mean = [], 0.0
     for i, loss in enumerate(losses, 1):
         mean = weight * mean + (1 - weight) * loss
@@ -309,13 +314,19 @@ def everything_restored(
 ) -> Iterator[None]:
     """On leaving, `model`, `optimizer` and all random generators are bit for bit as on entering.
 
-    That is: parameters, also those that only the optimiser knows; buffers, also those that
-    `forward` replaces by new ones; gradients; each module's mode and other plain attributes, such
-    as counters and lists of tensors; the optimiser's settings, state and plain attributes; the
-    plain attributes of `others` (a loss, a DataLoader and its dataset), unless they are tensors;
-    and the random state of Python, numpy, torch, and of generators that all these hold; also after
-    an error. Not covered: what a loss that is a plain function keeps for itself, and a loader's own
-    workers.
+    Also after an error. That covers:
+
+    - parameters, also those that only the optimiser knows, and gradients;
+    - buffers, also those that `forward` replaces by new ones;
+    - each module's mode and other plain attributes, such as counters and lists of tensors;
+    - the optimiser's settings, state and plain attributes;
+    - the simple attributes, such as numbers and strings, of `others`: a loss, or a DataLoader and
+      its dataset;
+    - the random state of Python, numpy and torch (CPU and CUDA), and of generators that attributes
+      or short lists of all these hold.
+
+    Not covered: what a loss that is a plain function keeps for itself, and a loader's own workers.
+    Raises ValueError for a model with layers that don't know their size yet.
     """
     modules = list(dict.fromkeys(part for one in (model, *others) for part in _modules(one)))
     ways_back = [
@@ -333,7 +344,7 @@ def everything_restored(
 
 
 def _keep_parameters(modules: list[nn.Module], optimizer: torch.optim.Optimizer) -> Callable:
-    """What puts back the values and gradients of all parameters."""
+    """Returns what puts back the values and gradients of all parameters."""
     held = [p for module in modules for p in module._parameters.values() if p is not None]
     trained = [p for group in optimizer.param_groups for p in group["params"]]
     parameters = list(dict.fromkeys([*held, *trained]))
@@ -354,7 +365,7 @@ def _keep_parameters(modules: list[nn.Module], optimizer: torch.optim.Optimizer)
 def _keep_attributes(
     modules: list[nn.Module], optimizer: torch.optim.Optimizer, others: tuple
 ) -> Callable:
-    """What puts back plain attributes and buffers."""
+    """Returns what puts back plain attributes and buffers."""
     holders = [kept for module in modules for kept in (vars(module), module._buffers)]
     beside = [one for part in others for one in (part, getattr(part, "dataset", None))]
     counting = [vars(one) for one in beside if hasattr(one, "__dict__") and one not in modules]
@@ -372,7 +383,7 @@ def _keep_attributes(
 
 
 def _keep_optimizer(optimizer: torch.optim.Optimizer) -> Callable:
-    """What puts back an optimiser's settings and state."""
+    """Returns what puts back an optimiser's settings and state."""
     groups = [{k: v for k, v in g.items() if k != "params"} for g in optimizer.param_groups]
     groups = copy.deepcopy(groups)
     # The keys must stay the very parameters: a copy of them would belong to nobody.
@@ -388,7 +399,7 @@ def _keep_optimizer(optimizer: torch.optim.Optimizer) -> Callable:
 
 
 def _keep_randomness() -> list[Callable]:
-    """What puts back the random state of torch, on all devices, of numpy and of Python."""
+    """Returns what puts back the random state of torch (CPU and CUDA), numpy and Python."""
     kept = [partial(torch.set_rng_state, torch.get_rng_state())]
     kept += [partial(np.random.set_state, np.random.get_state())]
     kept += [partial(random.setstate, random.getstate())]
@@ -402,7 +413,7 @@ def _modules(one: Any) -> Iterable[nn.Module]:
 
 
 def _plain(kept: dict, kinds: tuple[type, ...]) -> dict[str, tuple]:
-    """Of an object's attributes or buffers, those of values only: (value, a copy), by name."""
+    """Those of an object's attributes or buffers that hold plain values: name -> (value, copy)."""
     return {
         name: (value, _copy_of(value))
         for name, value in kept.items()
@@ -417,7 +428,7 @@ def _copy_of(value: Any) -> Any:
 
 
 def _as_it_was(value: Any, copied: Any) -> Any:
-    """The very `value`, since others may hold it too, with what was in it when it was copied."""
+    """`value` itself, since others may hold it too, filled with what it held when it was copied."""
     if isinstance(value, Tensor):
         _write_back(value, copied)
     elif isinstance(value, tuple):
@@ -434,7 +445,7 @@ def _as_it_was(value: Any, copied: Any) -> Any:
 
 
 def _holds_values_only(value: Any) -> bool:
-    """Not parameters, which must stay the very ones, nor modules, functions or generators."""
+    """False for parameters, which must stay the same objects, modules, functions, generators."""
     if isinstance(value, dict):
         value = [*value, *value.values()]
     if isinstance(value, list | tuple | set | deque):
@@ -455,7 +466,8 @@ def _write_back(tensor: Tensor, value: Tensor) -> None:
 def _generators(one: Any, depth: int = 5) -> Iterator[Callable]:
     """For each random generator that `one` holds, what puts back its state.
 
-    A DataLoader, for one, has them in itself, in its sampler, and in the sampler of its batches.
+    A DataLoader has them in itself, in its sampler, and in the sampler of its batches. Looks up to
+    five attributes deep, as objects may hold one another in a circle.
     """
     if isinstance(one, torch.Generator | np.random.RandomState):
         yield partial(one.set_state, one.get_state())

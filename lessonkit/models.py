@@ -23,7 +23,10 @@ class LayerGroups(nn.Sequential):
 
 
 class Normalise(nn.Module):
-    """uint8 pictures to floats with the mean and spread per channel that the network is used to."""
+    """uint8 pictures to floats, scaled by the mean and spread per channel that the network expects.
+
+    `mean` and `std` are fractions of 255.
+    """
 
     def __init__(self, mean: tuple[float, ...], std: tuple[float, ...]):
         super().__init__()
@@ -38,15 +41,15 @@ class Normalise(nn.Module):
 
 
 def layer_groups(model: nn.Module) -> list[nn.Module]:
-    """The layer groups of `model`, earliest first; any other network is one single group."""
+    """The layer groups of `model`, earliest first; any other network is a single group."""
     return list(model.children()) if isinstance(model, LayerGroups) else [model]
 
 
 def small_cnn(n_classes: int, width: int = 32, seed: int = 0) -> LayerGroups:
-    """Six 3×3 convolutions and a linear head, about 0.7 million weights at width 32.
+    """Six 3×3 convolutions and a linear head, about 0.6 million weights at width 32.
 
-    Small enough to train from scratch on a laptop; pictures of 16 px a side or more.
-    The same seed gives the same first weights.
+    Small enough to train from scratch on a laptop; for pictures of 16 px a side or more.
+    The same seed gives the same initial weights.
     """
 
     def conv(n_in: int, n_out: int, stride: int) -> nn.Sequential:
@@ -74,8 +77,9 @@ def pretrained(arch: str, n_classes: int, load_weights: bool = True) -> LayerGro
     pictures its statistics must stay as ImageNet left them, and folded they can't do otherwise.
     The head starts at zero, so that all classes are equally likely: what a random one says about
     pictures unlike the training ones is noise that training never removes.
-    `load_weights=False` leaves the body's weights random, for a saved model's to take their place.
-    Raises ValueError for a name that timm doesn't know or a network that isn't a chain of layers.
+    `load_weights=False` leaves the body's weights random, for a saved model's to replace them.
+    Raises ValueError for a name that timm doesn't know, a network that isn't a chain of layers, or
+    weights that can't be had.
     """
     from lessonkit.networks import backbone  # and with it timm: not needed from scratch
 

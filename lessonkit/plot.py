@@ -65,7 +65,7 @@ def lr_finder(found: Any, ax: Axes | None = None) -> Axes:
 
 
 def lr_finders(named: dict, ax: Axes | None = None) -> Axes:
-    """Several LR finders' smoothed curves, each as a share of the loss that it starts with."""
+    """Up to seven LR finders' smoothed curves, by name, each divided by the loss it starts with."""
     ax = _axes(ax)
     for (name, found), colour, dash in zip(named.items(), COLOURS.values(), DASHES, strict=False):
         start = found.losses[: max(1, len(found.losses) // 10)].mean()
@@ -127,7 +127,10 @@ def wall(
 def confusion(
     labels: Sequence[int], predicted: Sequence[int], classes: Sequence[str], ax: Axes | None = None
 ) -> Axes:
-    """How many pictures of each class (row) were taken for which (column)."""
+    """How many pictures of each class (row) were taken for which (column).
+
+    `labels` and `predicted` [N] are numbers into `classes`; colours show fractions of a row.
+    """
     n = len(classes)
     ax = _axes(ax, 0.55 * n + 2.4, 0.45 * n + 1.8)
     table = np.zeros((n, n), int)

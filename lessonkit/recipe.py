@@ -36,10 +36,10 @@ HEAD_CYCLES = 4  # at most, each twice as long as the one before: 900 mini-batch
 WHOLE_STEPS = 8  # mini-batches of the whole network's first cycle, at least
 WHOLE_CYCLES = 4  # at most: of 1, 2, 4 and 8 epochs, or more if those are short
 SAFE_LR = 1e-3  # of Adam's kind, head or whole network: has served photos and satellite tiles
-ATTEMPTS = 4  # at training that diverges, each with a tenth of the LR
-UNFAMILIAR, FAMILIAR = 0.2, 0.6  # below and above, LR ratios are 1 and 10 times a group
-CLEARLY = 1.64  # standard errors above guessing: by chance that is one run in twenty
-SMOOTHING, MANY = 0.1, 20  # of labels, if unfamiliar pictures fill so many mini-batches an epoch
+ATTEMPTS = 4  # at a cycle that diverges, each with a tenth of the LR before
+UNFAMILIAR, FAMILIAR = 0.2, 0.6  # below: one LR for all; above: a tenth for each earlier group
+CLEARLY = 1.64  # standard errors above guessing: by chance, one run in twenty gets there
+SMOOTHING, MANY = 0.1, 20  # of labels, at most; less for familiar pictures or fewer mini-batches
 
 
 def eight_steps(
@@ -54,10 +54,11 @@ def eight_steps(
 
     The validation set says when to stop and which state to keep, so the accuracy on it is a little
     too good. What a new picture may expect is measured on `images.test`, which chooses nothing.
-    Without one, `hold_out` sets that share of the training pictures aside for it (of each class,
-    drawn by `seed`), from 0 to 0.5. `cycles`: at most so many in step 8, each twice as long.
-    `learner`: other arguments of Learner, such as `device`. Raises ValueError for a share that
-    leaves a class without pictures; never because a step diverged.
+    Without one, `hold_out` sets that fraction of the training pictures aside for it (of each class,
+    drawn by `seed`), from 0 to 0.5; with one, it is ignored. `cycles`: the most in step 8, each
+    twice as long as the one before. `learner`: other arguments of Learner, such as `device`. Raises
+    ValueError for a network that can't be had, or a `hold_out` that leaves a class without
+    pictures; never because a step diverged.
     """
     if hold_out and images.test is None:
         images = images.with_hold_out(hold_out, seed)
@@ -118,11 +119,11 @@ def careful_lr(found: LRFinderResult, at_most: float) -> tuple[float, str]:
     """An LR that the finder's rules agree on, not above `at_most`, and why.
 
     A single rule fails: an early spike fools `steepest`, and where a few pictures are soon learned
-    by heart, the curve has no lowest point. So the lower of two, and never far from what has served
-    before. (The lesson: where the loss is still clearly improving, which is 3 to 10 times higher,
-    and too high for Adam's kind.) A curve that never falls, or only by chance where the LR is tiny,
-    is usual after a head has learned the training pictures, and says nothing about what the other
-    layers can learn.
+    by heart, the curve has no lowest point. So it takes the lower of two, and stays near what has
+    served before. (The lesson: where the loss is still clearly improving, which is 3 to 10 times
+    higher, and too high for Adam's kind.) A curve that never falls, or only by chance where the LR
+    is tiny, is usual after a head has learned the training pictures, and says nothing about what
+    the other layers can learn.
     """
     if found.never_falls:
         return SAFE_LR, f"the loss never falls by 5 %: {SAFE_LR:.0e}, which has served"
@@ -136,11 +137,11 @@ def careful_lr(found: LRFinderResult, at_most: float) -> tuple[float, str]:
 
 
 def lr_ratios(learn: Learner) -> tuple[list[float], str]:
-    """Each layer group's LR as a share of the head's, and why; the body must still be untouched.
+    """Each layer group's LR, divided by the head's, and why; for a body that hasn't trained yet.
 
     The more the pictures look like ImageNet's, the better the early layers fit already and the
-    less they should change: each group from 1 to 10 times less than the next. There is no step in
-    between at which pictures of another split would get quite another ratio.
+    less they should change: each group's LR is 1 to 10 times lower than the next one's. Between the
+    two there is no threshold, at which nearly the same pictures would get quite another ratio.
     """
     sure = familiarity(learn.model, learn.images.train.images)
     share = min(max((sure - UNFAMILIAR) / (FAMILIAR - UNFAMILIAR), 0.0), 1.0)
@@ -153,7 +154,7 @@ def lr_ratios(learn: Learner) -> tuple[list[float], str]:
 def train_cycles(
     learn: Learner, lr: float | list[float], epochs: Sequence[int], by_loss: bool = False
 ) -> tuple[float | list[float], str]:
-    """Cosine cycles of so many `epochs` until they overfit; the latest good state is kept.
+    """Train cosine cycles, each of so many `epochs`, until they overfit; keep the last good state.
 
     Clearly worse is an accuracy that is below the best so far by more than one standard error. A
     few hundred validation pictures can't tell finer differences, and the highest of several
@@ -202,9 +203,10 @@ def _copy(model: nn.Module) -> dict[str, Tensor]:
 def familiarity(model: LayerGroups, images: Tensor) -> float:
     """How sure the network's *old* classifier is about pictures: its mean top probability.
 
-    From 0.001, none of ImageNet's 1,000 classes fits better than another, to 1. It is asked about
-    100 of the uint8 pictures [N, 3, S, S], at the size that it knows: at others it is too sure of
-    itself. Hendrycks & Gimpel 2016 (arXiv 1610.02136) tell unfamiliar pictures this way.
+    From 0.001, where none of ImageNet's 1,000 classes fits better than another, to 1. It is asked
+    about 100 of the uint8 pictures [N, 3, S, S], at the size that it knows: at others it is too
+    sure of itself. Hendrycks & Gimpel 2016 (arXiv 1610.02136) detect unfamiliar pictures this way.
+    `model` is one that `models.pretrained` made, in eval mode, its body as it was then.
     """
     sample = images[:: max(1, len(images) // 100)][:100].float()
     sides = (model.imagenet_size, model.imagenet_size)
@@ -227,7 +229,7 @@ class Step:
     lr: float | list[float] | None
     accuracy: float  # on the validation set, as it stands after the step
     seconds: float
-    chose: str = ""  # what a step that doesn't train decided
+    chose: str = ""  # what a step that doesn't train decided, and why
     note: str = ""  # what went wrong on the way
     accuracy_test: float | None = None  # on pictures that chose nothing, if there are any
 
@@ -302,12 +304,12 @@ class Report:
         return f"Result: {said}"
 
     def _clock(self) -> float:
-        # What a checkpoint answers in no time did take its time, in the run that it is from.
+        # Epochs that a checkpoint makes unnecessary count too: they took their time in another run.
         checkpoint = self.learner.checkpoint
         return time.perf_counter() + (checkpoint.seconds if checkpoint else 0.0)
 
     def table(self) -> str:
-        """A line a step, for people."""
+        """The steps, one to a line, and the result, for people to read."""
         lines = [f"{'':<42}{'LR':>24}{'accuracy':>10}{'seconds':>9}"]
         for number, step in enumerate(self.steps, 1):
             name = f"{number} {step.name}"
@@ -318,7 +320,7 @@ class Report:
         return "\n".join([*lines, *textwrap.wrap(self.result, 85)])
 
     def as_dict(self) -> dict:
-        """The report as numbers, strings and lists, for JSON; what is about a test set if any."""
+        """The report as numbers, strings and lists, for JSON; with a test set's accuracy if any."""
         images = self.learner.images
         on_test = {}
         if images.test is not None:

@@ -3,9 +3,10 @@
 A schedule is worked out before training starts, as one array. The training loop only indexes it,
 and the same array is what a plot or a widget draws: the picture and the training can't disagree.
 
-Every function returns a float64 array [steps]. The decays use `i / steps`, so the first value is
-`lr` and the last one is just above `lr_min`: no step is wasted at an LR of zero.
-All raise ValueError for an LR that is not positive and finite, or a count below 1.
+Every function returns a float64 array [steps]. `linear`, `cosine` and `sgdr` use `i / steps`, so
+the first value is `lr` and the last one just above `lr_min`: no step is wasted at an LR of zero.
+All that take an LR raise ValueError unless it is positive and finite, `lr_min` lies between 0 and
+it, and counts are whole numbers from 1 on.
 """
 
 import math
@@ -33,7 +34,10 @@ def constant(lr: float, steps: int) -> np.ndarray:
 
 
 def step_decay(lr: float, steps: int, drop: float = 0.1, every: int | None = None) -> np.ndarray:
-    """Stairs: every `every` steps (a third of all, if not given) the LR is multiplied by `drop`."""
+    """Stairs: every `every` steps (a third of all, if not given) the LR is multiplied by `drop`.
+
+    `drop` is above 0 and at most 1; ValueError for any other.
+    """
     _check(lr, steps=steps, every=1 if every is None else every)
     every = math.ceil(steps / 3) if every is None else every
     if not 0 < drop <= 1:
@@ -80,8 +84,8 @@ def triangular(
 ) -> np.ndarray:
     """Cyclical LR: straight up from `lr_min` to `lr` and down again, `cycle` steps a period.
 
-    Without `cycle` there is one period; without `lr_min` it starts at a quarter of `lr`, as Smith
-    suggests (arXiv 1506.01186).
+    Without `cycle` there is one period; without `lr_min` it starts at a quarter of `lr`. Smith 2015
+    (arXiv 1506.01186) suggests a third or a quarter.
     """
     cycle = steps if cycle is None else cycle
     lr_min = lr / 4 if lr_min is None else lr_min
@@ -99,9 +103,9 @@ def one_cycle(
 ) -> np.ndarray:
     """One cycle: half a cosine up from `lr / start_div` to `lr`, then a longer one almost to zero.
 
-    The way up takes the share `warm_up` of all steps; the last value is
-    `lr / start_div / final_div`. The defaults are those of torch's OneCycleLR
-    (Smith & Topin 2017, arXiv 1708.07120).
+    The way up takes the fraction `warm_up` of all steps, between 0 and 1; the last value is
+    `lr / start_div / final_div`, both divisors from 1 on. From Smith & Topin 2017 (arXiv
+    1708.07120); the shape and the defaults are those of torch's OneCycleLR.
     """
     _check(lr, steps=steps)
     if not 0 < warm_up < 1:
@@ -116,7 +120,7 @@ def one_cycle(
 
 
 def as_schedule(lrs: Sequence[float]) -> np.ndarray:
-    """LRs of any making, one a mini-batch, as float64 [steps]; ValueError for what is none."""
+    """Any LRs, one a mini-batch, as float64 [steps]; ValueError unless finite and from 0 on."""
     schedule = np.asarray(lrs, float)
     if schedule.ndim != 1 or not len(schedule) or not np.all((schedule >= 0) & (schedule < np.inf)):
         raise ValueError("A schedule is a list of LRs from 0 on, one for each mini-batch.")
@@ -124,7 +128,7 @@ def as_schedule(lrs: Sequence[float]) -> np.ndarray:
 
 
 def _half_cosine(start: float, end: float, share: np.ndarray) -> np.ndarray:
-    """From `start` (share 0) to `end` (share 1) along one half of a cosine."""
+    """From `start` (where `share` is 0) to `end` (where it is 1) along one half of a cosine."""
     return end + (start - end) / 2 * (1 + np.cos(np.pi * share))
 
 

@@ -14,7 +14,7 @@ from lessonkit.networks import weights
 __all__ = ["chain", "create", "fold_batchnorm", "halves"]
 
 SMALLEST = (16, 32, 64)  # sides, px, of the smallest pictures that a network may ask for
-ODD = 75  # px, to try a chain on: what is no multiple of anything finds layers that are
+ODD = 75  # px, to try a chain on: not even, so it finds networks that need multiples of 2 or 32
 
 
 def create(arch: str, load: bool) -> nn.Module:
@@ -35,7 +35,7 @@ def create(arch: str, load: bool) -> nn.Module:
 
 @torch.no_grad()
 def chain(backbone: nn.Module) -> list[nn.Module]:
-    """The backbone without its classifier, as a list of layers to be run one after the other.
+    """The backbone, whose classifier is removed, as a list of layers to be run one after the other.
 
     Raises ValueError unless that gives the same activations [N, features] as the backbone itself
     and its classifier is a linear layer on top of them.
@@ -67,7 +67,7 @@ def _agree(chained: nn.Module, backbone: nn.Module, classifier: nn.Module) -> bo
 
 
 def _smallest(backbone: nn.Module) -> int:
-    """The side, px, of the smallest pictures that the network takes, of those in SMALLEST, or 0."""
+    """The first side, px, in SMALLEST at which the network takes pictures; 0 if at none."""
     for size in SMALLEST:
         try:
             backbone(_probe(size))
@@ -97,7 +97,7 @@ class _AtLeast(nn.Module):
 def halves(layers: list[nn.Module]) -> tuple[list[nn.Module], list[nn.Module]]:
     """The earlier and the later half of a chain, or less than half where most weights come early.
 
-    The later one is to learn more: so it gets no fewer weights, as far as whole layers allow.
+    The later one is to learn more, so it gets no fewer weights, as far as whole layers allow.
     """
     sizes = [sum(tensor.numel() for tensor in layer.parameters()) for layer in layers]
     middle = len(layers) // 2
@@ -129,10 +129,10 @@ def fold_batchnorm(layers: list[nn.Module]) -> list[nn.Module]:
 
 @torch.no_grad()
 def _convolution_before(root: nn.Module) -> dict[str, nn.Conv2d]:
-    """The name of each BatchNorm whose input is just what a convolution put out, and that one.
+    """The name of each BatchNorm whose input is just a convolution's output -> the convolution.
 
-    Seen by watching a picture go through: the order in which a network names its layers may be
-    another than the one in which it runs them (Res2Net), or leave out a sum (ResNet v2).
+    Found by watching a picture go through: a network may name its layers in another order than it
+    runs them in (Res2Net), and names don't tell of a sum in between (ResNet v2).
     """
     made: list[tuple[Tensor, nn.Conv2d]] = []
     found: dict[str, nn.Conv2d] = {}

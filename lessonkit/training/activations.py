@@ -21,14 +21,17 @@ from lessonkit.training.memory import in_parts
 
 __all__ = ["bfloat16_agrees", "cached", "graph", "of", "run", "use_bfloat16"]
 
-BATCH = 64  # at most, whatever the learner's: in other company a picture may get other last digits
-WORTH_A_GRAPH = 2**25  # pixels, as 2,048 pictures of 128 px: making the graph takes seconds
-GRAPH_TOLERANCE = 1e-3  # of an activation, plus as much of its size: usual are 1e-5
+BATCH = 64  # at most, whatever the learner's: with the batch size, last digits may change
+WORTH_A_GRAPH = 2**25  # pixels, such as 2,048 pictures of 128 px: making a graph takes seconds
+GRAPH_TOLERANCE = 1e-3  # for each activation, plus as much of its size: usual are 1e-5
 TOLERANCE = 0.05  # of the activations' norm: bfloat16 keeps 8 bits, and a deep body adds up
 
 
 def of(learn: Any) -> dict[str, Tensor]:
-    """Activations of a learner's "train" and "valid" pictures, by its frozen body as it is now."""
+    """A learner's "train" and "valid" activations, by its frozen body as it is now.
+
+    Float32 [N, features] each. Asked again for the same weights and pictures, it does no work.
+    """
     body, images = learn._body(), learn.images
     sets = {"train": images.train.images, "valid": images.valid.images}
     now = _glance(body, sets)
@@ -39,9 +42,9 @@ def of(learn: Any) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def _glance(body: nn.Module, images: dict[str, Tensor]) -> list:
-    """What differs as soon as weights or pictures do, in milliseconds.
+    """What changes as soon as weights or pictures do, found in milliseconds.
 
-    Weights by their sums, as a change through `.data` leaves no other trace.
+    Of weights their sums, too: a change through `.data` leaves no other trace.
     """
     weights = [*body.state_dict().values()]
     sums = [tensor.float().sum() for tensor in weights]
@@ -78,9 +81,10 @@ def cached(
 ) -> dict[str, Tensor]:
     """Activations float32 [N, features] of each set in `images`, uint8 [N, 3, S, S].
 
-    `key` is the pictures' own, to which their content is added. The entry in the cache is for these
-    pictures and weights only, and for this device and number of threads, which may change the last
-    digits. Many pictures go through onnxruntime where it is installed, which takes half the time.
+    `key` is that of the pictures, to which a checksum of each set is added. The entry in the cache
+    is for these pictures and weights only, and for this type of device and number of threads, which
+    may change the last digits. On a CPU many pictures go through onnxruntime where it is installed,
+    which takes half the time.
     """
     weights = list(body.state_dict().values())
     contents = [_checksum(pictures) for pictures in images.values()]
@@ -102,15 +106,15 @@ def cached(
 
 
 def graph(body: nn.Module, sample: Tensor) -> Callable[[Tensor], Tensor] | None:
-    """What `run` does, by onnxruntime; None if the `sample` of pictures gets other activations.
+    """What `run` does, by onnxruntime; None if that fails or gives other activations of `sample`.
 
-    `sample` is uint8 [N, 3, S, S], of the size that all pictures have.
+    `sample` is a few pictures, uint8 [N, 3, S, S], of the size that all have.
     """
     expected = run(body, sample, False)
     try:
         traced = onnx_graph.trace(body, sample.shape[-1], "activations")
         session = onnx_graph.session(traced.SerializeToString())
-    except Exception:  # the exporter stops in many ways at what it can't translate: PyTorch can
+    except Exception:  # the exporter fails in many ways; PyTorch itself can do it
         return None
 
     def compute(pictures: Tensor) -> Tensor:

@@ -3,8 +3,9 @@
 A recipe is plain code around a few calls of `fit`. Each of them has a file, written anew after each
 epoch. When the run is started again, the same code runs from the top: a fit whose file is there
 goes on after its last whole epoch, without any training if that was the last one. What comes out is
-bit for bit what a run in one go gives, on one machine with the same number of threads. Of several
-processes (see lessonkit.training.distributed) the first one writes and reads for all.
+bit for bit what an uninterrupted run gives, on one machine with the same number of threads, unless
+the network itself draws random numbers, as dropout does. Of several processes (see
+lessonkit.training.distributed) the first one writes and reads for all.
 
 A file appears in one rename, and reading it runs no code.
 """
@@ -31,7 +32,7 @@ from lessonkit.training.history import History
 
 __all__ = ["Checkpoint", "CheckpointError"]
 
-VERSION = 2  # to be raised when these files change, or the training loop that they are about
+VERSION = 2  # to be raised when these files change, or the training loop does
 DIGEST = 32  # bytes at a file's start: SHA-256 of what follows
 
 
@@ -42,8 +43,8 @@ class CheckpointError(ValueError):
 class Checkpoint:
     """What the fits of one run have come to so far, in the files of `folder`.
 
-    `run` says what a run that goes on must have in common with the one that began: names and
-    values. `seconds` is what the epochs took that needn't be trained again.
+    `run`, names and values, says what a run that goes on must have in common with the one that
+    began. `seconds` is how long the epochs took that needn't be trained again.
     """
 
     def __init__(self, folder: str | Path, run: dict | None = None):
@@ -76,7 +77,7 @@ class Checkpoint:
                 )
 
     def remove(self) -> None:
-        """Remove the files, the last one first: whenever that is stopped, a beginning is left."""
+        """Remove the files, the last one first: stopped half-way, it leaves a valid beginning."""
         if self.folder.is_dir() and distributed.rank() == 0:
             for path in [*reversed(self._paths()), *self.folder.glob(".*.part")]:
                 path.unlink()
@@ -87,7 +88,7 @@ class Checkpoint:
         """Those of a fit's `epochs` that are still to be trained, each an array of [batches].
 
         Everything is first brought to where the last whole epoch left it. An epoch is written down
-        when the next one is asked for.
+        when the next one is asked for. Raises CheckpointError if the file is of another fit.
         """
         path, self._fits = self._path(self._fits), self._fits + 1
         fit, done, before = _what(learn, optimizer, epochs), 0, 0.0
@@ -152,7 +153,7 @@ class Checkpoint:
 
 
 def _what(learn: Any, optimizer: Any, epochs: list[np.ndarray]) -> str:
-    """A short name for a fit, which changes with all that decides what it comes to but weights."""
+    """A short name for a fit: it changes with all that decides the outcome, except the network."""
     settings = [{k: v for k, v in g.items() if k != "params"} for g in optimizer.param_groups]
     asked = [type(optimizer).__name__, settings, [epoch.tolist() for epoch in epochs]]
     asked += [learn.images.key, learn.augment, learn.n_batches, learn.frozen_to, learn.precompute]
@@ -161,7 +162,7 @@ def _what(learn: Any, optimizer: Any, epochs: list[np.ndarray]) -> str:
 
 
 def _state(learn: Any, optimizer: Any) -> dict:
-    """All that an epoch of training can have changed."""
+    """All that an epoch can have changed, but for the random state that dropout draws from."""
     return {
         "weights": [group.state_dict() for group in learn.groups[learn.frozen_to :]],
         "optimizer": optimizer.state_dict(),

@@ -1,4 +1,4 @@
-"""A mini-batch shared by several processes, each of which does some of its rows.
+"""A mini-batch divided among several processes, each of which does some of its rows.
 
 Each process has the whole network and sees, of every mini-batch, its own rows only. Before each
 step the gradients are averaged over all rows, so all take the same step and the weights stay equal.
@@ -29,7 +29,7 @@ def rank() -> int:
 
 
 def share(rows: Tensor) -> Tensor:
-    """Of a mini-batch's row numbers [n], those that this process is to do."""
+    """Of a mini-batch's row numbers [n], those of this process; ValueError if one has none."""
     if len(rows) < world_size():
         raise ValueError(
             f"A mini-batch of {len(rows)} pictures can't be shared by {world_size()} processes: "
@@ -47,15 +47,15 @@ def own_draws(generator: torch.Generator) -> torch.Generator:
 
 
 def average(network: nn.Module, loss: Tensor, n: int) -> Tensor:
-    """The mean loss over the rows of all processes, of which this one's is over `n` of them.
+    """The mean loss over the rows of all processes; `loss` is the mean over this one's `n` rows.
 
-    The gradients become means over all rows, too: one sum over all processes, of everything at
-    once. That gives the same bits in each of them.
+    The gradients of `network` become means over all rows, too. Everything is summed over all
+    processes at once, which gives the same bits in each of them.
     """
     if world_size() == 1:
         return loss
     gradients = [p.grad for p in network.parameters() if p.grad is not None]
-    means = [*gradients, loss, torch.ones_like(loss)]  # of the last one only the rows' number stays
+    means = [*gradients, loss, torch.ones_like(loss)]  # the last one becomes the number of rows
     total = n * torch.cat([tensor.flatten() for tensor in means])
     dist.all_reduce(total)
     *parts, loss, _ = (total / total[-1]).split([tensor.numel() for tensor in means])
@@ -75,7 +75,7 @@ def same_buffers(network: nn.Module) -> None:
 
 
 def first(make: Callable[[], Result]) -> Result:
-    """What `make()` returns in the first process, in all of them; only that one calls it."""
+    """What `make()` returns in the first process, for all of them; only that one calls it."""
     if world_size() == 1:
         return make()
     box = [make() if rank() == 0 else None]

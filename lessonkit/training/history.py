@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 __all__ = ["Diverged", "History", "Interrupted", "check_loss"]
 
-EXPLODED = 20.0  # times the loss that a fit began with, or that of guessing if that is more
+EXPLODED = 20.0  # times the loss that a fit began with, or the loss of guessing if that is more
 
 
 @dataclass
@@ -15,7 +15,7 @@ class History:
     lr: list[float] = field(default_factory=list)  # of the last group, every mini-batch
     loss: list[float] = field(default_factory=list)  # of every mini-batch
     epochs: list[dict] = field(default_factory=list)  # the rows of the table
-    ends: list[int] = field(default_factory=list)  # how many mini-batches there were after each
+    ends: list[int] = field(default_factory=list)  # mini-batches so far, at the end of each epoch
 
 
 class Diverged(RuntimeError):
@@ -41,8 +41,8 @@ class Interrupted(KeyboardInterrupt):
 def check_loss(losses: list[float], lrs: list[float], per_epoch: int, n_classes: int) -> None:
     """Raise Diverged if the last of a fit's `losses` has exploded or isn't a finite number.
 
-    Exploded: 20 times the first one, which no step had changed yet, or 20 times the loss of
-    guessing, ln(n), if that is more. `lrs` are those of the same mini-batches.
+    Exploded means above 20 times the first loss, which no step had changed yet, or above 20 times
+    that of guessing, ln(n_classes), if that is more. `lrs` are those of the same mini-batches.
     """
     loss, batch, epoch = losses[-1], (len(losses) - 1) % per_epoch + 1, -(-len(losses) // per_epoch)
     if loss <= EXPLODED * max(losses[0], math.log(n_classes)) < math.inf:  # never true of a NaN

@@ -25,26 +25,26 @@ PACKAGES = ("onnx", "onnxruntime", "onnxscript")  # of the extra "export"
 
 
 def missing() -> str | None:
-    """The first of PACKAGES that isn't installed."""
+    """The first of PACKAGES that isn't installed, or None."""
     return next((name for name in PACKAGES if not importlib.util.find_spec(name)), None)
 
 
 def pictures(n: int, size: int) -> Tensor:
-    """Noise, uint8 [N, 3, S, S], to try a graph on."""
+    """Noise, uint8 [n, 3, size, size], to try a graph on."""
     generator = torch.Generator().manual_seed(0)
     return torch.randint(0, 256, (n, 3, size, size), dtype=torch.uint8, generator=generator)
 
 
 def trace(network: nn.Module, size: int, output: str) -> "onnx.ModelProto":
-    """The network, in eval mode and on the CPU, as ONNX's ModelProto: "images", uint8
-    [N, 3, size, size], to `output`, float32 [N, …].
+    """A network that is in eval mode and on the CPU, as ONNX's ModelProto.
 
-    Raises whatever PyTorch's exporter raises at what it can't translate.
+    From "images", uint8 [N, 3, size, size] with N free, to `output`, float32 [N, ...]. Raises
+    whatever PyTorch's exporter raises at what it can't translate.
     """
     with _quiet():
         program = torch.onnx.export(
             network,
-            (pictures(2, size),),  # of one, the exporter would take the 1 for a constant
+            (pictures(2, size),),  # two, as the exporter would take a single one for a constant
             dynamo=True,
             verbose=False,
             input_names=["images"],
@@ -77,7 +77,7 @@ def session(contents: bytes) -> "onnxruntime.InferenceSession":
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep what the exporter says about its own steps from the user."""
+    """Hide from the user what the exporter says about its own steps."""
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:

@@ -12,8 +12,8 @@ __all__ = ["BY_NAME", "adamw", "lr_per_group", "parameter_groups", "radam", "sgd
 
 sgd = partial(torch.optim.SGD, momentum=0.9, weight_decay=5e-4)
 adamw = partial(torch.optim.AdamW, betas=(0.9, 0.99), weight_decay=0.01)
-# Adam's first steps are its roughest: it divides by a spread that it has hardly measured. RAdam
-# waits until it has (Liu et al. 2019, arXiv 1908.03265), which serves as a warm-up.
+# Adam's first steps are its roughest: it divides by a spread that it has hardly measured yet.
+# RAdam waits until it has (Liu et al. 2019, arXiv 1908.03265), which serves as a warm-up.
 radam = partial(
     torch.optim.RAdam, betas=(0.9, 0.99), weight_decay=0.01, decoupled_weight_decay=True
 )
@@ -23,12 +23,10 @@ BY_NAME = {"sgd": sgd, "adamw": adamw, "radam": radam}  # what a model's file ca
 def parameter_groups(
     layer_groups: Sequence[nn.Module], lrs: Sequence[float], frozen_to: int = 0
 ) -> list[dict]:
-    """Parameter groups for a torch optimiser, each with its "lr" and its number, "layer_group".
+    """Parameter groups for a torch optimiser, with an "lr" and the number of their "layer_group".
 
-    The layer groups before `frozen_to` get none.
-
-    Weight decay pulls weights towards zero so that the network stays simple; biases and norms have
-    no part in that, so they get groups without it.
+    The layer groups before `frozen_to` get none. Weight decay pulls weights towards zero so that
+    the network stays simple; biases and norms have no part in that, so they get groups without it.
     """
     made = []
     for i, (group, lr) in list(enumerate(zip(layer_groups, lrs, strict=True)))[frozen_to:]:

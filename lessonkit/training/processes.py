@@ -21,7 +21,7 @@ __all__ = ["Lost", "check_equal", "in_turn", "is_one_of_several", "joined", "spe
 
 Result = TypeVar("Result")
 
-TIMEOUT = timedelta(minutes=10)  # for another process to arrive where this one is: a mini-batch
+TIMEOUT = timedelta(minutes=10)  # for another process to get as far as this one: a mini-batch
 PATIENCE = timedelta(days=2)  # where the others wait for what one computes for all
 
 _store: dist.Store | None = None
@@ -41,7 +41,8 @@ def is_one_of_several() -> bool:
 def joined() -> Iterator[None]:
     """Within the block this process works together with those that torchrun started beside it.
 
-    All but the first are silent there. Raises Lost when another one has ended.
+    All but the first are silent there. Raises Lost when another one has ended, and ValueError when
+    they can't reach one another.
     """
     if not is_one_of_several():
         yield
@@ -70,7 +71,7 @@ def joined() -> Iterator[None]:
 
 
 def speaks() -> bool:
-    """Whether this process should say why it ends: the first of all that asks, nobody else."""
+    """Whether this process should say why it ends: only the first one that asks should."""
     try:
         return _store is None or _store.add("said", 1) == 1
     except RuntimeError:  # nobody can be reached any more
@@ -105,7 +106,7 @@ def _is_about_the_others(error: RuntimeError) -> bool:
 
 
 def in_turn(make: Callable[[], Result]) -> Result:
-    """`make()`, on each machine in one process first, so that the others find it in the cache."""
+    """`make()`, in one process of each machine first, so that the others find it in the cache."""
     if world_size() == 1:
         return make()
     goes_first = os.environ.get("LOCAL_RANK", "0") == "0"
