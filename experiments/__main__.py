@@ -4,6 +4,7 @@
     python -m experiments --claim 05 pool                    these only
     python -m experiments --claim 05 --seeds 0 1             these seeds
     python -m experiments --claim 05 --seeds 0 31 --check    compare with what is stored, store none
+    python -m experiments --claim 05 --seeds 0 --check --renew      the same bits: stale no more
     python -m experiments --claim 14 --photos FOLDER         with the pictures that aren't shipped
 
 One run after the other, each on one thread: the same seed then gives the same values on one kind of
@@ -41,6 +42,9 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=MINUTES, help="start none after 60, or so")
     parser.add_argument("--photos", metavar="FOLDER", help="with trash/ in it: data/README.md")
     parser.add_argument("--check", action="store_true", help="compare with what is stored")
+    parser.add_argument(
+        "--renew", action="store_true", help="with --check: runs that repeat are stale no more"
+    )
     options = parser.parse_args()
     if options.photos:
         os.environ[material.PHOTOS] = os.path.abspath(os.path.expanduser(options.photos))
@@ -52,7 +56,7 @@ def main() -> int:
         with tempfile.TemporaryDirectory() as cache:  # activations of pictures drawn once only
             os.environ["LESSONKIT_CACHE"] = cache
             if options.check:
-                return 0 if check(claims, options.seeds) else 1
+                return 0 if check(claims, options.seeds, options.renew) else 1
             run_missing(Book(claims, options.seeds), options.minutes)
     except (Stop, DataError) as reason:
         print(reason, file=sys.stderr)

@@ -336,6 +336,26 @@ def test_a_claim_without_its_pictures_is_left_out_in_a_sentence(shelf, monkeypat
     assert len(shelf) == CLAIMS["12"].seeds[0] and not results.load("15")["runs"]
 
 
+@pytest.mark.parametrize("equal", [True, False])
+def test_stale_runs_are_renewed_only_by_one_that_gives_the_same_values(shelf, monkeypatch, equal):
+    claim, same = CLAIMS["12"], runner.one_run
+    runner.run_missing(runner.Book([claim], None), minutes=1)
+    stored = results.load("12")
+    results.save("12", stored | {"code": "of before"})
+
+    def other(number, seed, tuned):
+        run = same(number, seed, tuned)
+        values = run["values"] | {"with: accuracy": 1.000001}
+        return run if equal else run | {"values": values}
+
+    monkeypatch.setattr(runner, "one_run", other)
+    runner.check([claim], [0], renew=False)
+    assert fingerprints.stale(claim, results.load("12"))
+    runner.check([claim], [0], renew=True)
+    assert bool(fingerprints.stale(claim, results.load("12"))) == (not equal)
+    assert results.load("12")["runs"] == stored["runs"]
+
+
 def test_a_claim_without_runs_is_not_checked(shelf):
     with pytest.raises(runner.Stop, match="Nothing is stored of claim 12"):
         runner.check([CLAIMS["12"]], [0])
