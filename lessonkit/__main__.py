@@ -58,10 +58,12 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt as stop:
         return _end(f"\nStopped. {str(stop) or 'Nothing was written.'}", 130)
     except (torch.OutOfMemoryError, MemoryError):
-        return _end("lessonkit: the memory is full: take a smaller --size, or --device cpu.", 1)
+        return _end("lessonkit: the memory is full: train with a smaller --size.", 1)
     except processes.Lost as stop:
         return _end(f"lessonkit: another process ended, or can't be reached. {stop}", 1)
     except RuntimeError as error:
+        if "can't allocate memory" in str(error):  # of torch's allocator for processors
+            return _end("lessonkit: the memory is full: close other programs.", 1)
         if not processes.is_one_of_several():
             raise
         why = " ".join(str(error).split())[:300]
@@ -180,6 +182,8 @@ def check(options: argparse.Namespace) -> int:
     print(f"{_count(sum(map(sum, counts.values())), 'picture')} in {len(counts)} classes:")
     for name, (n_train, n_valid) in counts.items():
         print(f"  {name}: {n_train} for training, {n_valid} for validation")
+    if images.test is not None:
+        print(f"and {_count(len(images.test.labels), 'picture')} in test/, which choose nothing.")
     if doubts := _doubts(images):
         print("To look at before you train:")
     for doubt in doubts:
@@ -208,7 +212,13 @@ def predict(options: argparse.Namespace) -> int:
     """
     from lessonkit.learner import Learner
 
-    files = list(dict.fromkeys(file for given in options.images for file in _files(given)))
+    found = {given: _files(given) for given in options.images}
+    files = list(dict.fromkeys(file for part in found.values() for file in part))
+    empty = ", ".join(given for given, part in found.items() if not part)
+    if not files:
+        raise ValueError(f"There are no pictures in {empty}.")
+    if empty:
+        _note(f"note: there are no pictures in {empty}.")
     if options.csv:
         safe_files.check_can_write(options.csv)
         if Path(options.csv).resolve() in {
@@ -229,25 +239,20 @@ def predict(options: argparse.Namespace) -> int:
 
 
 def _files(given: str) -> list[str]:
-    """`given` itself, all pictures in it if it is a folder, or what matches it if it is a pattern.
+    """`given` itself, all pictures in it if it is a folder, or those that fit if it is a pattern.
 
-    Shells expand patterns such as *.jpg themselves, except on Windows. Raises ValueError for a
-    folder without pictures, or a pattern that nothing matches.
+    Shells replace patterns such as *.jpg themselves, except for those of Windows.
     """
     if glob.has_magic(given) and not os.path.exists(given):
-        found = [file for fits in sorted(glob.glob(given)) for file in _files(fits)]
-    elif os.path.isdir(given):
-        found = sorted(
-            os.path.join(place, name)
-            for place, _, names in os.walk(given)
-            for name in names
-            if Path(name).suffix.lower() in decode.SUFFIXES and not name.startswith(".")
-        )
-    else:
+        return [file for fits in sorted(glob.glob(given)) for file in _files(fits)]
+    if not os.path.isdir(given):
         return [given]
-    if not found:
-        raise ValueError(f"There are no pictures in {given}.")
-    return found
+    return sorted(
+        os.path.join(place, name)
+        for place, _, names in os.walk(given)
+        for name in names
+        if Path(name).suffix.lower() in decode.SUFFIXES and not name.startswith(".")
+    )
 
 
 def _predict(learn, files: list[str], options: argparse.Namespace) -> list[dict]:

@@ -6,6 +6,7 @@ and points in their shapes, for a grey print.
 """
 
 from collections.abc import Sequence
+from itertools import cycle
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -65,9 +66,10 @@ def lr_finder(found: Any, ax: Axes | None = None) -> Axes:
 
 
 def lr_finders(named: dict, ax: Axes | None = None) -> Axes:
-    """Up to seven LR finders' smoothed curves, by name, each divided by the loss it starts with."""
+    """LR finders' smoothed curves, by name, each divided by the loss it starts with."""
     ax = _axes(ax)
-    for (name, found), colour, dash in zip(named.items(), COLOURS.values(), DASHES, strict=False):
+    looks = zip(cycle(COLOURS.values()), cycle(DASHES), strict=True)
+    for (name, found), (colour, dash) in zip(named.items(), looks, strict=False):
         start = found.losses[: max(1, len(found.losses) // 10)].mean()
         style = {"color": colour, "linestyle": dash, "linewidth": 2}
         ax.plot(found.lrs, found.smoothed / start, label=name, **style)

@@ -298,6 +298,22 @@ def test_check_says_what_would_be_left_out(photos, capsys):
     assert "6 pictures for validation: each is 16.7 points" in out and "copies" not in out
 
 
+def test_check_counts_the_pictures_of_a_test_set(photos, tmp_path, capsys):
+    for part in ("train", "valid", "test"):
+        shutil.copytree(photos, tmp_path / part)
+    main(["check", str(tmp_path)])
+    n = sum(1 for path in (tmp_path / "test").rglob("*.png"))
+    assert f"and {n} pictures in test/" in capsys.readouterr().out
+
+
+def test_predict_goes_on_where_one_of_several_folders_is_empty(quick, photos, tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    good = str(photos / "rot und blau")
+    assert main(["predict", str(quick), good, str(tmp_path / "empty")]) == 0
+    said = capsys.readouterr()
+    assert f"no pictures in {tmp_path / 'empty'}" in said.err and said.out
+
+
 def test_check_names_copies_and_classes_with_few_pictures(tmp_path, capsys):
     for label, colour in (("few", 0), ("many", 200)):
         (tmp_path / label).mkdir()

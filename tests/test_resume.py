@@ -83,6 +83,17 @@ def whole(tmp_path_factory):
 # --- killed, in one process -----------------------------------------------------------------------
 
 
+class Floats(nn.Module):
+    """A network that takes pictures as numbers from 0 to 1."""
+
+    def __init__(self, body):
+        super().__init__()
+        self.body = body
+
+    def forward(self, images):
+        return self.body(images.float() / 255)
+
+
 def killed_at(call, method, monkeypatch):
     """`method` of Learner kills when it is called for the `call`-th time."""
     original, calls = getattr(Learner, method), []
@@ -184,6 +195,29 @@ def test_a_network_of_ones_own_with_single_numbers_as_weights_goes_on_too(tmp_pa
 
     def run(checkpoint, until=99):
         learn = Learner(Scaled(), coloured(), optimizer=adamw, checkpoint=checkpoint)
+        original, calls = learn._train_epoch, []
+
+        def epoch(*args):
+            if len(calls) == until:
+                raise Killed
+            calls.append(1)
+            original(*args)
+
+        learn._train_epoch = epoch
+        learn.fit(0.01, 4)
+        return outcome(learn)
+
+    with pytest.raises(Killed):
+        run(Checkpoint(tmp_path / "checkpoint"), 2)
+    assert run(Checkpoint(tmp_path / "checkpoint")) == run(None)
+
+
+def test_dropout_goes_on_with_the_draws_that_it_would_have_had(tmp_path):
+    def run(checkpoint, until=99):
+        torch.manual_seed(5)
+        body = nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.LazyLinear(3))
+        body(torch.zeros(1, 3, 16, 16))
+        learn = Learner(Floats(body), coloured(36, 16), optimizer=adamw, checkpoint=checkpoint)
         original, calls = learn._train_epoch, []
 
         def epoch(*args):

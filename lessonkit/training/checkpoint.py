@@ -3,8 +3,8 @@
 A recipe is plain code around a few calls of `fit`. Each of them has a file, written anew after each
 epoch. When the run is started again, the same code runs from the top: a fit whose file is there
 goes on after its last whole epoch, without any training if that was the last one. What comes out is
-bit for bit what an uninterrupted run gives, on one machine with the same number of threads, unless
-the network itself draws random numbers, as dropout does. Of several processes (see
+bit for bit what an uninterrupted run gives, on one machine with the same number of threads, also
+where the network draws random numbers of torch's, as dropout does. Of several processes (see
 lessonkit.training.distributed) the first one writes and reads for all.
 
 A file appears in one rename, and reading it runs no code.
@@ -32,7 +32,7 @@ from lessonkit.training.history import History
 
 __all__ = ["Checkpoint", "CheckpointError"]
 
-VERSION = 2  # to be raised when these files change, or the training loop does
+VERSION = 3  # to be raised when these files change, or the training loop does
 DIGEST = 32  # bytes at a file's start: SHA-256 of what follows
 
 
@@ -162,13 +162,15 @@ def _what(learn: Any, optimizer: Any, epochs: list[np.ndarray]) -> str:
 
 
 def _state(learn: Any, optimizer: Any) -> dict:
-    """All that an epoch can have changed, but for the random state that dropout draws from."""
+    """All that an epoch can have changed."""
     return {
         "weights": [group.state_dict() for group in learn.groups[learn.frozen_to :]],
         "optimizer": optimizer.state_dict(),
         "scaler": learn._scaler.state_dict(),
         "generator": learn.generator.get_state(),
         "history": asdict(learn.history),
+        "random": torch.get_rng_state(),
+        "random on cards": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
     }
 
 
@@ -179,6 +181,9 @@ def _restore(learn: Any, optimizer: Any, state: dict) -> None:
     learn._scaler.load_state_dict(state["scaler"])
     learn.generator.set_state(state["generator"])
     learn.history = History(**state["history"])
+    torch.set_rng_state(state["random"])
+    if len(state["random on cards"]) == torch.cuda.device_count():  # else it is another machine
+        torch.cuda.set_rng_state_all(state["random on cards"])
 
 
 def _machine() -> dict[str, str | int]:
