@@ -12,6 +12,7 @@ import sys
 import threading
 import warnings
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -97,6 +98,22 @@ def _train(options: argparse.Namespace, kept: Checkpoint) -> None:
     _begin_or_resume(kept, options.resume)
     from lessonkit.recipe import eight_steps
 
+    images = _pictures(options, kept)
+    report = eight_steps(images, options.arch, options.seed, device=options.device, checkpoint=kept)
+    processes.check_equal(
+        report.learner.model.state_dict().values(),
+        "The processes have come to different weights, which must not happen: nothing is written.",
+    )
+    if distributed.rank() == 0:
+        report.learner.save(options.out)
+        if options.report:
+            report.write(options.report)
+        kept.remove()
+    print(f"\n{report.table()}\nThe model is in {options.out}.")
+
+
+def _pictures(options: argparse.Namespace, kept: Checkpoint) -> data.ImageData:
+    """The pictures to train on; says how many there are, what was left out and what is doubtful."""
     preset = augment.PRESETS[options.augment]()
     images = processes.in_turn(
         lambda: data.from_folder(options.folder, options.size, preset, options.seed)
@@ -124,17 +141,7 @@ def _train(options: argparse.Namespace, kept: Checkpoint) -> None:
     counts = [f"{len(part.labels)} for {name}" for name, part in parts.items() if part is not None]
     what = f"{len(images.classes)} classes, {images.size} px, augmentation {images.augment.name}"
     print(f"Pictures: {', '.join(counts)}; {what}", flush=True)
-    report = eight_steps(images, options.arch, options.seed, device=options.device, checkpoint=kept)
-    processes.check_equal(
-        report.learner.model.state_dict().values(),
-        "The processes have come to different weights, which must not happen: nothing is written.",
-    )
-    if distributed.rank() == 0:
-        report.learner.save(options.out)
-        if options.report:
-            report.write(options.report)
-        kept.remove()
-    print(f"\n{report.table()}\nThe model is in {options.out}.")
+    return images
 
 
 def _check_outputs(options: argparse.Namespace, kept: Checkpoint) -> None:
@@ -352,21 +359,27 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     def command(run, summary: str) -> argparse.ArgumentParser:
-        one = commands.add_parser(
-            run.__name__.removeprefix("show_"), help=summary, description=run.__doc__
-        )
+        name = run.__name__.removeprefix("show_")
+        one = commands.add_parser(name, help=summary, description=run.__doc__)
         one.set_defaults(command=run)
         return one
 
-    def path(one: argparse.ArgumentParser, *names: str, **more) -> None:
-        one.add_argument(*names, type=os.path.expanduser, **more)
+    _add_options_of_train(command(train, "train a classifier of a folder's pictures"))
+    _add_options_of_predict(command(predict, "say which class pictures belong to"))
+    _add_path(command(check, "say which files training would leave out"), "folder",
+              help="as for train")  # fmt: skip
+    exporting = command(export, "write a model as ONNX, to use without PyTorch")
+    _add_path(exporting, "model", help="a model written by train")
+    _add_path(exporting, "out", help="where the ONNX file goes, such as model.onnx")
+    caching = command(cache, "say how much is kept on disk, and where")
+    caching.add_argument("--clear", action="store_true", help="remove it; it can be made again")
+    command(workbook, "make or update your own copy of the notebooks")
+    command(show_progress, "show which exercises you have solved")
+    return parser
 
-    def device(one: argparse.ArgumentParser) -> None:
-        one.add_argument("--device", type=_device, metavar="NAME",
-                         help="cpu, cuda or mps (the fastest there is)")  # fmt: skip
 
-    one = command(train, "train a classifier of a folder's pictures")
-    path(one, "folder", help="FOLDER/CLASS/*, or FOLDER/train/CLASS/* and FOLDER/valid/…")
+def _add_options_of_train(one: argparse.ArgumentParser) -> None:
+    _add_path(one, "folder", help="FOLDER/CLASS/*, or FOLDER/train/CLASS/* and FOLDER/valid/…")
     one.add_argument("--size", type=int, default=128, metavar="PX", help="the pictures' side (128)")
     one.add_argument("--arch", default="tf_efficientnet_lite0", metavar="NAME",
                      help="a network known to timm (tf_efficientnet_lite0)")  # fmt: skip
@@ -375,35 +388,32 @@ def _parser() -> argparse.ArgumentParser:
                      "or not at all (side_on)")  # fmt: skip
     one.add_argument("--seed", type=_seed, default=0, metavar="N",
                      help="decides split, order and augmentation (0)")  # fmt: skip
-    one.add_argument("--hold-out", type=_share, default=0.0, metavar="SHARE",
-                     help="share of the training pictures, up to 0.5, that choose nothing and say "
-                     "what new pictures may expect (0)")  # fmt: skip
-    path(one, "--out", default="model.pt", metavar="FILE", help="where the model goes (model.pt)")
-    path(one, "--report", metavar="FILE", help="where to write a report, as JSON")
+    one.add_argument("--hold-out", type=_fraction, default=0.0, metavar="FRACTION",
+                     help="fraction of the training pictures, up to 0.5, that choose nothing and "
+                     "say what new pictures may expect (0)")  # fmt: skip
+    _add_path(one, "--out", default="model.pt", metavar="FILE", help="the model (model.pt)")
+    _add_path(one, "--report", metavar="FILE", help="where to write a report, as JSON")
     one.add_argument("--force", action="store_true", help="replace a model or report of that name")
     one.add_argument("--resume", action="store_true", help="go on with a run that was stopped")
-    device(one)
+    _add_device(one)
 
-    two = command(predict, "say which class pictures belong to")
-    path(two, "model", help="a model written by train")
-    path(two, "images", nargs="+", metavar="IMAGE", help="picture files, or folders of them")
-    two.add_argument("--tta", action="store_true", help="average over fixed views of each picture")
-    two.add_argument("--json", action="store_true", help="print JSON, with all probabilities")
-    path(two, "--csv", metavar="FILE", help="write a table, with all probabilities")
-    device(two)
 
-    path(command(check, "say which files training would leave out"), "folder", help="as for train")
+def _add_options_of_predict(one: argparse.ArgumentParser) -> None:
+    _add_path(one, "model", help="a model written by train")
+    _add_path(one, "images", nargs="+", metavar="IMAGE", help="picture files, or folders of them")
+    one.add_argument("--tta", action="store_true", help="average over fixed views of each picture")
+    one.add_argument("--json", action="store_true", help="print JSON, with all probabilities")
+    _add_path(one, "--csv", metavar="FILE", help="write a table, with all probabilities")
+    _add_device(one)
 
-    four = command(export, "write a model as ONNX, to use without PyTorch")
-    path(four, "model", help="a model written by train")
-    path(four, "out", help="where the ONNX file goes, such as model.onnx")
 
-    five = command(cache, "say how much is kept on disk, and where")
-    five.add_argument("--clear", action="store_true", help="remove it; it can be made again")
+def _add_path(one: argparse.ArgumentParser, *names: str, **more: Any) -> None:
+    one.add_argument(*names, type=os.path.expanduser, **more)
 
-    command(workbook, "make or update your own copy of the notebooks")
-    command(show_progress, "show which exercises you have solved")
-    return parser
+
+def _add_device(one: argparse.ArgumentParser) -> None:
+    one.add_argument("--device", type=_device, metavar="NAME",
+                     help="cpu, cuda or mps (the fastest there is)")  # fmt: skip
 
 
 def _version() -> str:
@@ -419,14 +429,14 @@ def _seed(text: str) -> int:
     return int(text)
 
 
-def _share(text: str) -> float:
+def _fraction(text: str) -> float:
     try:
-        share = float(text)
+        fraction = float(text)
     except ValueError:
-        share = -1.0
-    if not 0 <= share <= 0.5:
-        raise argparse.ArgumentTypeError(f"a share from 0 to 0.5 is needed, not {text!r}")
-    return share
+        fraction = -1.0
+    if not 0 <= fraction <= 0.5:
+        raise argparse.ArgumentTypeError(f"a fraction from 0 to 0.5 is needed, not {text!r}")
+    return fraction
 
 
 def _device(text: str) -> str:
