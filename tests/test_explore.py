@@ -244,6 +244,20 @@ def test_pick_lr_can_have_runs_ready_for_a_page_that_trains_none(found):
     assert [run["lr"] for run in figure.state()["data"]["runs"]] == asked
 
 
+def test_an_error_of_the_readers_own_function_is_told_below_the_picture(found):
+    def train(lr):
+        if lr > 1:
+            raise ValueError("no such luck")
+        return np.ones(5)
+
+    figure = explore.pick_lr(found, train)
+    with pytest.raises(ValueError, match="no such luck"):
+        figure.values = {"learning_rate": 2.0}
+    assert figure.data["problem"] == "This could not be computed: no such luck"
+    figure.values = {"learning_rate": 0.01}
+    assert not figure.data["problem"]
+
+
 def test_pick_lr_leaves_out_a_rule_that_a_short_sweep_has_no_answer_to():
     short = LRFinderResult(np.geomspace(1e-5, 1e-4, 12), np.linspace(2.3, 2.2, 12))
     figure = explore.pick_lr(short, lambda lr: np.ones(5))

@@ -188,7 +188,7 @@ export function showExplorer(root, explorer, store) {
     const shown = explorer.draw({ width, values, data, step, id, static: store.static, picture });
     if (shown.html !== undefined) picture.innerHTML = shown.html;
     shown.after?.(picture);
-    if (!quietly) told.textContent = shown.told;
+    if (!quietly) told.textContent = data.problem || shown.told;
   };
 
   const refresh = () => {

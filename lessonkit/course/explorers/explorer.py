@@ -76,7 +76,12 @@ class Explorer(anywidget.AnyWidget):
             self.observe(self._respond, names="values")
 
     def _respond(self, change: dict | None = None) -> None:
-        self.data = self.data | self.answer(**self.values)
+        try:
+            self.data = self.data | self.answer(**self.values) | {"problem": ""}
+        except Exception as error:
+            # Jupyter hides errors of a widget in its log, so they are told below the picture, too.
+            self.data = self.data | {"problem": f"This could not be computed: {error}"}
+            raise
 
     @property
     def alt(self) -> str:
