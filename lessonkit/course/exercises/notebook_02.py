@@ -112,8 +112,8 @@ EXERCISES = {
             "already: a higher LR throws away what they know.",
             "lowest": "The lowest point is where the loss is about to explode, on any curve.",
         },
-        "Other weights train now, so the old curve is about another problem. Run the finder again, "
-        "with lower LRs for earlier layers if the pictures look like ImageNet's.",
+        "Other weights train now, so the old curve is about another problem. Run the finder again: "
+        "it costs seconds.",
         hint="The curve was drawn while only the head could learn. What learns now?",
     ),
     "02.5": training(

@@ -115,7 +115,8 @@ EXERCISES = {
         ["10 times lower", "3 times lower", "same LR", "freeze"],
         {
             "10 times lower": "The probes speak for letting the late layers change, which argues "
-            "against it; but the ledger calls the difference undecided, and they do change.",
+            "against it; but they do change, and on tiles the ledger calls the difference "
+            "undecided.",
             "3 times lower": "That is what the lesson says for such pictures. The probes don't "
             "rule it out: at a third of the LR the late layers still change.",
             "same LR": "That is what this course's recipe takes for such pictures.",
