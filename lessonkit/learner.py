@@ -98,8 +98,7 @@ class Learner:
         """A network trained on ImageNet with a new head for the classes of `images`.
 
         Only the head is unfrozen. With `precompute` it trains on cached activations of the body.
-        `arch` is timm's name; `kwargs` are other arguments of Learner, where adamw and a
-        max_grad_norm of 1.0 are the defaults here. Raises ValueError as `models.pretrained` does.
+        `arch` and errors are as in `models.pretrained`; `kwargs` are other arguments of Learner.
         """
         model = models.pretrained(arch, len(images.classes))
         learn = cls(model, images, seed, **{"optimizer": adamw, "max_grad_norm": 1.0, **kwargs})
@@ -140,8 +139,7 @@ class Learner:
         """One epoch: (inputs, labels) in a new random order, batches of nearly equal sizes.
 
         Inputs are augmented pictures, uint8 [n, 3, S, S], or activations, float32 [n, features],
-        while `precompute` is on; labels are int64 [n]. Of several processes
-        (lessonkit.training.distributed) each gets its part.
+        while `precompute` is on; labels are int64 [n]. Of several processes each gets its part.
         """
         images, labels = self.images.train
         source = all_on(self.device, self.activations()["train"] if self.precompute else images)
@@ -155,10 +153,7 @@ class Learner:
     # --- Layer groups ---------------------------------------------------------------------------
 
     def freeze_to(self, i: int) -> None:
-        """Freeze the layer groups before group `i`: their weights stay, they run in eval mode.
-
-        Negative numbers count from the end. Raises ValueError for a group that isn't there.
-        """
+        """Freeze the layer groups before group `i`: their weights stay, they run in eval mode."""
         if not -len(self.groups) <= i < len(self.groups):
             raise ValueError(f"The layer groups have numbers to {len(self.groups) - 1}, not {i}.")
         self.frozen_to = range(len(self.groups))[i]
@@ -183,10 +178,7 @@ class Learner:
 
     @property
     def precompute(self) -> bool:
-        """True: the head trains on stored activations of the pictures, without augmentation.
-
-        ValueError if it is set while more than the head trains.
-        """
+        """True: the head trains on stored activations, un-augmented; ValueError if more trains."""
         return self._precompute
 
     @precompute.setter
@@ -255,9 +247,8 @@ class Learner:
     def steps(self, lrs: Sequence[float], ratios: float | Sequence[float] = 1.0) -> Iterator[float]:
         """Train along `lrs` as `fit_schedule` does, but step by step: yields each step's loss.
 
-        For experiments that look at the network between two steps, or stop when they like. Whoever
-        looks in eval mode, as `validate` does, must put it back into train mode. Nothing is
-        validated, recorded or put back here.
+        For experiments that look at the network between two steps, in train mode, or stop when they
+        like. Nothing is validated, recorded or put back here.
         """
         shares = optimizers.lr_per_group(ratios, len(self.groups), self.frozen_to)
         try:
@@ -427,9 +418,8 @@ class Learner:
     ) -> Tensor:
         """Probabilities [N, classes] for uint8 pictures [N, 3, S, S] or paths of picture files.
 
-        Float32, in the CPU's memory. A single picture [3, S, S] or path is N = 1; with `tta` they
-        are means over fixed views. Raises DataError for anything else, and for a file that gives
-        no picture.
+        A single picture [3, S, S] or path is N = 1; with `tta` they are means over fixed views.
+        Raises DataError for anything else, and for a file that gives no picture.
         """
         images = as_pictures(images, self.size)
         self.model.eval()
@@ -462,10 +452,7 @@ class Learner:
     # --- Files ----------------------------------------------------------------------------------
 
     def save(self, path: str | Path) -> None:
-        """Write network, classes, size and how it was trained to one file that holds no code.
-
-        Raises ValueError for a network that isn't from lessonkit.models, OSError for a full disk.
-        """
+        """Write network, classes, size and settings to a file without code: `model_files.write`."""
         from lessonkit.files import model_files
 
         model_files.write(path, self)

@@ -56,10 +56,9 @@ def lr_find(
     The sweep ends when the loss isn't finite, or, after the first ten batches, when the smoothed
     loss is `stop` times its best (None: never).
 
-    Unless there is a `train_step`, a model in eval mode is put in train mode for the sweep. At the
-    end, also after an error or KeyboardInterrupt, all is as it was: see `everything_restored`.
-    Raises ValueError for a bad range of LRs, LRs that are all 0, batches that run out or can't be
-    taken apart, and a loss that isn't finite at the very first batch.
+    A model in eval mode is put in train mode for the sweep, unless there is a `train_step`. At the
+    end all is as it was: see `everything_restored`. Raises ValueError for a bad range of LRs,
+    batches that run out or can't be taken apart, and a first loss that isn't finite.
     """
     stop = math.inf if stop is None else stop
     if not (0 < lr_min < lr_max < math.inf and steps >= 1 and stop > 1):
@@ -294,10 +293,7 @@ class LRFinderResult:
 
 
 def smooth(losses: np.ndarray, weight: float = SMOOTHING) -> np.ndarray:
-    """Exponential running mean, float64 [n], of losses [n].
-
-    Divided by the sum of the weights so far, it isn't drawn to zero at the start.
-    """
+    """Exponential running mean, float64 [n], over the weights so far: unbiased from the start."""
     means, mean = [], 0.0
     for i, loss in enumerate(losses, 1):
         mean = weight * mean + (1 - weight) * loss
@@ -314,19 +310,12 @@ def everything_restored(
 ) -> Iterator[None]:
     """On leaving, `model`, `optimizer` and all random generators are bit for bit as on entering.
 
-    Also after an error. That covers:
-
-    - parameters, also those that only the optimiser knows, and gradients;
-    - buffers, also those that `forward` replaces by new ones;
-    - each module's mode and other plain attributes, such as counters and lists of tensors;
-    - the optimiser's settings, state and plain attributes;
-    - the simple attributes, such as numbers and strings, of `others`: a loss, or a DataLoader and
-      its dataset;
-    - the random state of Python, numpy and torch (CPU and CUDA), and of generators that attributes
-      or short lists of all these hold.
-
-    Not covered: what a loss that is a plain function keeps for itself, and a loader's own workers.
-    Raises ValueError for a model with layers that don't know their size yet.
+    Also after an error. That covers parameters, gradients and buffers, replaced ones too; each
+    module's mode and other plain attributes, such as counters; the optimiser's settings, state and
+    attributes; the simple attributes of `others` (a loss, a DataLoader and its dataset); the random
+    state of Python, numpy, torch, and of generators that all these hold. Not covered: what a loss
+    that is a plain function keeps for itself, and a loader's own workers. ValueError for layers
+    that don't know their size yet.
     """
     modules = list(dict.fromkeys(part for one in (model, *others) for part in _modules(one)))
     ways_back = [
@@ -466,8 +455,7 @@ def _write_back(tensor: Tensor, value: Tensor) -> None:
 def _generators(one: Any, depth: int = 5) -> Iterator[Callable]:
     """For each random generator that `one` holds, what puts back its state.
 
-    A DataLoader has them in itself, in its sampler, and in the sampler of its batches. Looks up to
-    five attributes deep, as objects may hold one another in a circle.
+    A DataLoader has them in itself, its sampler, and that of its batches; `depth` ends circles.
     """
     if isinstance(one, torch.Generator | np.random.RandomState):
         yield partial(one.set_state, one.get_state())

@@ -23,10 +23,7 @@ class LayerGroups(nn.Sequential):
 
 
 class Normalise(nn.Module):
-    """uint8 pictures to floats, scaled by the mean and spread per channel that the network expects.
-
-    `mean` and `std` are fractions of 255.
-    """
+    """uint8 pictures to floats, by each channel's `mean` and `std`, which are fractions of 255."""
 
     def __init__(self, mean: tuple[float, ...], std: tuple[float, ...]):
         super().__init__()
@@ -78,8 +75,7 @@ def pretrained(arch: str, n_classes: int, load_weights: bool = True) -> LayerGro
     The head starts at zero, so that all classes are equally likely: what a random one says about
     pictures unlike the training ones is noise that training never removes.
     `load_weights=False` leaves the body's weights random, for a saved model's to replace them.
-    Raises ValueError for a name that timm doesn't know, a network that isn't a chain of layers, or
-    weights that can't be had.
+    Raises ValueError for a name timm doesn't know, no chain of layers, or weights out of reach.
     """
     from lessonkit.networks import backbone  # and with it timm: not needed from scratch
 

@@ -5,8 +5,7 @@ and the same array is what a plot or a widget draws: the picture and the trainin
 
 Every function returns a float64 array [steps]. `linear`, `cosine` and `sgdr` use `i / steps`, so
 the first value is `lr` and the last one just above `lr_min`: no step is wasted at an LR of zero.
-All that take an LR raise ValueError unless it is positive and finite, `lr_min` lies between 0 and
-it, and counts are whole numbers from 1 on.
+All raise ValueError for an LR that isn't positive and finite, or a count below 1.
 """
 
 import math
@@ -34,10 +33,7 @@ def constant(lr: float, steps: int) -> np.ndarray:
 
 
 def step_decay(lr: float, steps: int, drop: float = 0.1, every: int | None = None) -> np.ndarray:
-    """Stairs: every `every` steps (a third of all, if not given) the LR is multiplied by `drop`.
-
-    `drop` is above 0 and at most 1; ValueError for any other.
-    """
+    """Stairs: every `every` steps, else a third of all, the LR is multiplied by `drop`, 0 to 1."""
     _check(lr, steps=steps, every=1 if every is None else every)
     every = math.ceil(steps / 3) if every is None else every
     if not 0 < drop <= 1:
