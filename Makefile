@@ -37,7 +37,7 @@ help:
 	@echo "make bounds     NB=05: five seeds on two kinds of processor: which bounds hold (10 minutes)"
 	@echo "make bench      the measurements in benchmarks/, among them the one against fastai"
 	@echo "make cells      the 8 steps on solar cells at 224 px (an hour; goes on where it was stopped):"
-	@echo "                leaves cells/split-0.pt and its history; SPLITS=\"0 1 2 3 4\" for five"
+	@echo "                leaves cells/split-0-224.pt and its history; SPLITS=\"0 1 2 3 4\" for five"
 	@echo "make claims     the lesson's claims, measured: runs that are missing, for an hour at most;"
 	@echo "                CLAIM=05 SEEDS=\"0 1\" for some; PHOTOS=folder names what isn't shipped"
 	@echo "                (data/README.md); make check-claims runs stored ones again"

@@ -39,7 +39,7 @@ def main() -> int:
     )
     parser.add_argument("--claim", nargs="*", default=[], metavar="NUMBER", help="07, or pool")
     parser.add_argument("--seeds", nargs="*", type=int, help="these only")
-    parser.add_argument("--minutes", type=float, default=MINUTES, help="start none after 60, or so")
+    parser.add_argument("--minutes", type=float, default=MINUTES, help="start no run after (60)")
     parser.add_argument("--photos", metavar="FOLDER", help="with trash/ in it: data/README.md")
     parser.add_argument("--check", action="store_true", help="compare with what is stored")
     parser.add_argument(

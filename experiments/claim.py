@@ -6,7 +6,7 @@ from typing import Any
 
 __all__ = ["Claim", "Row"]
 
-Values = dict[str, Any]  # what one run measured, by name: numbers, or lists of one number a split
+Values = dict[str, Any]  # what one run measured, by name: numbers, or lists of one number a place
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from PIL import Image
 from lessonkit import Learner, augment, models, recipe
 from lessonkit.__main__ import main
 from lessonkit.files import cache as kept_files
+from lessonkit.images import look
 from lessonkit.recipe import Report
 from lessonkit.training import distributed, processes
 from tests.test_recipe import NAMES
@@ -296,6 +297,16 @@ def test_check_says_what_would_be_left_out(photos, capsys):
     assert "green/broken.jpg is empty" in out and "1 file would be left out" in out
     assert "green: 11 for training, 3 for validation" in out
     assert "6 pictures for validation: each is 16.7 points" in out and "copies" not in out
+
+
+def test_a_full_memory_costs_one_line_and_status_1(photos, monkeypatch, capsys):
+    def full(*args):
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried 9000 bytes.")
+
+    monkeypatch.setattr(look, "counts", full)
+    assert main(["check", str(photos)]) == 1
+    [line] = capsys.readouterr().err.splitlines()
+    assert "memory is full" in line
 
 
 def test_check_counts_the_pictures_of_a_test_set(photos, tmp_path, capsys):

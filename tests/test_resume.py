@@ -118,6 +118,15 @@ def run_killed(folder, call, method="_step"):
     return True
 
 
+def assert_goes_on_where_it_was_killed(train, folder):
+    """Killed before its third epoch and started again, `train(checkpoint)` ends as in one go."""
+    with pytest.MonkeyPatch.context() as patch:
+        killed_at(3, "_train_epoch", patch)
+        with pytest.raises(Killed):
+            train(Checkpoint(folder))
+    assert train(Checkpoint(folder)) == train(None)
+
+
 @pytest.mark.parametrize("batch", [1, 8, 9, 10, 13, 16, 20, 28, 31, 36])  # of 38
 def test_killed_at_any_batch_a_run_ends_as_if_it_had_not_been(tmp_path, uninterrupted, batch):
     folder = tmp_path / "checkpoint"
@@ -193,46 +202,24 @@ def test_a_network_of_ones_own_with_single_numbers_as_weights_goes_on_too(tmp_pa
             self.seen += 1
             return images.float().mean((2, 3)) * self.scale + self.shift
 
-    def run(checkpoint, until=99):
+    def run(checkpoint):
         learn = Learner(Scaled(), coloured(), optimizer=adamw, checkpoint=checkpoint)
-        original, calls = learn._train_epoch, []
-
-        def epoch(*args):
-            if len(calls) == until:
-                raise Killed
-            calls.append(1)
-            original(*args)
-
-        learn._train_epoch = epoch
         learn.fit(0.01, 4)
         return outcome(learn)
 
-    with pytest.raises(Killed):
-        run(Checkpoint(tmp_path / "checkpoint"), 2)
-    assert run(Checkpoint(tmp_path / "checkpoint")) == run(None)
+    assert_goes_on_where_it_was_killed(run, tmp_path / "checkpoint")
 
 
 def test_dropout_goes_on_with_the_draws_that_it_would_have_had(tmp_path):
-    def run(checkpoint, until=99):
+    def run(checkpoint):
         torch.manual_seed(5)
         body = nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.LazyLinear(3))
         body(torch.zeros(1, 3, 16, 16))
         learn = Learner(Floats(body), coloured(36, 16), optimizer=adamw, checkpoint=checkpoint)
-        original, calls = learn._train_epoch, []
-
-        def epoch(*args):
-            if len(calls) == until:
-                raise Killed
-            calls.append(1)
-            original(*args)
-
-        learn._train_epoch = epoch
         learn.fit(0.01, 4)
         return outcome(learn)
 
-    with pytest.raises(Killed):
-        run(Checkpoint(tmp_path / "checkpoint"), 2)
-    assert run(Checkpoint(tmp_path / "checkpoint")) == run(None)
+    assert_goes_on_where_it_was_killed(run, tmp_path / "checkpoint")
 
 
 def test_weights_that_are_tied_go_on_tied(tmp_path):
@@ -245,25 +232,14 @@ def test_weights_that_are_tied_go_on_tied(tmp_path):
         def forward(self, images):
             return self.second(self.first(images.float().mean((2, 3)) / 255).relu())
 
-    def run(checkpoint, until=99):
+    def run(checkpoint):
         torch.manual_seed(0)
         learn = Learner(Tied(), coloured(), optimizer=adamw, checkpoint=checkpoint)
-        epoch, calls = learn._train_epoch, []
-
-        def killed(*args):
-            calls.append(1)
-            if len(calls) > until:
-                raise Killed
-            epoch(*args)
-
-        learn._train_epoch = killed
         learn.fit(0.01, 3)
         assert learn.model.second.weight is learn.model.first.weight
         return outcome(learn)
 
-    with pytest.raises(Killed):
-        run(Checkpoint(tmp_path / "checkpoint"), 2)
-    assert run(Checkpoint(tmp_path / "checkpoint")) == run(None)
+    assert_goes_on_where_it_was_killed(run, tmp_path / "checkpoint")
 
 
 # --- stopped by hand ------------------------------------------------------------------------------

@@ -17,7 +17,9 @@ import numpy as np
 
 from lessonkit.course.exercises.roughly import close, kind, need_one_tolerance, one_number, short
 
-__all__ = ["Exercise", "Judge", "Verdict", "choice", "function", "number"]
+__all__ = [
+    "Exercise", "Judge", "Verdict", "choice", "failure", "function", "no_function", "number",
+]  # fmt: skip
 
 
 class Verdict(NamedTuple):
@@ -177,10 +179,20 @@ def function(
     return Exercise(judge, hint, lambda: f"{hint} {_example(reference, calls)}")
 
 
+def no_function(answer: Any) -> str:
+    """A sentence for an answer that isn't a function; else an empty one."""
+    return "" if callable(answer) else f"A function is wanted here; this is {kind(answer)}."
+
+
+def failure(error: Exception) -> str:
+    """The sentence for an error in which the reader's code has ended."""
+    return f"It ends in an error, {type(error).__name__}: {error}"
+
+
 def _no_own_function(answer: Any) -> str:
     """A sentence for an answer that is no function, or none of the reader's; else an empty one."""
-    if not callable(answer):
-        return f"A function is wanted here; this is {kind(answer)}."
+    if refused := no_function(answer):
+        return refused
     if str(getattr(answer, "__module__", "")).startswith("lessonkit."):
         ready = f"lessonkit's own {getattr(answer, '__name__', kind(answer))}"
         return f"That is {ready}. Write one yourself, and compare the two."

@@ -7,9 +7,8 @@ import numpy as np
 from scipy import stats
 
 from lessonkit import augment, data, models
-from lessonkit.course.exercises.judges import Exercise, Verdict
+from lessonkit.course.exercises.judges import Exercise, Verdict, failure, no_function
 from lessonkit.course.exercises.quiz import function, number
-from lessonkit.course.exercises.roughly import kind
 from lessonkit.course.measured.verdict import FAILS, HOLDS, UNDECIDED
 from lessonkit.learner import Learner
 from lessonkit.machine import progress
@@ -110,8 +109,8 @@ def trained(change: str, seed: int) -> float:
 
 def _trial(answer: Callable) -> Verdict:
     """Whether a function of the reader's compares one change with none as this page does."""
-    if not callable(answer):
-        return Verdict("wrong", f"A function is wanted here; this is {kind(answer)}.")
+    if refused := no_function(answer):
+        return Verdict("wrong", refused)
     reached: dict[str, dict[int, float]] = {}
 
     def train(change: str, seed: int) -> float:
@@ -122,7 +121,7 @@ def _trial(answer: Callable) -> Verdict:
     try:
         found = answer(train)
     except Exception as error:  # whatever the reader's code does wrong is what is reported
-        return Verdict("wrong", f"It ends in an error, {type(error).__name__}: {error}")
+        return Verdict("wrong", failure(error))
     if not reached:
         return Verdict("waiting", "waits for your answer: nothing has been trained yet.")
     if wrong := _about_the_runs(reached):

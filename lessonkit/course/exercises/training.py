@@ -10,8 +10,7 @@ from typing import Any
 
 import torch
 
-from lessonkit.course.exercises.judges import Exercise, Verdict
-from lessonkit.course.exercises.roughly import kind
+from lessonkit.course.exercises.judges import Exercise, Verdict, failure, no_function
 from lessonkit.course.time_limit import TooLate, time_limit
 from lessonkit.learner import Diverged, Learner
 from lessonkit.machine import progress
@@ -43,8 +42,8 @@ def training(
     """
 
     def judge(answer: Any) -> Verdict:
-        if not callable(answer):
-            return Verdict("wrong", f"A function is wanted here; this is {kind(answer)}.")
+        if refused := no_function(answer):
+            return Verdict("wrong", refused)
         try:
             with progress.quiet(), time_limit(seconds):
                 runs = [_run(start, use, answer, seed) for seed in seeds]
@@ -76,7 +75,7 @@ def _what_failed(error: Exception, seconds: float) -> str:
         return "The loss exploded: this learning rate is too high. Try a tenth of it."
     if isinstance(error, TooLate):
         return f"It takes more than {seconds:.0f} seconds. A few epochs are enough here."
-    return f"It ends in an error, {type(error).__name__}: {error}"
+    return failure(error)
 
 
 def _run(start: Callable, use: Callable, answer: Any, seed: int) -> tuple[Learner, float]:
