@@ -78,7 +78,7 @@ def _from_arrays(
     reload: Callable[[int], ImageData],
 ) -> ImageData:
     """`images` uint8 [N, S, S, 3], `labels` [N], `valid` bool [N]: true for the validation set."""
-    check_size(size)
+    size = check_size(size)
     pixels = torch.from_numpy(images).permute(0, 3, 1, 2)
     if size != pixels.shape[-1]:
         pixels = F.interpolate(pixels, (size, size), mode="bilinear", antialias=True)

@@ -247,13 +247,14 @@ class Learner:
     def steps(self, lrs: Sequence[float], ratios: float | Sequence[float] = 1.0) -> Iterator[float]:
         """Train along `lrs` as `fit_schedule` does, but step by step: yields each step's loss.
 
-        For experiments that look at the network between two steps, in train mode, or stop when they
-        like. Nothing is validated, recorded or put back here.
+        For experiments that look at the network between two steps, in eval mode too, or stop when
+        they like. Nothing is validated, recorded or put back here.
         """
         shares = optimizers.lr_per_group(ratios, len(self.groups), self.frozen_to)
         try:
             for loss in self._steps(self._new_optimizer(shares), as_schedule(lrs), shares):
                 yield loss.item()
+                self._train_mode()
         finally:
             self.model.eval()
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -165,7 +166,7 @@ def endless(batches: Iterable) -> Iterator:
 # --- Reading the curve: which learning rate does it tell you to use? -----------------------------
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # arrays have no single answer to ==
 class LRFinderResult:
     """The curve of an LR range test, and the LR that each rule reads off it.
 
@@ -463,7 +464,7 @@ def _generators(one: Any, depth: int = 5) -> Iterator[Callable]:
         yield partial(one.setstate, one.getstate())
     elif isinstance(one, np.random.Generator):
         yield partial(setattr, one.bit_generator, "state", one.bit_generator.state)
-    elif depth and not isinstance(one, type):
+    elif depth and not isinstance(one, type | ModuleType):
         is_list = isinstance(one, list | tuple) and len(one) <= LONGEST  # such as of transforms
         for held in one if is_list else getattr(one, "__dict__", {}).values():
             yield from _generators(held, depth - 1)

@@ -206,8 +206,11 @@ def familiarity(model: LayerGroups, images: Tensor) -> float:
     From 0.001, where none of ImageNet's 1,000 classes fits better than another, to 1. It is asked
     about 100 of the uint8 pictures [N, 3, S, S], at the size that it knows: at others it is too
     sure of itself. Hendrycks & Gimpel 2016 (arXiv 1610.02136) detect unfamiliar pictures this way.
-    `model` is one that `models.pretrained` made, in eval mode, its body as it was then.
+    `model` is one that `models.pretrained` made, in eval mode, its body as it was then; ValueError
+    for any other.
     """
+    if not model.imagenet:
+        raise ValueError("Only a network from models.pretrained has an old classifier to ask.")
     sample = images[:: max(1, len(images) // 100)][:100].float()
     sides = (model.imagenet_size, model.imagenet_size)
     pictures = F.interpolate(sample, sides, mode="bicubic", antialias=True).clamp(0, 255)

@@ -153,6 +153,9 @@ def test_step_by_step_is_the_same_training_and_may_stop_anywhere():
     steps = other.steps(lrs)
     next(steps)
     assert other.groups[0].training
+    other.validate()  # a look in eval mode, after which training goes on in its own
+    next(steps)
+    assert other.groups[0].training
     steps.close()
     assert not other.groups[0].training
 
@@ -378,10 +381,17 @@ def change_pictures_in_place(learn):
         split.images.floor_divide_(2)
 
 
+def other_layers_with_the_same_weights(learn):
+    for parent in list(learn.model[:-1].modules()):
+        for name, layer in parent.named_children():
+            if isinstance(layer, nn.ReLU | nn.ReLU6):
+                setattr(parent, name, nn.Tanh())
+
+
 @pytest.mark.parametrize(
     "change",
-    [scale_in_place, scale_behind_autograds_back, load_others, other_pictures_under_the_same_key,
-     change_pictures_in_place],
+    [other_layers_with_the_same_weights, scale_in_place, scale_behind_autograds_back, load_others,
+     other_pictures_under_the_same_key, change_pictures_in_place],
 )  # fmt: skip
 def test_activations_follow_weights_and_pictures(fresh, change, cache):
     fresh.activations()
@@ -686,6 +696,9 @@ NO_PICTURES = {
     "a list of PIL": lambda path: [Image.open(path)],
     "array": lambda path: np.asarray(Image.open(path)),
     "bytes": lambda path: path.read_bytes(),
+    "a grey one": lambda path: torch.ones(16, 16, dtype=torch.uint8),
+    "a row": lambda path: torch.ones(16, dtype=torch.uint8),
+    "a video": lambda path: torch.ones(1, 2, 3, 16, 16, dtype=torch.uint8),
     "a number": lambda path: 3,
     "none": lambda path: None,
     "a folder": lambda path: path.parent,

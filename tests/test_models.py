@@ -45,6 +45,11 @@ def test_small_cnn_depends_on_its_seed_alone():
     assert not torch.equal(one[-1].weight, other[-1].weight)
 
 
+def test_a_network_without_an_old_classifier_is_not_asked():
+    with pytest.raises(ValueError, match="old classifier"):
+        familiarity(models.small_cnn(3, 4), torch.zeros(2, 3, 16, 16, dtype=torch.uint8))
+
+
 def test_any_other_network_is_one_group():
     assert len(models.layer_groups(nn.Linear(2, 2))) == 1
 

@@ -32,7 +32,9 @@ def as_pictures(given: Any, size: int) -> Tensor:
 
 
 def _checked(pictures: Tensor) -> Tensor:
-    if pictures.ndim == 4 and (pictures.dtype != torch.uint8 or pictures.shape[1] != 3):
+    activations = pictures.ndim == 2 and pictures.is_floating_point()
+    good = pictures.ndim == 4 and pictures.dtype == torch.uint8 and pictures.shape[1] == 3
+    if not (good or activations):
         kind = str(pictures.dtype).removeprefix("torch.")
         raise DataError(
             f"Pictures are uint8, 0 to 255, [N, 3, S, S], not {kind} {list(pictures.shape)}; "

@@ -42,14 +42,14 @@ def of(learn: Any) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def _glance(body: nn.Module, images: dict[str, Tensor]) -> list:
-    """What changes as soon as weights or pictures do, found in milliseconds.
+    """What changes as soon as layers, weights or pictures do, found in milliseconds.
 
     Of weights their sums, too: a change through `.data` leaves no other trace.
     """
     weights = [*body.state_dict().values()]
     sums = [tensor.float().sum() for tensor in weights]
     sums = torch.stack(sums).tolist() if sums else []
-    return [sums, [tensor._version for tensor in (*weights, *images.values())]]
+    return [repr(body), sums, [tensor._version for tensor in (*weights, *images.values())]]
 
 
 def use_bfloat16(learn: Any) -> bool:
@@ -82,9 +82,9 @@ def cached(
     """Activations float32 [N, features] of each set in `images`, uint8 [N, 3, S, S].
 
     `key` is that of the pictures, to which a checksum of each set is added. The entry in the cache
-    is for these pictures and weights only, and for this type of device and number of threads, which
-    may change the last digits. On a CPU many pictures go through onnxruntime where it is installed,
-    which takes half the time.
+    is for these pictures, layers and weights only, and for this type of device and number of
+    threads, which may change the last digits. On a CPU many pictures go through onnxruntime where
+    it is installed, which takes half the time.
     """
     weights = list(body.state_dict().values())
     contents = [_checksum(pictures) for pictures in images.values()]
@@ -92,7 +92,7 @@ def cached(
     exact_on_cpu = _device(body).type == "cpu" and not bfloat16
     as_graph = exact_on_cpu and n_pixels >= WORTH_A_GRAPH and not onnx_graph.missing()
     how = _device(body).type, bfloat16, torch.get_num_threads(), as_graph
-    name = f"activations-{fingerprint(key, contents, how, *weights)}"
+    name = f"activations-{fingerprint(key, contents, how, repr(body), *weights)}"
 
     def build(folder: Path) -> None:
         with progress.bar("activations", sum(map(len, images.values())), cached=True) as bar:
@@ -111,16 +111,17 @@ def graph(body: nn.Module, sample: Tensor) -> Callable[[Tensor], Tensor] | None:
     `sample` is a few pictures, uint8 [N, 3, S, S], of the size that all have.
     """
     expected = run(body, sample, False)
-    try:
-        traced = onnx_graph.trace(body, sample.shape[-1], "activations")
-        session = onnx_graph.session(traced.SerializeToString())
-    except Exception:  # the exporter fails in many ways; PyTorch itself can do it
-        return None
 
     def compute(pictures: Tensor) -> Tensor:
         return torch.from_numpy(session.run(None, {"images": pictures.numpy()})[0])
 
-    agrees = torch.allclose(compute(sample), expected, GRAPH_TOLERANCE, GRAPH_TOLERANCE)
+    try:
+        traced = onnx_graph.trace(body, sample.shape[-1], "activations")
+        session = onnx_graph.session(traced.SerializeToString())
+        found = compute(sample)
+    except Exception:  # exporter and runtime fail in many ways; PyTorch itself can do it
+        return None
+    agrees = torch.allclose(found, expected, GRAPH_TOLERANCE, GRAPH_TOLERANCE)
     return compute if agrees else None
 
 
@@ -143,7 +144,7 @@ def _write(
     for part in in_parts(pictures, BATCH, device):
         rows = compute(part).cpu().numpy()
         if array is None:  # a file, not memory: a large set's activations needn't fit into it
-            shape = (len(pictures), rows.shape[1])
+            shape = (len(pictures), *rows.shape[1:])
             array = cache.new_array(path, np.float32, shape)
         array[start : start + len(rows)] = rows
         start += len(rows)
