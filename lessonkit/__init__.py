@@ -13,22 +13,16 @@ __all__ = ["Learner", "eight_steps", "lr_find"]
 _FUNCTIONS = {"Learner": "learner", "eight_steps": "recipe", "lr_find": "lr_finder"}
 # What notebooks ask for by its short name: `from lessonkit import quiz`.
 _FOLDERS = {
-    "cleaning": "images",
-    "look": "images",
-    "hardware": "machine",
-    "progress": "machine",
-    "safe_files": "files",
-    "challenge": "course",
-    "twelve_questions": "course",
-    "earth_painting": "course.datasets",
-    "embedded": "course.datasets",
-    "quiz": "course.exercises",
-    "charts": "course.clinic",
-    "diagnoses": "course.clinic",
-    "forest": "course.measured",
-    "ledger": "course.measured",
+    "images": "cleaning look",
+    "machine": "hardware progress",
+    "files": "safe_files",
+    "course": "challenge twelve_questions",
+    "course.datasets": "earth_painting embedded",
+    "course.exercises": "quiz",
+    "course.clinic": "charts diagnoses",
+    "course.measured": "forest ledger",
 }
-_MODULES = {name: f"{folder}.{name}" for name, folder in _FOLDERS.items()}
+_MODULES = {name: f"{folder}.{name}" for folder in _FOLDERS for name in _FOLDERS[folder].split()}
 _MODULES |= {"explore": "course.explorers", "clinic": "course.clinic.patients"}
 
 

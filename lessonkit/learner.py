@@ -1,7 +1,6 @@
 """The training loop, in the lesson's own words: fit, freeze, precompute, TTA.
 
-From top to bottom: pictures, layer groups, a fit, one epoch, one step, looking at the result,
-files.
+From top to bottom: pictures, layer groups, a fit, one epoch, one step, results, files.
 """
 
 import math
@@ -400,7 +399,7 @@ class Learner:
 
         return activations.run(self._body(), inputs, activations.use_bfloat16(self))
 
-    # --- Looking at the result ------------------------------------------------------------------
+    # --- Results --------------------------------------------------------------------------------
 
     def validate(self, tta: bool = False) -> tuple[float, float]:
         """(loss, accuracy) on the validation set as it is, or with `tta` over fixed views of it."""

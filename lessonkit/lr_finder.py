@@ -111,8 +111,9 @@ def _plain_step(model: nn.Module, optimizer: torch.optim.Optimizer, loss: Callab
                 "loss."
             )
         inputs, targets = _to(device, batch)
+        losses = []  # LBFGS asks for the loss several times in one step, and others hand back none
 
-        def closure() -> Tensor:  # LBFGS asks for the loss several times in one step
+        def closure() -> Tensor:
             optimizer.zero_grad()
             if isinstance(inputs, Mapping):
                 outputs = model(**inputs)
@@ -120,9 +121,11 @@ def _plain_step(model: nn.Module, optimizer: torch.optim.Optimizer, loss: Callab
                 outputs = model(*inputs) if isinstance(inputs, tuple | list) else model(inputs)
             value = loss(outputs, targets)
             value.backward()
+            losses.append(value.item())
             return value
 
-        return optimizer.step(closure).item()
+        optimizer.step(closure)
+        return losses[0]
 
     return step
 
@@ -389,12 +392,14 @@ def _keep_optimizer(optimizer: torch.optim.Optimizer) -> Callable:
 
 
 def _keep_randomness() -> list[Callable]:
-    """Returns what puts back the random state of torch (CPU and CUDA), numpy and Python."""
+    """Returns what puts back the random state of torch (CPU, CUDA, MPS), numpy and Python."""
     kept = [partial(torch.set_rng_state, torch.get_rng_state())]
     kept += [partial(np.random.set_state, np.random.get_state())]
     kept += [partial(random.setstate, random.getstate())]
     if torch.cuda.is_available():
         kept += [partial(torch.cuda.set_rng_state_all, torch.cuda.get_rng_state_all())]
+    if torch.backends.mps.is_available():
+        kept += [partial(torch.mps.set_rng_state, torch.mps.get_rng_state())]
     return kept
 
 
@@ -465,6 +470,7 @@ def _generators(one: Any, depth: int = 5) -> Iterator[Callable]:
     elif isinstance(one, np.random.Generator):
         yield partial(setattr, one.bit_generator, "state", one.bit_generator.state)
     elif depth and not isinstance(one, type | ModuleType):
-        is_list = isinstance(one, list | tuple) and len(one) <= LONGEST  # such as of transforms
-        for held in one if is_list else getattr(one, "__dict__", {}).values():
+        parts = one.values() if isinstance(one, dict) else one
+        is_list = isinstance(one, list | tuple | dict) and len(one) <= LONGEST  # of transforms, say
+        for held in parts if is_list else getattr(one, "__dict__", {}).values():
             yield from _generators(held, depth - 1)

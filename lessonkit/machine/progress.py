@@ -26,12 +26,11 @@ _outer: ContextVar["Bar | None"] = ContextVar("outer", default=None)
 def bar(title: str, total: int, cached: bool = False) -> Iterator["Bar"]:
     """Show how far something of `total` steps is, while the `with` block runs.
 
-    `cached` work is done the first time only: its title isn't stored in a notebook.
-
-    The block gets an object with `step(n=1, **figures)`, such as step(loss=0.5, lr=1e-2); with
-    `stage(name)`, which says what comes next; and with `row(dict)`, which adds a line to the table
-    below. Ended by an error or Ctrl-C, it says so. A bar inside another one's block is a few words
-    in that one's widget, or a second bar in the terminal, which keeps its last row and few others.
+    `cached` work is done the first time only: its title isn't stored in a notebook. The block gets
+    an object with `step(n=1, **figures)`, such as step(loss=0.5, lr=1e-2); with `stage(name)`,
+    which says what comes next; and with `row(dict)`, which adds a line to the table below. Ended by
+    an error or Ctrl-C, it says so. A bar inside another one's block is a few words in that one's
+    widget, or a second bar in the terminal, which keeps its last row and few others.
     """
     outer = _outer.get()
     shown = _new_bar(title, total, cached, outer)
@@ -184,7 +183,7 @@ class _NotebookBar(Bar):
             line = " · ".join([line, *filter(None, told)])
         meter = f'<progress max="{self.total}" value="{value}"></progress>'
         words = f"<div>{html.escape(self.title)} {meter} {html.escape(line)}</div>"
-        self.widget.value = words + _table(self.rows)
+        self.widget.value = words + (_table(self.rows) if self.rows else "")
 
 
 class _InnerBar(Bar):
@@ -220,8 +219,6 @@ def _cell(name: str, value: Any) -> str:
 
 
 def _table(rows: list[dict]) -> str:
-    if not rows:
-        return ""
     style = ' style="text-align: right; padding: 0 0.8em"'
     head = "".join(f'<th scope="col"{style}>{html.escape(_heading(name))}</th>' for name in rows[0])
     lines = [[html.escape(_cell(name, value)) for name, value in row.items()] for row in rows]
