@@ -45,7 +45,7 @@ def make_folder(root, n_classes, n_each):
 def main_path(root, without=()):
     """The notebook up to its exercises, about the folder `root`, without cells of some tags."""
     notebook = nbformat.read(NOTEBOOK, as_version=4)
-    end = next(i for i, c in enumerate(notebook.cells) if c.source.startswith("## Exercises"))
+    end = next(i for i, c in enumerate(notebook.cells) if "\n## Exercises" in c.source)
     notebook.cells = [
         cell for cell in notebook.cells[:end]
         if cell.cell_type == "code" and not set(cell.metadata.get("tags", [])) & set(without)

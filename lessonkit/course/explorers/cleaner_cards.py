@@ -13,7 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from lessonkit.course.explorers.explorer import data_address
+from lessonkit.course.explorers.explorer import data_address, in_256_colours
 from lessonkit.images import cleaning
 from lessonkit.images.image_data import ImageData
 
@@ -128,7 +128,7 @@ class Cleaner(widgets.VBox):
         )
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict:
-        png = base64.b64encode(self._picture()).decode()
+        png = base64.b64encode(in_256_colours(self._picture())).decode()
         return dict(super()._repr_mimebundle_(**kwargs)) | {"image/png": png}
 
     def _picture(self) -> bytes:

@@ -12,7 +12,7 @@ from typing import Any
 import ipywidgets as widgets
 from matplotlib.figure import Figure
 
-from lessonkit.course.explorers.explorer import control_text, still_bundle
+from lessonkit.course.explorers.explorer import control_text, in_256_colours, still_bundle
 
 __all__ = ["LiveFigure"]
 
@@ -89,4 +89,4 @@ class LiveFigure(widgets.VBox):
 
     def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict, dict]:
         live = super()._repr_mimebundle_(**kwargs)
-        return still_bundle(live, repr(self), self.image.value, self.alt)
+        return still_bundle(live, repr(self), in_256_colours(self.image.value), self.alt)
