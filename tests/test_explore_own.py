@@ -2,6 +2,7 @@
 
 import base64
 import io
+import unicodedata
 import warnings
 
 import ipywidgets as widgets
@@ -123,6 +124,30 @@ def test_a_picture_relabelled_earlier_goes_back_to_its_folder_and_forth(cleaner,
     again.decisions["cat/0.png"].value = ("keep", "")
     again.save()
     assert cleaning.read(root).relabel == {"cat/0.png": "dog"}
+
+
+@pytest.mark.parametrize("folders", [("cat/cat", "cat/dog"), ("Bär", "dog")])
+def test_a_picture_goes_to_another_class_and_back_whatever_the_folders_are_called(
+    folders, tmp_path
+):
+    # Around all may lie a folder called like a class; a Mac writes ä as two letters, a and dots.
+    root, suspects = tmp_path / "my_pictures", {}
+    for folder in (unicodedata.normalize("NFD", folder) for folder in folders):
+        (root / folder).mkdir(parents=True)
+        suspect = unicodedata.normalize("NFD", f"{folder}/é.png")
+        suspects[suspect] = "?"
+        for file in (suspect, f"{folder}/1.png"):
+            Image.new("L", (20, 20)).save(root / file)
+    images = data.from_folder(root, 16)
+    own = dict(zip(suspects, images.classes, strict=True))
+    other = dict(zip(suspects, reversed(images.classes), strict=True))
+    for labels, relabel in ((other, other), (own, {})):
+        desk = explore.cleaner(root, data.from_folder(root, 16), suspects)
+        for file, label in labels.items():
+            desk.decide(file, label)
+        desk.save()
+        assert cleaning.read(root).relabel == relabel
+    assert data.from_folder(root, 16).key == images.key
 
 
 def test_every_box_is_named_after_its_picture_and_offers_every_other_class(cleaner):
