@@ -318,6 +318,13 @@ def test_a_click_goes_where_it_points(world):
         assert world.values == now
 
 
+def test_the_network_is_asked_once_a_click():
+    asked = []
+    world = explore.click_map(lambda images: asked.append(images) or says_desert(images))
+    world.image.clicked = [*place_of(world, -65, -3), 1]
+    assert len(asked) == 2  # where it began, and where it was clicked
+
+
 def test_the_map_can_be_drawn_everywhere(world):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
