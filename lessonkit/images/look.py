@@ -166,8 +166,8 @@ def out_of_fold(
     names, member = np.unique(keys, return_inverse=True)
     if min(folds, len(names)) < 2:
         raise ValueError(
-            "The head is trained on other folds than the one it judges: give 2 or more folds, and 2 "
-            f"or more groups of pictures, not {folds} and {len(names)}."
+            "The head is trained on other folds than the one it judges: give 2 or more folds, and "
+            f"2 or more groups of pictures, not {folds} and {len(names)}."
         )
     fold = torch.from_numpy(np.random.default_rng(seed).permutation(len(names)) % folds)[member]
     probabilities = torch.zeros(len(labels), n_classes)
