@@ -77,7 +77,7 @@ def read(root: str | Path) -> Cleaning:
         return Cleaning()
     except (ValueError, KeyError, TypeError, OSError) as error:
         raise DataError(
-            f"{file} can't be used ({type(error).__name__}: {error}): mend it, or delete it to "
+            f"{file} can't be used ({type(error).__name__}: {error}): correct it, or delete it to "
             "start cleaning anew. The pictures themselves are untouched."
         ) from None
     labels = {path: unicodedata.normalize("NFC", label) for path, label in relabel.items()}
