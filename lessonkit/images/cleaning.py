@@ -19,8 +19,6 @@ __all__ = ["Cleaning", "apply", "file_beside", "read", "write"]
 
 VERSION = 1
 SHOWN = 5  # names in a sentence
-
-
 PARTS = TRAIN, VALID, TEST = "train", "valid", "test"
 
 
@@ -30,11 +28,6 @@ class Picture(NamedTuple):
     path: str
     label: str
     part: str  # one of PARTS
-
-    @property
-    def is_valid(self) -> bool:
-        """Whether it belongs to the validation set."""
-        return self.part == VALID
 
 
 @dataclass(frozen=True)

@@ -25,11 +25,7 @@ KEEP, DROP = ("keep", ""), ("drop", "")
 CARD = {"width": "280px", "margin": "4px", "padding": "4px", "border": "1px solid #8888"}
 CARDS = {"flex_flow": "row wrap", "align_items": "stretch"}
 NAME = {"description_width": "initial"}
-BELOW_ITS_NAME = {
-    "width": "auto",
-    "height": "58px",
-    "flex_flow": "column",
-}
+BELOW_ITS_NAME = {"width": "auto", "height": "58px", "flex_flow": "column"}
 COLUMNS = 8  # of the picture for viewers without a kernel
 
 
