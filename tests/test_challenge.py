@@ -184,6 +184,18 @@ def test_what_no_interrupt_could_stop_is_late_by_the_clock(seconds, late, clock)
     assert (challenge.enter("deaf", deaf, 60, []).score is None) == late
 
 
+def test_a_time_that_is_over_before_the_block_begins_is_over(monkeypatch):
+    def at_once(seconds, function):
+        return SimpleNamespace(start=function, cancel=lambda: None)
+
+    threads = SimpleNamespace(Lock=threading.Lock, Timer=at_once)
+    monkeypatch.setattr(time_limit, "threading", threads)
+    limits = pytest.raises((time_limit.TooLate, KeyboardInterrupt))
+    with limits as caught, time_limit.time_limit(0.01):
+        raise AssertionError("the block has begun")
+    assert caught.type is time_limit.TooLate
+
+
 def test_ctrl_c_is_not_taken_for_a_deadline():
     def interrupted(images, seconds):
         raise KeyboardInterrupt
