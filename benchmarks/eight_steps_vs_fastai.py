@@ -81,10 +81,10 @@ def run_fastai(folder: Path, size: int, seed: int, frozen: bool) -> list[tuple[f
         blocks=(ImageBlock, CategoryBlock),
         get_items=lambda _: list(map(Path, labels)),
         get_y=lambda path: labels[str(path)],
-        splitter=IndexSplitter([i for i, p in enumerate(found) if p.is_valid]),
+        splitter=IndexSplitter([i for i, p in enumerate(found) if p.part == "valid"]),
         item_tfms=Resize(size),
         batch_tfms=[*aug_transforms(), Normalize.from_stats(config["mean"], config["std"])],
-    ).dataloaders(folder, bs=64 if sum(not p.is_valid for p in found) >= 500 else 32)
+    ).dataloaders(folder, bs=64 if sum(p.part != "valid" for p in found) >= 500 else 32)
     learn = vision_learner(
         loaders,
         "tf_efficientnet_lite0",

@@ -11,6 +11,8 @@ import signal
 import sys
 import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,24 @@ AT_ONCE = 64  # pictures that `predict` reads before it asks the network
 FEW_FOR_TRAINING = 10  # pictures of a class: below that, a sentence says so
 
 
+@contextmanager
+def _as_a_program() -> Iterator[None]:
+    """Warnings are said as notes, and SIGTERM does what Ctrl-C does; afterwards as before."""
+    shown, ended = warnings.showwarning, signal.getsignal(signal.SIGTERM)
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    warnings.showwarning = lambda message, *_, **__: _note(f"note: {message}")
+    if in_main_thread:  # others may set no handlers; SIGTERM comes from `docker stop` and `kill`
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        warnings.showwarning = shown
+        ours = signal.getsignal(signal.SIGTERM) == signal.default_int_handler
+        if in_main_thread and ours:  # one that `processes` has set since is there for the end
+            signal.signal(signal.SIGTERM, ended or signal.SIG_DFL)
+
+
+@_as_a_program()
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit status.
 
@@ -38,13 +58,9 @@ def main(arguments: list[str] | None = None) -> int:
     pictures that `predict` had to leave out. 130: stopped by Ctrl-C or SIGTERM. 141: nobody reads
     the output any more.
     """
-    warnings.showwarning = lambda message, *_, **__: _note(f"note: {message}")
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # names that the terminal can't show
     options = _parser().parse_args(arguments)
-    if threading.current_thread() is threading.main_thread():  # others may set no handlers
-        # `docker stop` and `kill` end it as Ctrl-C does.
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         status = options.command(options)
         sys.stdout.flush()

@@ -110,8 +110,10 @@ def wall(
 ) -> np.ndarray:
     """Pictures, uint8 [N, 3, S, S], as a grid with titles; returns the axes [rows, columns].
 
-    `side` is the width of a picture in inches.
+    `side` is the width of a picture in inches. Raises ValueError without pictures.
     """
+    if not len(images):
+        raise ValueError("There are no pictures to draw.")
     rows = -(-len(images) // columns)
     height = (side + 0.22 * bool(titles)) * rows
     _, axes = plt.subplots(
@@ -122,7 +124,7 @@ def wall(
     for image, ax in zip(images, axes.flat, strict=False):
         ax.imshow(np.asarray(image).transpose(1, 2, 0))
     for title, ax in zip(titles, axes.flat, strict=False):
-        ax.set_title(title, fontsize=7, pad=2)
+        ax.set_title(title, fontsize=7, pad=2, parse_math=False)  # a file's name may have a $
     return axes
 
 

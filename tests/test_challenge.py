@@ -10,14 +10,17 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
-from lessonkit import data
+from lessonkit import augment, data
 from lessonkit.course import challenge, records, time_limit, twelve_questions
 from lessonkit.course.challenge import Entry
 from lessonkit.course.datasets import embedded
 from lessonkit.course.exercises import quiz
 from lessonkit.learner import Learner
-from lessonkit.models import small_cnn
+from lessonkit.lr_finder import LRFinderResult
+from lessonkit.models import LayerGroups, small_cnn
+from tests.tiny import coloured
 
 
 @pytest.fixture(autouse=True)
@@ -181,6 +184,18 @@ def test_what_no_interrupt_could_stop_is_late_by_the_clock(seconds, late, clock)
     assert (challenge.enter("deaf", deaf, 60, []).score is None) == late
 
 
+def test_a_time_that_is_over_before_the_block_begins_is_over(monkeypatch):
+    def at_once(seconds, function):
+        return SimpleNamespace(start=function, cancel=lambda: None)
+
+    threads = SimpleNamespace(Lock=threading.Lock, Timer=at_once)
+    monkeypatch.setattr(time_limit, "threading", threads)
+    limits = pytest.raises((time_limit.TooLate, KeyboardInterrupt))
+    with limits as caught, time_limit.time_limit(0.01):
+        raise AssertionError("the block has begun")
+    assert caught.type is time_limit.TooLate
+
+
 def test_ctrl_c_is_not_taken_for_a_deadline():
     def interrupted(images, seconds):
         raise KeyboardInterrupt
@@ -207,6 +222,41 @@ def test_without_a_function_it_waits_and_keeps_nothing(train, capsys):
     assert challenge.enter("me", train) is None
     assert "waits" in capsys.readouterr().out
     assert not records.path("challenge").exists()
+
+
+# The entries to beat
+
+
+def test_where_no_epoch_fits_fewer_pictures_are_used_and_the_augmentation_stays():
+    learn = Learner(small_cnn(3, width=2), coloured(), batch_size=4)
+    learn.augment = augment.top_down()
+    challenge.fit_within(learn, 0.1, 0.0)
+    assert len(learn.images.train.labels) == 1 and len(learn.history.epochs) == 1
+    assert learn.augment == augment.top_down()
+
+
+def test_stored_activations_give_no_step_to_plan_by():
+    learn = Learner(LayerGroups(nn.Flatten(), nn.Linear(768, 3)), coloured(), batch_size=4)
+    learn.freeze()
+    learn.precompute = True
+    with pytest.raises(ValueError, match="precompute = False"):
+        challenge.fit_within(learn, 0.1, 1.0)
+
+
+def test_the_recipes_head_gets_a_learning_rate_that_the_finders_rules_agree_on(monkeypatch):
+    losses = np.full(60, 2.0)
+    losses[:2] = 9.0, 2.0  # an early spike, which fools the steepest slope
+    found, used = LRFinderResult(np.logspace(-5, 1, 60), losses), []
+
+    def fit(lr, *_, **__):
+        used.append(lr)
+        raise KeyboardInterrupt  # the rest would take a minute
+
+    learn = SimpleNamespace(lr_find=lambda: found, fit=fit, n_batches=10)
+    monkeypatch.setattr(Learner, "pretrained", lambda *_, **__: learn)
+    with pytest.raises(KeyboardInterrupt):
+        challenge.recipe(coloured(), 1.0)
+    assert used == [pytest.approx(1e-3)] and found.steepest < 1e-4
 
 
 # The board

@@ -127,7 +127,7 @@ def test_decisions_that_leave_one_class_get_the_usual_sentence(root):
 )
 def test_a_damaged_file_gets_a_sentence_that_says_what_to_do(root, content, capsys):
     cleaning.file_beside(root).write_bytes(content)
-    with pytest.raises(DataError, match=r"cleaning\.json can't be used .*mend it, or delete it"):
+    with pytest.raises(DataError, match=r"cleaning\.json can't be used .*correct it, or delete it"):
         read(root)
     assert main(["check", str(root)]) == 2
     assert capsys.readouterr().err.count("\n") == 1

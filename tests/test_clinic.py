@@ -75,8 +75,9 @@ def test_one_batch_may_be_small_and_may_be_activations():
 
 @pytest.mark.parametrize("number", [0, 13, -1])
 def test_an_unknown_patient_gets_a_sentence(number):
-    with pytest.raises(ValueError, match="1 to 12"):
-        clinic.patient(number)
+    for ask in (clinic.patient, clinic.treat, clinic.mistake, diagnoses.diagnose):
+        with pytest.raises(ValueError, match="1 to 12"):
+            ask(number)
     with pytest.raises(ValueError, match="by hand"):
         clinic.fresh(number)
 

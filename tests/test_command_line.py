@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 import tomllib
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,6 +24,7 @@ import pytest
 from PIL import Image
 
 from lessonkit import Learner, augment, models, recipe
+from lessonkit import __main__ as command_line
 from lessonkit.__main__ import main
 from lessonkit.files import cache as kept_files
 from lessonkit.images import look
@@ -399,6 +401,24 @@ def test_ctrl_c_or_a_polite_kill_ends_training_with_a_sentence(photos, tmp_path,
         assert kept == ["model.pt.resume"] and "--resume" in err
     else:
         assert "Nothing was written" in err
+
+
+def test_afterwards_warnings_and_signals_are_as_before(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    before = warnings.showwarning, signal.getsignal(signal.SIGTERM)
+    inside = []
+
+    def find(given):
+        inside.append((warnings.showwarning, signal.getsignal(signal.SIGTERM)))
+        return []
+
+    monkeypatch.setattr(command_line, "_files", find)
+    assert main(["predict", "model.pt", "nowhere"]) == 2
+    assert inside[0][0] != before[0] and inside[0][1] == signal.default_int_handler
+    assert (warnings.showwarning, signal.getsignal(signal.SIGTERM)) == before
+    with pytest.raises(SystemExit):
+        main(["--version"])
+    assert (warnings.showwarning, signal.getsignal(signal.SIGTERM)) == before
 
 
 def joining(rank, port, **environment):

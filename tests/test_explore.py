@@ -9,6 +9,7 @@ import ipywidgets as widgets
 import numpy as np
 import pytest
 import torch
+import traitlets
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -94,6 +95,20 @@ def test_the_picture_follows_the_controls_and_reset_puts_them_back(live):
     live.reset()
     assert live.values == {"slope": 1, "shown": True}
     assert live.image.value == first and live.alt == "A line of slope 1 < 5"
+
+
+def test_the_picture_is_drawn_once_for_controls_that_move_together(live):
+    drawn, draw = [], live.draw
+    live.draw = lambda ax, **values: drawn.append(values) or draw(ax, **values)
+    live.put(slope=2, shown=False)
+    assert drawn == [{"slope": 2, "shown": False}]
+    live.put(slope=2, shown=False)
+    live.reset()
+    assert drawn[1:] == [{"slope": 1, "shown": True}]
+    with pytest.raises(traitlets.TraitError):
+        live.put(slope="steep")
+    live.controls["slope"].value = 3
+    assert len(drawn) == 3
 
 
 def test_the_reset_button_resets(live):

@@ -44,6 +44,15 @@ def test_filters_let_pass_what_they_say(figure):
     assert passing(figure, notebook="07") == f"{len(rows)} of {len(entries)} rows"
 
 
+def test_the_row_on_show_is_the_last_one_where_fewer_pass(figure):
+    n = sum(entry.verdict == FAILS for entry in ledger.entries())
+    ax = Figure().subplots()
+    values = figure.first | {"verdict": FAILS, "row": n + 5}
+    figure.draw(ax, **values)
+    assert [patch.get_y() for patch in ax.patches] == [0.5 - n]
+    assert figure.tell(**values) == figure.tell(**values | {"row": n})
+
+
 def test_filters_that_let_nothing_pass_say_so(figure):
     nothing = {"notebook": "04", "unit": "correlation"}
     assert figure.tell(**figure.first | nothing) == "No row of the ledger passes these filters."

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import unicodedata
 import warnings
 
 import ipywidgets as widgets
@@ -123,6 +124,30 @@ def test_a_picture_relabelled_earlier_goes_back_to_its_folder_and_forth(cleaner,
     again.decisions["cat/0.png"].value = ("keep", "")
     again.save()
     assert cleaning.read(root).relabel == {"cat/0.png": "dog"}
+
+
+@pytest.mark.parametrize("folders", [("cat/cat", "cat/dog"), ("Bär", "dog")])
+def test_a_picture_goes_to_another_class_and_back_whatever_the_folders_are_called(
+    folders, tmp_path
+):
+    # Around all may lie a folder called like a class; a Mac writes ä as two letters, a and dots.
+    root, suspects = tmp_path / "my_pictures", {}
+    for folder in (unicodedata.normalize("NFD", folder) for folder in folders):
+        (root / folder).mkdir(parents=True)
+        suspect = unicodedata.normalize("NFD", f"{folder}/é.png")
+        suspects[suspect] = "?"
+        for file in (suspect, f"{folder}/1.png"):
+            Image.new("L", (20, 20)).save(root / file)
+    images = data.from_folder(root, 16)
+    own = dict(zip(suspects, images.classes, strict=True))
+    other = dict(zip(suspects, reversed(images.classes), strict=True))
+    for labels, relabel in ((other, other), (own, {})):
+        desk = explore.cleaner(root, data.from_folder(root, 16), suspects)
+        for file, label in labels.items():
+            desk.decide(file, label)
+        desk.save()
+        assert cleaning.read(root).relabel == relabel
+    assert data.from_folder(root, 16).key == images.key
 
 
 def test_every_box_is_named_after_its_picture_and_offers_every_other_class(cleaner):
@@ -291,6 +316,13 @@ def test_a_click_goes_where_it_points(world):
     for outside in ([0.79, 0.5, 2], [0.9, 0.2, 5], [0.0, 0.0, 3], [0.99, 0.99, 4]):
         world.image.clicked = outside
         assert world.values == now
+
+
+def test_the_network_is_asked_once_a_click():
+    asked = []
+    world = explore.click_map(lambda images: asked.append(images) or says_desert(images))
+    world.image.clicked = [*place_of(world, -65, -3), 1]
+    assert len(asked) == 2  # where it began, and where it was clicked
 
 
 def test_the_map_can_be_drawn_everywhere(world):

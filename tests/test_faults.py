@@ -123,7 +123,7 @@ def archives(tmp_path):
 
 @pytest.fixture
 def serve(archives, tmp_path, monkeypatch):
-    """Starts a server in place of the publishers'; `expected` are the files that they promise."""
+    """Starts a server instead of the publishers'; `expected` are the files that they promise."""
     servers = []
     monkeypatch.setattr(pets, "BYTES", 1)
     monkeypatch.setattr(pets, "SECONDS", 0.5)

@@ -179,8 +179,23 @@ def test_if_pytorchs_index_cannot_be_reached_a_sentence_says_so_and_the_usual_on
     usual, _, _ = indexes
     found, done = set_up(course, PIP_INDEX_URL=usual, WHERE_TORCH_IS=f"{usual}/nowhere")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "PyTorch's own index can't be reached" in done.stdout
+    assert "Nothing came from PyTorch's own index (" in done.stdout
     assert found == USUAL | {"uv": "1.0"}
+
+
+@without_card
+def test_the_sentence_names_what_failed_and_not_pytorchs_index_where_that_was_not_asked(
+    course, indexes
+):
+    usual, own, _ = indexes
+    found, done = set_up(course, PIP_INDEX_URL=usual, TORCH_INDEX=f"{usual}/nowhere")
+    assert "Nothing came from the index that TORCH_INDEX names" in done.stdout
+    assert "PyTorch's own" not in done.stdout and found == USUAL
+    (course / "constraints.txt").write_text("uv==9\n", encoding="utf-8")  # which isn't there
+    python = course / ".venv" / "bin" / "python"
+    subprocess.run([python, "-m", "pip", "uninstall", "-qy", "torch"], check=True)
+    _, done = set_up(course, PIP_INDEX_URL=usual, WHERE_TORCH_IS=own)
+    assert "uv can't be fetched" in done.stdout and "PyTorch's own" not in done.stdout
 
 
 def test_a_machine_with_a_card_gets_the_usual_build(course, indexes):
@@ -207,7 +222,7 @@ def test_without_a_connection_wheels_in_a_folder_are_enough(course, indexes, tmp
         shutil.copy(wheel, wheels)
     found, done = set_up(course, PIP_NO_INDEX="1", PIP_FIND_LINKS=str(wheels))
     assert done.returncode == 0, done.stdout + done.stderr
-    assert found == USUAL and "can't be reached" not in done.stdout
+    assert found == USUAL and "usual index" not in done.stdout
 
 
 @pytest.mark.skipif(not UV, reason="uv isn't installed")

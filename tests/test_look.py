@@ -55,6 +55,14 @@ def test_exact_duplicates_are_groups_of_equal_bytes_under_any_name(tmp_path):
     ]
 
 
+def test_a_file_that_has_gone_since_is_a_copy_of_none(tmp_path):
+    for name in ("0.png", "1.png", "2.png"):
+        photo(0).save(tmp_path / name)
+    files = ["0.png", "1.png", "2.png", "gone.png"]
+    assert look.exact_duplicates(tmp_path, files) == [["0.png", "1.png", "2.png"]]
+    assert set(look.sides(tmp_path, files)) == {"0.png", "1.png", "2.png"}
+
+
 def test_copies_in_another_size_brightness_or_quality_are_nearest(tmp_path):
     originals = [photo(seed) for seed in range(12)]
     originals[3].resize((40, 40)).save(tmp_path / "x.jpg", quality=60)
@@ -111,6 +119,13 @@ def test_out_of_fold_answers_are_probabilities_and_repeatable(noisy):
     one, two = (look.out_of_fold(features, labels, 2, seed=3) for _ in range(2))
     assert torch.equal(one, two) and not torch.equal(one, look.out_of_fold(features, labels, 2))
     torch.testing.assert_close(one.sum(1), torch.ones(len(labels)))
+
+
+@pytest.mark.parametrize("wrong", [{"folds": 1}, {"folds": 0}, {"groups": [3] * 80}])
+def test_out_of_fold_says_so_where_nothing_is_left_to_train_on(noisy, wrong):
+    features, labels, _ = noisy
+    with pytest.raises(ValueError, match="2 or more folds, and 2 or more groups"):
+        look.out_of_fold(features, labels, 2, **wrong)
 
 
 def test_a_copy_is_never_judged_by_a_head_that_knows_it(noisy):

@@ -505,6 +505,11 @@ def test_a_guess_stands_beside_what_is_measured_and_is_remembered():
     assert "Close." in result.line.value
     loss.field.value = "low <b>"
     assert "no number" in loss.note.value and loss.value is None
+    loss.field.value = "nan"
+    assert "no number" in loss.note.value and "No guess yet" in result.line.value
+    assert quiz.guess("99.loss", "The loss?").value == 0.51  # what was no guess isn't kept
+    loss.field.value = ""
+    assert not loss.note.value and quiz.guess("99.loss", "The loss?").value is None
 
 
 def test_a_guess_may_be_one_of_several():

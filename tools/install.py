@@ -27,8 +27,8 @@ PYTHON = FOLDER / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 FROM_TORCHS_OWN_INDEX = ("torch", "torchvision")
 OLDEST = ["--resolution", "lowest-direct"]  # of uv; pip can't
 VERSIONS = {"pinned": ["-c", "constraints.txt"], "newest": [], "oldest": OLDEST}
-UNREACHED = """\
-PyTorch's own index can't be reached, so PyTorch comes from the usual one. Its build for Linux
+FROM_THE_USUAL = """\
+{why} (the reason stands above), so PyTorch comes from the usual index. Its build for Linux
 brings NVIDIA's libraries along: 3 GB to download instead of 0.4, and 6 GB of disk."""
 STOPPED = """\
 The installation stopped; the reason stands above. Once it is out of the way (often it is the
@@ -123,7 +123,9 @@ def main() -> int:
     if well and not installed("torch") and (index or (no_card and not offline)):
         torchs_uv = uv or ("" if index else fetch_uv())
         if not install_torch(torchs_uv, index, bounds):
-            print(UNREACHED)
+            place = "the index that TORCH_INDEX names" if index else "PyTorch's own index"
+            why = f"Nothing came from {place}" if torchs_uv or index else "uv can't be fetched"
+            print(FROM_THE_USUAL.format(why=why))
     if versions == "oldest":
         uv = uv or fetch_uv()  # whatever pip is told
     elif elsewhere:

@@ -223,7 +223,7 @@ def _look(files: list[str], tests: str) -> dict:
     told = _copy / "told.json"
     status = in_a_fork(_copy, 3600, lambda: look(files, tests, told))
     if status != 0:
-        raise SystemExit(f"{tests} fails without any mutant (status {status}): mend that first.")
+        raise SystemExit(f"{tests} fails without any mutant (status {status}): fix that first.")
     return json.loads(told.read_text(encoding="utf-8"))
 
 

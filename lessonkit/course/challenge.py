@@ -259,17 +259,19 @@ def _is_entry(row: Any) -> bool:
 def fit_within(learn: Learner, lr: Any, seconds: float) -> Learner:
     """Train for one cosine cycle that ends before `seconds` are over; returns the learner.
 
-    One mini-batch is timed first, so precompute must be off. If not even one epoch fits, fewer
-    pictures are used.
+    One mini-batch is timed first. If not even one epoch fits, fewer pictures are used. Raises
+    ValueError while precompute is on: a step of the head alone is too short to plan by.
     """
+    if learn.precompute:
+        raise ValueError("fit_within times a step from pictures on: set learn.precompute = False.")
     started = time.perf_counter()
     inputs, labels = next(learn.batches())
     step = hardware.training_step_seconds(copy.deepcopy(learn.model).train(), inputs, labels)
     left = 0.7 * (seconds - (time.perf_counter() - started))  # validating takes time as well
     epochs = left / (step * learn.n_batches)
     if epochs < 1:
-        share = slice(None, None, math.ceil(1 / max(epochs, 1e-3)))
-        learn.set_data(learn.images.with_training(share))
+        fewer = learn.images.with_training(slice(None, None, math.ceil(1 / max(epochs, 1e-3))))
+        learn.set_data(fewer.with_augment(learn.augment))
     learn.fit(lr, 1, cycle_len=max(1, int(epochs)))
     return learn
 
@@ -284,7 +286,7 @@ def recipe(pictures: ImageData, seconds: float, seed: int = 0) -> Callable[[Tens
     """The 8 steps as far as they get: steps 1 to 3, one cycle of the whole network, and TTA."""
     started = time.perf_counter()
     learn = Learner.pretrained(ARCH, pictures.with_augment(augment.none()), seed=seed)
-    lr = learn.lr_find().steepest
+    lr, _ = eight.careful_lr(learn.lr_find(), 3 * eight.SAFE_LR)
     learn.fit(lr, 1, cycle_len=math.ceil(eight.HEAD_STEPS / learn.n_batches))
     learn.precompute, learn.augment = False, pictures.augment
     learn.unfreeze()

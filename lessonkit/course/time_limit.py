@@ -30,9 +30,9 @@ def time_limit(seconds: float) -> Iterator[None]:
 
     timer = threading.Timer(seconds, stop)
     timer.daemon = True
-    timer.start()
     try:
         try:
+            timer.start()  # on a busy machine a short time is over before this returns
             yield
         finally:
             with lock:

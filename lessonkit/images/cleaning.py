@@ -19,8 +19,6 @@ __all__ = ["Cleaning", "apply", "file_beside", "read", "write"]
 
 VERSION = 1
 SHOWN = 5  # names in a sentence
-
-
 PARTS = TRAIN, VALID, TEST = "train", "valid", "test"
 
 
@@ -30,11 +28,6 @@ class Picture(NamedTuple):
     path: str
     label: str
     part: str  # one of PARTS
-
-    @property
-    def is_valid(self) -> bool:
-        """Whether it belongs to the validation set."""
-        return self.part == VALID
 
 
 @dataclass(frozen=True)
@@ -77,7 +70,7 @@ def read(root: str | Path) -> Cleaning:
         return Cleaning()
     except (ValueError, KeyError, TypeError, OSError) as error:
         raise DataError(
-            f"{file} can't be used ({type(error).__name__}: {error}): mend it, or delete it to "
+            f"{file} can't be used ({type(error).__name__}: {error}): correct it, or delete it to "
             "start cleaning anew. The pictures themselves are untouched."
         ) from None
     labels = {path: unicodedata.normalize("NFC", label) for path, label in relabel.items()}

@@ -3,7 +3,7 @@
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -53,7 +53,8 @@ def counts(images: ImageData) -> dict[str, tuple[int, int]]:
 def sides(root: str | Path, files: Iterable[str]) -> dict[str, Sides]:
     """The sides of the pictures `files` below `root`, read from their headers only.
 
-    Files that are no pictures are left out: `from_folder` names them in `.skipped`.
+    Left out are files that are no pictures, which `from_folder` names in `.skipped`, and files that
+    have gone since.
     """
     root, found = safe_files.of_user(root), {}
     for file in files:
@@ -68,14 +69,18 @@ def sides(root: str | Path, files: Iterable[str]) -> dict[str, Sides]:
 
 
 def exact_duplicates(root: str | Path, files: Iterable[str]) -> list[list[str]]:
-    """Groups of files, two or more each, that are the same byte for byte."""
+    """Groups of files, two or more each, that are the same byte for byte.
+
+    Files that have gone since, or can't be read, are in none.
+    """
     root, by_size = safe_files.of_user(root), defaultdict(list)
     for file in files:
-        by_size[(root / file).stat().st_size].append(file)
+        with suppress(OSError):
+            by_size[(root / file).stat().st_size].append(file)
     groups = defaultdict(list)
     for size, alike in by_size.items():
         for file in alike if len(alike) > 1 else ():  # most files needn't be read at all
-            with (root / file).open("rb") as stream:
+            with suppress(OSError), (root / file).open("rb") as stream:
                 groups[size, hashlib.file_digest(stream, "sha256").digest()].append(file)
     return sorted(sorted(group) for group in groups.values() if len(group) > 1)
 
@@ -155,9 +160,15 @@ def out_of_fold(
     The pictures, as activations [N, features], are dealt into 2 or more `folds` by `seed`; the head
     that judges one fold is trained on the others, so it can't have learned a wrong label by heart.
     Pictures with the same number in `groups`, such as duplicates, are dealt into the same fold.
+    Raises ValueError where nothing would be left to train on.
     """
     keys = np.arange(len(labels)) if groups is None else np.asarray(groups)
     names, member = np.unique(keys, return_inverse=True)
+    if min(folds, len(names)) < 2:
+        raise ValueError(
+            "The head is trained on other folds than the one it judges: give 2 or more folds, and "
+            f"2 or more groups of pictures, not {folds} and {len(names)}."
+        )
     fold = torch.from_numpy(np.random.default_rng(seed).permutation(len(names)) % folds)[member]
     probabilities = torch.zeros(len(labels), n_classes)
     for number in range(folds):

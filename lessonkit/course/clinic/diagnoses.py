@@ -24,7 +24,12 @@ SUSPECTS = {number: question.options for number, question in QUESTIONS.items()}
 
 
 def diagnose(number: int) -> Quiz:
-    """What is wrong with patient `number`? Ask, and say which sign speaks for or against it."""
+    """What is wrong with patient `number`? Ask, and say which sign speaks for or against it.
+
+    Raises ValueError for a patient that there isn't.
+    """
+    if number not in QUESTIONS:
+        raise ValueError(f"There are the patients 1 to {len(QUESTIONS)}, not {number}.")
     asked = Quiz(f"patient {number}", [QUESTIONS[number]])
     asked.radios[0].observe(partial(_keep, asked, number), names="index")
     return asked

@@ -313,7 +313,7 @@ def fresh(number: int, seed: int = 0) -> Learner:
 
 def mistake(number: int) -> str:
     """What was wrong with a patient: its number, and the name and docstring of its function."""
-    function = PATIENTS[number]
+    function = _function(number)
     return f"{number}, {function.__name__.replace('_', ' ')}: {function.__doc__}"
 
 
@@ -333,7 +333,12 @@ def loss_on_one_batch(learn: Learner, lr: float = 0.1, steps: int = 40) -> float
 
 
 def _run(number: int, ill: bool, seed: int) -> Run:
+    train = _function(number)
+    with progress.quiet():
+        return Run(number, train(ill, seed), seed)
+
+
+def _function(number: int) -> Callable[[bool, int], Learner]:
     if number not in PATIENTS:
         raise ValueError(f"There are the patients 1 to {len(PATIENTS)}, not {number}.")
-    with progress.quiet():
-        return Run(number, PATIENTS[number](ill, seed), seed)
+    return PATIENTS[number]

@@ -78,7 +78,7 @@ def _batches(places: np.ndarray, batch: int) -> Iterator[np.ndarray]:
 
 
 def shares(climates: np.ndarray, places: np.ndarray, numbers: np.ndarray) -> np.ndarray:
-    """The share of each place's square that has a climate, float64 [N].
+    """The fraction of each place's square that has a climate, float64 [N].
 
     `numbers` [N] says which, numbered as in the map, uint8 [H, W]: from 1 on.
     """
@@ -112,7 +112,7 @@ def areas(places: np.ndarray, height: int = 2700) -> np.ndarray:
 
 
 def agreement(truth: np.ndarray, guess: np.ndarray, weights: np.ndarray | None = None) -> float:
-    """The share of places where two sets of climates [N] agree, each counting by its weight."""
+    """The fraction of places where two sets of climates [N] agree, each counting by its weight."""
     return float(np.average(np.asarray(truth) == np.asarray(guess), weights=weights))
 
 

@@ -51,7 +51,7 @@ def _download(folder: Path) -> None:
 def _guarded() -> Iterator[None]:
     """Give up on a silent server, and unpack archives into their own folder only.
 
-    torchvision itself would wait for ever, and before Python 3.14 follow names such as `../x`.
+    torchvision itself would wait forever, and before Python 3.14 follow names such as `../x`.
     """
     timeout, how = socket.getdefaulttimeout(), tarfile.TarFile.__dict__.get("extraction_filter")
     socket.setdefaulttimeout(SECONDS)

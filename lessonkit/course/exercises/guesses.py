@@ -10,6 +10,7 @@ Guesses are kept in the reader's records as they were typed or chosen: {"01.loss
 """
 
 import html
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -39,7 +40,7 @@ class Guess:
         self.note = ipywidgets.HTML()
         self.numeric = not options
         kept = _read().get(name, "")
-        if kept and (not options or kept in options):
+        if kept in options if options else _number(kept) is not None:
             self.field.value = kept
         self.field.observe(self._keep, names="value")
         title = ipywidgets.HTML(f"<b>Your guess:</b> {html.escape(question)}")
@@ -57,6 +58,8 @@ class Guess:
     def _keep(self, change: dict) -> None:
         wrong = self.numeric and self.field.value.strip() and self.value is None
         self.note.value = "That is no number: write it like 0.3 or 1e-2." if wrong else ""
+        if wrong:  # an earlier guess stays
+            return
         try:
             records.write(NAME, _read() | {self.name: self.field.value or ""})
         except OSError as error:
@@ -121,9 +124,10 @@ def _how(guessed: float | str, measured: float | str) -> str:
 
 def _number(text: str) -> float | None:
     try:
-        return float(text.strip().replace(",", "."))
+        number = float(text.strip().replace(",", "."))
     except ValueError:
         return None
+    return number if math.isfinite(number) else None
 
 
 def _read() -> dict[str, str]:

@@ -91,6 +91,7 @@ def _draw(ax: Axes, verdict: str, notebook: str, unit: str, row: int) -> None:
     ax.set_title(f"{len(rows)} of {len(stored.entries())} rows", fontsize="medium")
     forest.bounds(ax)
     places = -np.arange(len(rows), dtype=float)
+    row = min(row, max(1, len(rows)))  # the last one, as in the sentence, where fewer pass
     ax.axhspan(0.5 - row, 1.5 - row, color=COLOURS["sky"], alpha=0.35, zorder=0)
     forest.lines(ax, [forest.line(entry) for entry in rows], places, thickness=500 / height)
     text = {"ha": "right", "va": "center", "fontsize": min(9, 520 / height)}

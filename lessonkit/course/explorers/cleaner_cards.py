@@ -14,7 +14,9 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from lessonkit.course.explorers.explorer import data_address, in_256_colours
+from lessonkit.files import safe_files
 from lessonkit.images import cleaning
+from lessonkit.images.folder import find_pictures
 from lessonkit.images.image_data import ImageData
 
 __all__ = ["Cleaner", "cleaner"]
@@ -23,11 +25,7 @@ KEEP, DROP = ("keep", ""), ("drop", "")
 CARD = {"width": "280px", "margin": "4px", "padding": "4px", "border": "1px solid #8888"}
 CARDS = {"flex_flow": "row wrap", "align_items": "stretch"}
 NAME = {"description_width": "initial"}
-BELOW_ITS_NAME = {
-    "width": "auto",
-    "height": "58px",
-    "flex_flow": "column",
-}
+BELOW_ITS_NAME = {"width": "auto", "height": "58px", "flex_flow": "column"}
 COLUMNS = 8  # of the picture for viewers without a kernel
 
 
@@ -39,7 +37,7 @@ class Cleaner(widgets.VBox):
     """
 
     def __init__(self, root: str | Path, images: ImageData, suspects: Mapping[str, str]):
-        self.root, self.classes = Path(root), images.classes
+        self.root, self.classes = safe_files.of_user(root), images.classes
         files = images.train_files + images.valid_files
         labels = images.train.labels.tolist() + images.valid.labels.tolist()
         self.label = {file: images.classes[k] for file, k in zip(files, labels, strict=True)}
@@ -77,18 +75,21 @@ class Cleaner(widgets.VBox):
 
     def _show(self, decided: cleaning.Cleaning) -> None:
         """Put the boxes to what has been decided."""
-        for file, dropdown in self.decisions.items():
+        for file in self.decisions:
             label = decided.relabel.get(file, self.label[file])
-            kept = KEEP if label == self.label[file] else ("relabel", label)
-            dropdown.value = self._saved[file] = DROP if file in decided.drop else kept
+            self.decide(file, None if file in decided.drop else label)
+            self._saved[file] = self.decisions[file].value
 
     def decide(self, file: str, label: str | None = None) -> None:
         """Give a picture the class `label`, or drop it if there is none; as by hand."""
-        self.decisions[file].value = DROP if label is None else ("relabel", label)
+        kept = KEEP if label == self.label[file] else ("relabel", label)
+        self.decisions[file].value = DROP if label is None else kept
 
     def cleaning(self) -> cleaning.Cleaning:
         """What is saved, with what has been changed here since."""
         before = cleaning.read(self.root)
+        # By its folder, a picture may have another class than in `label`: it was relabelled before.
+        in_folder = {picture.path: picture.label for picture in find_pictures(self.root)[0]}
         drop, relabel = set(before.drop), dict(before.relabel)
         for file, dropdown in self.decisions.items():
             if dropdown.value != self._saved[file]:  # else another table may know better
@@ -97,13 +98,9 @@ class Cleaner(widgets.VBox):
                 label = dropdown.value[1] or self.label[file]
                 if dropdown.value == DROP:
                     drop.add(file)
-                elif label != self._folder_of(file):
+                elif label != in_folder.get(file):
                     relabel[file] = label
         return cleaning.Cleaning(tuple(sorted(drop)), relabel)
-
-    def _folder_of(self, file: str) -> str:
-        """The class in whose folder a file is: `label` may be another one since an earlier day."""
-        return next((part for part in file.split("/") if part in self.classes), "")
 
     def save(self, button: widgets.Button | None = None) -> None:
         """Write the decisions to the folder's cleaning file."""

@@ -87,7 +87,7 @@ def click_map(
 
     def on_click(ax: Axes, x: float, y: float) -> None:
         if ax is figure.axes[0]:
-            controls["longitude"].value, controls["latitude"].value = round(x, 1), round(y, 1)
+            figure.put(longitude=round(x, 1), latitude=round(y, 1))
 
     return clickable(figure, on_click)
 

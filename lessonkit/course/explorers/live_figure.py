@@ -40,7 +40,7 @@ class LiveFigure(widgets.VBox):
         self.image = widgets.Image(format="png", layout=widgets.Layout(max_width="100%"))
         self.caption = widgets.HTML()
         self.alt = ""
-        self._first_values = self.values
+        self._first_values, self._waits = self.values, False
         button = widgets.Button(description="Reset", tooltip="Put all controls back")
         button.on_click(self.reset)
         panel = widgets.Box([*controls.values(), button], layout=widgets.Layout(flex_flow="wrap"))
@@ -56,10 +56,22 @@ class LiveFigure(widgets.VBox):
 
     def reset(self, button: widgets.Button | None = None) -> None:
         """Put all controls back to where they were at first."""
-        for name, value in self._first_values.items():
-            self.controls[name].value = value
+        self.put(**self._first_values)
 
-    def _follow(self, change: dict) -> None:
+    def put(self, **values: Any) -> None:
+        """Put controls to `values`; the picture follows once, when all of them have moved."""
+        before, self._waits = self.values, True
+        try:
+            for name, value in values.items():
+                self.controls[name].value = value
+        finally:
+            self._waits = False
+        if self.values != before:
+            self._follow()
+
+    def _follow(self, change: dict | None = None) -> None:
+        if self._waits:
+            return
         self.caption.value = "<p>Drawing …</p>"
         try:
             self._redraw()
