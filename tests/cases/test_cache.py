@@ -270,7 +270,7 @@ def test_what_is_no_entry_is_replaced(root, cache, instead):
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EIO])
-def test_a_disk_that_fails_half_way_costs_this_sessions_cache_only(root, cache, number, monkeypatch):
+def test_a_disk_that_fails_half_way_costs_one_session_the_cache(root, cache, number, monkeypatch):
     honest = Path.write_text
 
     def failing(path, *args, **kwargs):

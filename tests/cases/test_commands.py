@@ -109,6 +109,6 @@ def test_a_variable_that_is_set_wrongly_is_named(name, value, monkeypatch):
         raise AssertionError("it must not wait for others")
 
     monkeypatch.setattr(processes.dist, "rendezvous", never)
-    with pytest.raises(ValueError, match=f"variable {name} is '{value}', not a whole number"):
-        with processes.joined():
-            pass
+    wrong = f"variable {name} is '{value}', not a whole number"
+    with pytest.raises(ValueError, match=wrong), processes.joined():
+        pass
