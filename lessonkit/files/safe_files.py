@@ -141,9 +141,8 @@ def read_tensors(path: Path | str) -> tuple[dict[str, torch.Tensor], dict]:
     """What `write_tensors` wrote; ModelFileError if it is anything else, or has been altered."""
     path = of_user(path)
     if not os.path.isfile(path):  # which takes names that no file can have, too
-        if os.path.exists(path):
-            raise ModelFileError(f"{path} is no ordinary file: give the model's own file.")
-        raise ModelFileError(f"There is no model file {path}.")
+        other = ": that is a folder or a device" if os.path.exists(path) else ""
+        raise ModelFileError(f"There is no model file {path}{other}.")
     try:
         with safe_open(path, framework="pt") as file:
             check, _, text = (file.metadata() or {}).get("lessonkit", "").partition(" ")

@@ -102,11 +102,17 @@ def _join() -> None:
         raise ValueError(f"Give one process to each GPU: there are {torch.cuda.device_count()}.")
     if cuda:
         torch.cuda.set_device(local)  # from here on "cuda" means this one
-    _store, number, n = next(dist.rendezvous("env://", timeout=TIMEOUT))
-    dist.init_process_group(
-        "nccl" if cuda else "gloo", store=_store, rank=number, world_size=n, timeout=TIMEOUT
-    )
-    _patient = dist.new_group(timeout=PATIENCE, backend="gloo")
+    stops = (signal.SIGINT, signal.SIGTERM)  # while PyTorch waits, Python doesn't hear of them
+    handlers = {stop: signal.signal(stop, signal.SIG_DFL) for stop in stops}
+    try:
+        _store, number, n = next(dist.rendezvous("env://", timeout=TIMEOUT))
+        dist.init_process_group(
+            "nccl" if cuda else "gloo", store=_store, rank=number, world_size=n, timeout=TIMEOUT
+        )
+        _patient = dist.new_group(timeout=PATIENCE, backend="gloo")
+    finally:
+        for stop, handler in handlers.items():
+            signal.signal(stop, handler)
     signal.signal(signal.SIGTERM, _terminated)
 
 

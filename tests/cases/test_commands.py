@@ -1,8 +1,11 @@
 """The command line among odd names, closed outputs and wrong variables."""
 
 import os
+import signal
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -81,7 +84,7 @@ def test_outputs_that_are_closed_stop_nothing(model, tmp_path):
 def test_a_folder_is_not_said_to_be_missing(model, capsys):
     os.mkdir("folder.pt")
     assert main(["predict", "folder.pt", "1.png"]) == 2
-    assert "folder.pt is no ordinary file" in capsys.readouterr().err
+    assert "no model file folder.pt: that is a folder" in capsys.readouterr().err
 
 
 TWO = {"WORLD_SIZE": "2", "RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29999"}
@@ -112,3 +115,24 @@ def test_a_variable_that_is_set_wrongly_is_named(name, value, monkeypatch):
     wrong = f"variable {name} is '{value}', not a whole number"
     with pytest.raises(ValueError, match=wrong), processes.joined():
         pass
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals end processes in another way there")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_one_that_waits_for_others_can_be_stopped(number):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "lessonkit", "train", "nowhere"],
+        env={**os.environ, **TWO, "MASTER_PORT": str(port), "PYTHONPATH": str(ROOT)},
+    )
+    try:
+        with socket.socket() as other:
+            while other.connect_ex(("127.0.0.1", port)):  # until it waits there
+                assert process.poll() is None
+                time.sleep(0.1)
+        process.send_signal(number)
+        assert process.wait(20) == -number
+    finally:
+        process.kill()
