@@ -42,7 +42,7 @@ def test_what_a_link_leads_to_is_written_and_the_link_stays(exists, tmp_path):
 def test_what_is_no_file_is_not_said_to_be_missing(path):
     with pytest.raises(safe_files.ModelFileError, match="that is a folder or a device"):
         Learner.load(path)
-    with pytest.raises(safe_files.ModelFileError, match="There is no model file nowhere.pt\\.$"):
+    with pytest.raises(safe_files.ModelFileError, match=r"There is no model file nowhere\.pt\.$"):
         Learner.load("nowhere.pt")
 
 
