@@ -7,6 +7,7 @@ import importlib.metadata
 import io
 import json
 import os
+import re
 import signal
 import sys
 import threading
@@ -58,6 +59,9 @@ def main(arguments: list[str] | None = None) -> int:
     pictures that `predict` had to leave out. 130: stopped by Ctrl-C or SIGTERM. 141: nobody reads
     the output any more.
     """
+    for name in ("stdout", "stderr"):  # None where the shell has closed them
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # names that the terminal can't show
     options = _parser().parse_args(arguments)
@@ -142,7 +146,7 @@ def _pictures(options: argparse.Namespace, kept: Checkpoint) -> data.ImageData:
     kept.run["pictures"] = images.key
     kept.check()
     for path, why in images.skipped:
-        _note(f"left out: {path} {why}")
+        _note(f"left out: {_shown(path)} {why}")
     for doubt in _doubts(images):
         _note(f"note: {doubt}")
     if images.cleaned:
@@ -198,13 +202,13 @@ def check(options: argparse.Namespace) -> int:
     if images.skipped:
         print(f"{_count(len(images.skipped), 'file')} would be left out:")
     for path, why in images.skipped:
-        print(f"  {path} {why}")
+        print(f"  {_shown(path)} {why}")
     if images.cleaned:
         print(images.cleaned)
     counts = look.counts(images)
     print(f"{_count(sum(map(sum, counts.values())), 'picture')} in {len(counts)} classes:")
     for name, (n_train, n_valid) in counts.items():
-        print(f"  {name}: {n_train} for training, {n_valid} for validation")
+        print(f"  {_shown(name)}: {n_train} for training, {n_valid} for validation")
     if images.test is not None:
         print(f"and {_count(len(images.test.labels), 'picture')} in test/, which choose nothing.")
     if doubts := _doubts(images):
@@ -285,7 +289,7 @@ def _predict(learn, files: list[str], options: argparse.Namespace) -> list[dict]
         try:
             squares[file] = pictures.read_pictures([file], learn.size)
         except data.DataError as mistake:
-            _say(f"lessonkit: {mistake}")
+            _say(f"lessonkit: {_shown(str(mistake))}")
     rows = learn.predict(torch.cat([*squares.values()]), tta=options.tta) if squares else []
     for file, row in zip(squares, rows, strict=True):
         by_class = dict(zip(learn.classes, row.tolist(), strict=True))
@@ -293,7 +297,7 @@ def _predict(learn, files: list[str], options: argparse.Namespace) -> list[dict]
         said = {"path": file, "class": best, "probability": by_class[best]}
         answers.append(said | {"probabilities": by_class})
         if not (options.json or options.csv):
-            progress.say(f"{file}\t{best}\t{by_class[best]:.3f}")
+            progress.say(f"{_shown(file)}\t{_shown(best)}\t{by_class[best]:.3f}")
     return answers
 
 
@@ -424,7 +428,7 @@ def _add_options_of_predict(one: argparse.ArgumentParser) -> None:
 
 
 def _add_path(one: argparse.ArgumentParser, *names: str, **more: Any) -> None:
-    one.add_argument(*names, type=os.path.expanduser, **more)
+    one.add_argument(*names, type=_path, **more)
 
 
 def _add_device(one: argparse.ArgumentParser) -> None:
@@ -437,6 +441,12 @@ def _version() -> str:
         return importlib.metadata.version("lessonkit")
     except importlib.metadata.PackageNotFoundError:
         return "of unknown version, not installed"
+
+
+def _path(text: str) -> str:
+    if not text:  # as of a shell's variable that isn't set; it would mean the folder one is in
+        raise argparse.ArgumentTypeError("a name is needed, not ''")
+    return os.path.expanduser(text)
 
 
 def _seed(text: str) -> int:
@@ -475,6 +485,11 @@ def _device(text: str) -> str:
 
 def _count(n: int, one: str, several: str = "") -> str:
     return f"{n} {one if n == 1 else several or f'{one}s'}"
+
+
+def _shown(name: str) -> str:
+    """A name in one line: line breaks, and what a terminal obeys, are written as escapes."""
+    return re.sub(r"[\x00-\x1f\x7f-\x9f]", lambda found: ascii(found[0])[1:-1], name)
 
 
 def _note(text: str) -> None:

@@ -119,12 +119,12 @@ class Learner:
 
     def set_data(self, images: ImageData) -> None:
         """Go on with other pictures, such as larger ones; DataError unless classes are the same."""
+        if not isinstance(images, ImageData):
+            raise DataError(f"Give pictures as data.from_folder reads them, not {images!r:.40}.")
         known = getattr(self, "classes", images.classes)
         if images.classes != known:
-            raise DataError(
-                f"This network knows the classes {', '.join(known)}; the pictures have "
-                f"{', '.join(images.classes)}."
-            )
+            has = ", ".join(images.classes)
+            raise DataError(f"This network knows the classes {', '.join(known)}; these have {has}.")
         self._images, self.classes, self.size = images, images.classes, images.size
         self.augment = images.augment
         self.batch_size = self._batch_size or (64 if len(images.train.labels) >= 500 else 32)
@@ -421,7 +421,7 @@ class Learner:
         A single picture [3, S, S] or path is N = 1; with `tta` they are means over fixed views.
         Raises DataError for anything else, and for a file that gives no picture.
         """
-        images = as_pictures(images, self.size)
+        images = as_pictures(images, getattr(self, "size", 0))
         self.model.eval()
 
         def mean_of_views(batch: Tensor) -> Tensor:

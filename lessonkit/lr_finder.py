@@ -321,7 +321,8 @@ def everything_restored(
     that is a plain function keeps for itself, and a loader's own workers. ValueError for layers
     that don't know their size yet.
     """
-    modules = list(dict.fromkeys(part for one in (model, *others) for part in _modules(one)))
+    nets = [one for one in (model, *others) if isinstance(one, nn.Module)]
+    modules = list(dict.fromkeys(part for net in nets for part in net.modules()))
     ways_back = [
         _keep_parameters(modules, optimizer),
         _keep_attributes(modules, optimizer, others),
@@ -401,10 +402,6 @@ def _keep_randomness() -> list[Callable]:
     if torch.backends.mps.is_available():
         kept += [partial(torch.mps.set_rng_state, torch.mps.get_rng_state())]
     return kept
-
-
-def _modules(one: Any) -> Iterable[nn.Module]:
-    return one.modules() if isinstance(one, nn.Module) else ()
 
 
 def _plain(kept: dict, kinds: tuple[type, ...]) -> dict[str, tuple]:

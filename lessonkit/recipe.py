@@ -39,6 +39,7 @@ SAFE_LR = 1e-3  # of Adam's kind, head or whole network: has served photos and s
 ATTEMPTS = 4  # at a cycle that diverges, each with a tenth of the LR before
 UNFAMILIAR, FAMILIAR = 0.2, 0.6  # below: one LR for all; above: a tenth for each earlier group
 CLEARLY = 1.64  # standard errors above guessing: by chance, one run in twenty gets there
+FEW, SMALL_BATCH = 1000, 32  # pictures: where an epoch of a learner's 64 would be a few steps only
 SMOOTHING, MANY = 0.1, 20  # of labels, at most; less for familiar pictures or fewer mini-batches
 
 
@@ -62,6 +63,8 @@ def eight_steps(
     """
     if hold_out and images.test is None:
         images = images.with_hold_out(hold_out, seed)
+    if len(images.train.labels) < FEW:
+        learner = {"batch_size": SMALL_BATCH} | learner
     learn = Learner.pretrained(arch, images, seed=seed, **learner)
     with progress.bar("eight_steps: 8 steps", 8) as bar:
         report = Report(learn, bar)

@@ -646,6 +646,8 @@ def test_other_sizes_may_follow_but_not_other_classes():
     assert learn.size == 24
     with pytest.raises(DataError, match="knows the classes"):
         learn.set_data(coloured(classes=2))
+    with pytest.raises(DataError, match=r"as data\.from_folder reads them, not 'my_pictures'"):
+        learn.set_data("my_pictures")
 
 
 def test_small_sets_are_one_batch_and_batches_differ_in_size_by_one():
@@ -699,6 +701,9 @@ NO_PICTURES = {
     "a grey one": lambda path: torch.ones(16, 16, dtype=torch.uint8),
     "a row": lambda path: torch.ones(16, dtype=torch.uint8),
     "a video": lambda path: torch.ones(1, 2, 3, 16, 16, dtype=torch.uint8),
+    "no pixels": lambda path: torch.ones(1, 3, 0, 0, dtype=torch.uint8),
+    "wider than high": lambda path: torch.ones(2, 3, 16, 24, dtype=torch.uint8),
+    "a word of numpy's": lambda path: np.array("photo.png"),
     "a number": lambda path: 3,
     "none": lambda path: None,
     "a folder": lambda path: path.parent,
@@ -710,6 +715,18 @@ def test_what_predict_cannot_take_gets_a_sentence(kind, photo):
     with pytest.raises(DataError) as refused:
         small().predict(NO_PICTURES[kind](photo))
     assert "\n" not in str(refused.value) and str(refused.value).endswith(".")
+
+
+def test_rows_of_another_number_than_the_pictures_are_refused():
+    with pytest.raises(ValueError, match="gave 1 rows for 16 inputs"):
+        small().predict(torch.rand(16, 16))  # once: one row of 16, and uninitialised memory
+
+
+def test_a_learner_that_never_had_pictures_predicts_from_tensors(photo):
+    learn = Learner(models.small_cnn(3, 4), None)
+    assert learn.predict(coloured().train.images[:5]).shape == (5, 3)
+    with pytest.raises(DataError, match="size"):
+        learn.predict(photo)
 
 
 def loaded(learn, tmp_path, images=None, **kwargs):

@@ -30,6 +30,23 @@ def report():
     return eight_steps(coloured(60, 32, how=augment.side_on()), seed=0, hold_out=0.25, cycles=1)
 
 
+@pytest.mark.parametrize(
+    ("n", "given", "expected"),
+    [(996, {}, {"batch_size": 32}), (1002, {}, {}), (996, {"batch_size": 8}, {"batch_size": 8})],
+)
+def test_a_few_hundred_pictures_train_in_small_mini_batches(monkeypatch, n, given, expected):
+    asked = {}
+
+    def pretrained(arch, images, **how):
+        asked.update(how)
+        raise InterruptedError  # the rest needn't be trained
+
+    monkeypatch.setattr(Learner, "pretrained", pretrained)
+    with pytest.raises(InterruptedError):
+        eight_steps(coloured(n * 3 // 2, 16), seed=3, **given)  # two thirds train
+    assert asked == {"seed": 3, **expected}
+
+
 def small_pretrained(arch, n_classes):
     """A tiny network with what a pretrained one has: three groups, a head of zeros, a classifier"""
     model = models.small_cnn(n_classes, 8)

@@ -210,7 +210,7 @@ def test_an_augmentation_of_ones_own_is_not_saved_as_another(tmp_path):
 
 def test_a_model_of_other_classes_is_not_trained_on(tmp_path):
     saved(tmp_path / "model.pt")
-    with pytest.raises(DataError, match="class 0, class 1, class 2; the pictures have class 0, "):
+    with pytest.raises(DataError, match="class 0, class 1, class 2; these have class 0, "):
         Learner.load(tmp_path / "model.pt", coloured(classes=2))
 
 

@@ -37,6 +37,7 @@ LARGEST_CHECKED = 1_000_000_000  # bytes; checking those takes a quarter of a se
 MOST_BYTES = 10_000_000_000  # in all; what has been used within the hour stays all the same
 HOUR = 3600.0  # seconds
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}  # the disk, a user's quota, the largest file
+UNWRITABLE = FULL | {errno.EIO, errno.EROFS}  # the last is what systems make of a failing disk
 ADVICE = "make room, or set LESSONKIT_CACHE to a folder on a larger disk."
 
 
@@ -74,7 +75,8 @@ def clear(most_bytes: int = 0, unused_for: float = 0.0) -> int:
     there = entries()
     before = left = sum(entry.n_bytes for entry in there)
     for entry in there:
-        if left > most_bytes and entry.last_used <= time.time() - unused_for:
+        # Where a clock was wrong, the last use may lie in the future.
+        if left > most_bytes and abs(time.time() - entry.last_used) >= unused_for:
             left -= entry.n_bytes * _remove(entry.folder)
     return before - left
 
@@ -86,7 +88,8 @@ def _remove(entry: Path) -> bool:
         entry.rename(part)
     except OSError:
         return False
-    shutil.rmtree(part, ignore_errors=True)
+    with suppress(OSError):
+        part.unlink() if part.is_symlink() or part.is_file() else shutil.rmtree(part)
     return True
 
 
@@ -140,7 +143,7 @@ def _make_somewhere(build: Callable[[Path], str]) -> Path:
     try:
         entry = _make(parent, build)
     except OSError as error:
-        if error.errno not in FULL or parent != cache:
+        if error.errno not in UNWRITABLE or parent != cache:
             raise
         _warn_of_session(cache, error)
         return _make(_session_folder(), build)
@@ -159,7 +162,7 @@ def _make(parent: Path, build: Callable[[Path], str]) -> Path:
         entry = parent / build(filled)
         sums = {path.name: _checksum(path) for path in filled.iterdir() if path.is_file()}
         (filled / SEAL).write_text(json.dumps(sums), encoding="utf-8")
-        if entry.is_dir() and not _is_whole(entry):
+        if os.path.lexists(entry) and not _is_whole(entry):
             _remove(entry)
         try:
             patiently(lambda: filled.rename(entry))
@@ -177,7 +180,7 @@ def _is_whole(entry: Path) -> bool:
     try:
         sums = json.loads((entry / SEAL).read_text(encoding="utf-8"))
         return all(_checksum(entry / name) == known for name, known in sums.items())
-    except (OSError, ValueError, AttributeError):  # gone, unreadable, or no longer JSON
+    except (OSError, ValueError, AttributeError, RecursionError):  # gone, or no longer JSON
         return False
 
 

@@ -23,8 +23,7 @@ def write(path: str | Path, learn: Any) -> None:
     """Write a learner of a network from `lessonkit.models`; an older file is replaced at the end.
 
     Raises ValueError for any other network or augmentation, as a file without code can't say how
-    to build it, and
-    OSError where nothing can be written.
+    to build it, for a learner that never had pictures, and OSError where nothing can be written.
     """
     model = learn.model
     if not isinstance(model, models.LayerGroups) or not hasattr(model, "about"):
@@ -32,6 +31,8 @@ def write(path: str | Path, learn: Any) -> None:
             "Only networks from lessonkit.models can be saved here; for your own use "
             "safetensors.torch.save_model(learn.model, path)."
         )
+    if not hasattr(learn, "classes"):
+        raise ValueError("This learner knows no classes yet: learn.set_data(images) before saving.")
     if type(learn.augment) is not Augment:
         raise ValueError(
             "A model file can't hold an augmentation of your own: set learn.augment = "

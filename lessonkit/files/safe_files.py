@@ -66,7 +66,7 @@ def patiently(move: Callable[[], Result]) -> Result:
 
 def check_can_write(path: Path | str) -> None:
     """ValueError or OSError, with a sentence, unless a file `path` can be written."""
-    path = Path(path)
+    path = of_user(path)
     if path.is_dir():
         raise ValueError(f"{path} is a folder: give the name of a file to write to.")
     if path.exists() and not path.is_file():  # such as /dev/null, which a file would replace
@@ -85,9 +85,11 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
     """A path beside `path` to write to; it takes `path`'s place only when all went well.
 
     OSError, with a sentence, where that fails: what stood at `path` is still there. ValueError if
-    `path` is a folder, no ordinary file, or in a folder that doesn't exist.
+    `path` is a folder, no ordinary file, or in a folder that doesn't exist. A link stays: what it
+    leads to is written.
     """
-    path = Path(path)
+    path = of_user(path)
+    path = Path(os.path.realpath(path)) if path.is_symlink() else path
     check_can_write(path)
     remove_leftovers(path.parent.glob(f".{glob.escape(path.name)}.*.part"))
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
@@ -113,7 +115,8 @@ def remove_leftovers(parts: Iterable[Path]) -> None:
     """Remove what killed processes left half-written: unfinished, and unchanged for a day."""
     for part in parts:
         with suppress(OSError):  # another process may be removing it too
-            if max(path.stat().st_mtime for path in (part, *part.rglob("*"))) < time.time() - DAY:
+            changed = max(path.stat().st_mtime for path in (part, *part.rglob("*")))
+            if abs(time.time() - changed) > DAY:  # in the future, where a clock was wrong
                 shutil.rmtree(part) if part.is_dir() else part.unlink()
 
 
@@ -136,9 +139,10 @@ def write_tensors(path: Path | str, tensors: dict[str, torch.Tensor], about: dic
 
 def read_tensors(path: Path | str) -> tuple[dict[str, torch.Tensor], dict]:
     """What `write_tensors` wrote; ModelFileError if it is anything else, or has been altered."""
-    path = Path(path)
+    path = of_user(path)
     if not os.path.isfile(path):  # which takes names that no file can have, too
-        raise ModelFileError(f"There is no model file {path}.")
+        other = ": that is a folder or a device" if os.path.exists(path) else ""
+        raise ModelFileError(f"There is no model file {path}{other}.")
     try:
         with safe_open(path, framework="pt") as file:
             check, _, text = (file.metadata() or {}).get("lessonkit", "").partition(" ")

@@ -20,8 +20,8 @@ def as_pictures(given: Any, size: int) -> Tensor:
     """
     if isinstance(given, Tensor):
         return _checked(given[None] if given.ndim == 3 else given)
-    paths = [given] if isinstance(given, str | bytes) or not isinstance(given, Iterable) else given
-    paths = list(paths)
+    is_one = isinstance(given, str | bytes) or not isinstance(given, Iterable)
+    paths = [given] if is_one or getattr(given, "ndim", 1) == 0 else list(given)
     for path in paths:
         if not isinstance(path, str | os.PathLike):
             raise DataError(
@@ -34,6 +34,7 @@ def as_pictures(given: Any, size: int) -> Tensor:
 def _checked(pictures: Tensor) -> Tensor:
     activations = pictures.ndim == 2 and pictures.is_floating_point()
     good = pictures.ndim == 4 and pictures.dtype == torch.uint8 and pictures.shape[1] == 3
+    good = good and 0 < pictures.shape[2] == pictures.shape[3]
     if not (good or activations):
         kind = str(pictures.dtype).removeprefix("torch.")
         raise DataError(

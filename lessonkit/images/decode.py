@@ -53,6 +53,7 @@ TURNS = {
     4: Image.Transpose.FLIP_TOP_BOTTOM, 5: Image.Transpose.TRANSPOSE,
     6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE, 8: Image.Transpose.ROTATE_90,
 }  # fmt: skip
+NO_MEMORY = ("out of memory", "decoder error -9")  # said by Pillow, without a MemoryError
 UNKNOWN = ("support", "cannot handle", "not available", "decoder error")  # said by Pillow
 PNG = b"\x89PNG\r\n\x1a\n"
 NEEDED = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"}  # chunks that a PNG is shown by
@@ -102,7 +103,11 @@ def decode(path: Path, size: int) -> np.ndarray:
     except Image.DecompressionBombError:
         raise Unusable(f"has more than {MAX_PIXELS:,} pixels") from None
     except Exception as error:  # damaged files fail in many ways, in code of many formats
-        raise Unusable(_reason(error, path), _is_of_the_machine(error)) from error
+        try:
+            why = _reason(error, path)
+        except OSError as later:  # the drive went away while the reason was looked for
+            error, why = later, _reason(later, path)
+        raise Unusable(why, _is_of_the_machine(error)) from error
 
 
 def _decode(file: Path | BinaryIO, size: int) -> np.ndarray:
@@ -253,7 +258,11 @@ def _without_side_chunks(path: Path) -> BinaryIO | None:
 
 def _is_of_the_machine(error: Exception) -> bool:
     """Whether an error is the disk's or the memory's, and not the file's."""
-    return isinstance(error, MemoryError) or bool(getattr(error, "errno", None))
+    return bool(getattr(error, "errno", None)) or _is_short_of_memory(error)
+
+
+def _is_short_of_memory(error: Exception) -> bool:
+    return isinstance(error, MemoryError) or any(word in str(error).lower() for word in NO_MEMORY)
 
 
 def _reason(error: Exception, path: Path) -> str:
@@ -261,7 +270,7 @@ def _reason(error: Exception, path: Path) -> str:
         return "is gone, or never was there"
     if isinstance(error, PermissionError):
         return "may not be read: permission denied"
-    if isinstance(error, MemoryError):
+    if _is_short_of_memory(error):
         return "needs more memory than there is"
     if _is_of_the_machine(error):  # from the disk, not from Pillow
         return f"can't be read ({error.strerror})"

@@ -143,7 +143,7 @@ def read_pictures(paths: Sequence[str | Path], size: int) -> Tensor:
 
     if isinstance(paths, str | Path):  # else each letter would be taken for a path
         paths = [paths]
-    squares = np.empty((len(paths), size, size, 3), np.uint8)
+    squares = np.empty((len(paths), check_size(size), size, 3), np.uint8)
     for square, path in zip(squares, paths, strict=True):
         try:
             square[:] = decode.decode(of_user(path), size)

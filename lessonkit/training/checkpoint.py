@@ -48,7 +48,7 @@ class Checkpoint:
     """
 
     def __init__(self, folder: str | Path, run: dict | None = None):
-        self.folder = Path(folder)
+        self.folder = safe_files.of_user(folder)
         installed = importlib.metadata.distributions(name="lessonkit")  # none, if run from a folder
         version = next((one.version for one in installed), "unknown")
         self.run = {"checkpoint format": VERSION, "lessonkit": version, **(run or {})}

@@ -55,7 +55,7 @@ def _normalises_over_the_batch(network: nn.Module) -> bool:
 
 
 def as_one(parts: Iterable[Tensor], n: int) -> Tensor:
-    """`parts`, of `n` rows in all, as one float32 tensor [n, ...] in the CPU's memory.
+    """`parts` as one float32 tensor [n, ...] in the CPU's memory; ValueError unless of `n` rows.
 
     Each is copied as soon as it is made. A list of them, for `torch.cat`, would grow between what
     the network allocates and frees for each batch, and leave holes in memory that nothing fits.
@@ -66,4 +66,6 @@ def as_one(parts: Iterable[Tensor], n: int) -> Tensor:
             whole = torch.empty(n, *part.shape[1:])
         whole[done : done + len(part)] = part
         done += len(part)
+    if done != n:
+        raise ValueError(f"The network gave {done} rows for {n} inputs: are they what it takes?")
     return whole

@@ -34,7 +34,22 @@ class Lost(RuntimeError):
 
 def is_one_of_several() -> bool:
     """Whether torchrun has started this process beside others, joined or not yet."""
-    return int(os.environ.get("WORLD_SIZE") or "1") > 1
+    return bool(os.environ.get("WORLD_SIZE")) and _number("WORLD_SIZE", 1_000_000) > 1
+
+
+def _local_rank() -> int:
+    return _number("LOCAL_RANK", 1_000_000) if os.environ.get("LOCAL_RANK") else 0
+
+
+def _number(name: str, most: int) -> int:
+    """What torchrun has set a variable to; ValueError, naming it, if that can't be right."""
+    text = os.environ.get(name, "")
+    if not (text.isdecimal() and int(text) <= most):
+        raise ValueError(
+            f"The environment variable {name} is {text!r}, not a whole number from 0 to {most}: "
+            "let torchrun set it, or unset WORLD_SIZE to train in one process."
+        )
+    return int(text)
 
 
 @contextmanager
@@ -80,16 +95,24 @@ def speaks() -> bool:
 
 def _join() -> None:
     global _store, _patient
-    cuda, local = torch.cuda.is_available(), int(os.environ.get("LOCAL_RANK", "0"))
+    _number("RANK", _number("WORLD_SIZE", 1_000_000) - 1)  # the others would wait for it
+    _number("MASTER_PORT", 65535)
+    cuda, local = torch.cuda.is_available(), _local_rank()
     if cuda and local >= torch.cuda.device_count():
         raise ValueError(f"Give one process to each GPU: there are {torch.cuda.device_count()}.")
     if cuda:
         torch.cuda.set_device(local)  # from here on "cuda" means this one
-    _store, number, n = next(dist.rendezvous("env://", timeout=TIMEOUT))
-    dist.init_process_group(
-        "nccl" if cuda else "gloo", store=_store, rank=number, world_size=n, timeout=TIMEOUT
-    )
-    _patient = dist.new_group(timeout=PATIENCE, backend="gloo")
+    stops = (signal.SIGINT, signal.SIGTERM)  # while PyTorch waits, Python doesn't hear of them
+    handlers = {stop: signal.signal(stop, signal.SIG_DFL) for stop in stops}
+    try:
+        _store, number, n = next(dist.rendezvous("env://", timeout=TIMEOUT))
+        dist.init_process_group(
+            "nccl" if cuda else "gloo", store=_store, rank=number, world_size=n, timeout=TIMEOUT
+        )
+        _patient = dist.new_group(timeout=PATIENCE, backend="gloo")
+    finally:
+        for stop, handler in handlers.items():
+            signal.signal(stop, handler)
     signal.signal(signal.SIGTERM, _terminated)
 
 
@@ -109,7 +132,7 @@ def in_turn(make: Callable[[], Result]) -> Result:
     """`make()`, in one process of each machine first, so that the others find it in the cache."""
     if world_size() == 1:
         return make()
-    goes_first = os.environ.get("LOCAL_RANK", "0") == "0"
+    goes_first = _local_rank() == 0
     result = make() if goes_first else None
     dist.barrier(group=_patient)
     return result if goes_first else make()

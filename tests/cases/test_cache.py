@@ -6,6 +6,7 @@ import ntpath
 import os
 import shutil
 import time
+import warnings
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -139,6 +140,8 @@ TROUBLE = {
     "time out": OSError(errno.ETIMEDOUT, "Connection timed out"),
     "locked": PermissionError(errno.EACCES, "Permission denied"),
     "no memory": MemoryError(),
+    "no memory, as Pillow says it": OSError("out of memory error when reading image file"),
+    "no memory, as of a TIFF": OSError("decoder error -9"),
 }
 
 
@@ -159,6 +162,20 @@ def test_what_was_only_the_machines_trouble_is_forgotten(root, kind, monkeypatch
             assert [path for path, _ in images.skipped] == ["cats/1.png", "dogs/2.png"]
     assert sorted(decoded) == ["1.png", "2.png"]  # the second time, only these
     assert_same(data.from_folder(root, 16), fresh(root))
+
+
+def test_a_drive_that_leaves_while_the_reason_is_looked_for_is_forgotten_too(root, monkeypatch):
+    (root / "cats" / "1.png").write_bytes(b"no picture")
+
+    def away(path):
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(decode, "_reason_of_its_kind", away)
+        skipped = data.from_folder(root, 16).skipped
+        assert skipped == [("cats/1.png", "can't be read (Input/output error)")]
+    ((_, why),) = data.from_folder(root, 16).skipped
+    assert why.startswith("is not a picture")
 
 
 def test_a_process_that_stood_still_takes_no_file_for_a_slow_one(root, monkeypatch):
@@ -202,6 +219,69 @@ def test_what_is_in_use_stays_however_large(cache, monkeypatch):
     monkeypatch.setattr(storage, "MOST_BYTES", 10)
     both = {entry("a", 1000), entry("b", 1000)}
     assert {e.folder for e in storage.entries()} == both
+
+
+@pytest.mark.parametrize("clock", [-1e8, 1e8])
+def test_what_was_used_while_a_clock_was_wrong_goes_too(clock, cache, monkeypatch):
+    odd = entry("a", 1000, age=clock)
+    monkeypatch.setattr(storage, "MOST_BYTES", 10)
+    new = entry("b", 10)
+    assert [e.folder for e in storage.entries()] == [new] and not odd.exists()
+    n_bytes = sum(e.n_bytes for e in storage.entries())
+    os.utime(new / storage.SEAL, (time.time() + 1e8,) * 2)
+    assert storage.clear() == n_bytes and list(cache.iterdir()) == []
+
+
+def test_what_a_process_left_while_the_clock_was_wrong_is_removed(cache):
+    left = cache / ".part-left"
+    left.mkdir(parents=True)
+    os.utime(left, (time.time() + 1e8,) * 2)
+    entry("a", 10)
+    assert not left.exists()
+
+
+# --- What stands in the way -----------------------------------------------------------------------
+
+
+def a_file(place):
+    place.write_text("x")
+
+
+def a_link_to_nothing(place):
+    place.symlink_to(place.parent / "nowhere")
+
+
+def a_file_in_it(place):
+    place.mkdir()
+    (place / storage.SEAL).write_text("[" * 100_000)
+
+
+@pytest.mark.parametrize("instead", [a_file, a_link_to_nothing, a_file_in_it, Path.mkdir])
+def test_what_is_no_entry_is_replaced(root, cache, instead):
+    before = data.from_folder(root, 16)
+    (entry,) = cache.iterdir()
+    shutil.rmtree(entry)
+    instead(entry)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # some are called damaged
+        assert_same(data.from_folder(root, 16), before)
+    assert [path.name for path in cache.iterdir()] == [entry.name]
+    assert [e.folder for e in storage.entries()] == [entry]
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EIO])
+def test_a_disk_that_fails_half_way_costs_one_session_the_cache(root, cache, number, monkeypatch):
+    honest = Path.write_text
+
+    def failing(path, *args, **kwargs):
+        if cache in path.parents:
+            raise OSError(number, os.strerror(number), str(path))
+        return honest(path, *args, **kwargs)
+
+    monkeypatch.setattr(Path, "write_text", failing)
+    with pytest.warns(UserWarning, match="can't be written.*kept for this session only"):
+        images = data.from_folder(root, 16)
+    assert len(images.train.labels) == 16 and list(cache.iterdir()) == []
 
 
 def test_the_cache_can_be_looked_at_and_cleared(root, cache):

@@ -1,0 +1,52 @@
+"""Models read from and written to places of many kinds."""
+
+import os
+import sys
+
+import pytest
+
+from lessonkit import Learner, models
+from lessonkit.files import safe_files
+from lessonkit.training.checkpoint import Checkpoint
+from tests.tiny import coloured
+
+
+def small():
+    return Learner(models.small_cnn(3, 4), coloured(), device="cpu")
+
+
+def test_the_home_folder_may_be_written_as_in_a_shell(tmp_path, monkeypatch):
+    monkeypatch.setenv("USERPROFILE" if sys.platform == "win32" else "HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path.parent)
+    small().save("~/m.pt")
+    assert (tmp_path / "m.pt").is_file() and not os.path.exists("~")
+    assert Learner.load("~/m.pt", device="cpu").size == 16
+    assert Checkpoint("~/kept").folder == tmp_path / "kept"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
+@pytest.mark.parametrize("exists", [True, False])
+def test_what_a_link_leads_to_is_written_and_the_link_stays(exists, tmp_path):
+    far, link = tmp_path / "large disk" / "m.pt", tmp_path / "m.pt"
+    far.parent.mkdir()
+    if exists:
+        far.write_bytes(b"an older model")
+    link.symlink_to(far)
+    small().save(link)
+    assert link.is_symlink() and not far.is_symlink() and len(list(tmp_path.iterdir())) == 2
+    assert Learner.load(far, device="cpu").classes == coloured().classes
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such devices there")
+@pytest.mark.parametrize("path", [".", "/dev/null"])
+def test_what_is_no_file_is_not_said_to_be_missing(path):
+    with pytest.raises(safe_files.ModelFileError, match="that is a folder or a device"):
+        Learner.load(path)
+    with pytest.raises(safe_files.ModelFileError, match=r"There is no model file nowhere\.pt\.$"):
+        Learner.load("nowhere.pt")
+
+
+def test_a_learner_that_never_had_pictures_says_why_it_cannot_be_saved(tmp_path):
+    with pytest.raises(ValueError, match=r"no classes yet: learn\.set_data"):
+        Learner(models.small_cnn(3, 4), None, device="cpu").save(tmp_path / "m.pt")
+    assert not list(tmp_path.iterdir())
