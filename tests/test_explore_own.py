@@ -66,6 +66,22 @@ def test_deciding_by_name_is_what_the_controls_do(cleaner, root):
     assert cleaning.read(root) == cleaning.Cleaning(("dog/1.png",), {"cat/0.png": "<emu>"})
     with pytest.raises(KeyError):
         cleaner.decide("cat/3.png")
+    with pytest.raises(ValueError, match="'lynx' is none of the classes"):
+        cleaner.decide("cat/0.png", "lynx")
+
+
+def test_it_stays_with_its_folder(root, monkeypatch):
+    monkeypatch.chdir(root.parent)
+    images = data.from_folder(root.name, size=16)
+    cleaner = explore.cleaner(root.name, images, {"cat/0.png": "looks like a dog"})
+    monkeypatch.chdir(root)
+    cleaner.decide("cat/0.png")
+    cleaner.save()
+    assert cleaning.read(root).drop == ("cat/0.png",)
+    root.rename(root.with_name("elsewhere"))
+    with pytest.raises((OSError, ValueError)):
+        cleaner.save()
+    assert "Not saved" in cleaner.status.value
 
 
 def test_decisions_from_before_stay(cleaner, root):

@@ -37,7 +37,8 @@ class Cleaner(widgets.VBox):
     """
 
     def __init__(self, root: str | Path, images: ImageData, suspects: Mapping[str, str]):
-        self.root, self.classes = safe_files.of_user(root), images.classes
+        # Absolute, so that it is this folder still when the notebook has gone to another one.
+        self.root, self.classes = safe_files.of_user(root).absolute(), images.classes
         files = images.train_files + images.valid_files
         labels = images.train.labels.tolist() + images.valid.labels.tolist()
         self.label = {file: images.classes[k] for file, k in zip(files, labels, strict=True)}
@@ -81,7 +82,12 @@ class Cleaner(widgets.VBox):
             self._saved[file] = self.decisions[file].value
 
     def decide(self, file: str, label: str | None = None) -> None:
-        """Give a picture the class `label`, or drop it if there is none; as by hand."""
+        """Give a picture the class `label`, or drop it if there is none; as by hand.
+
+        ValueError for a class that there isn't.
+        """
+        if label not in (None, *self.classes):
+            raise ValueError(f"{label!r} is none of the classes {', '.join(self.classes)}.")
         kept = KEEP if label == self.label[file] else ("relabel", label)
         self.decisions[file].value = DROP if label is None else kept
 
