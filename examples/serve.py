@@ -75,7 +75,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def answer(self, status: int, content: dict) -> None:
         """Send `content` as JSON."""
-        body = json.dumps(content, ensure_ascii=False).encode()
+        body = json.dumps(content).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
@@ -84,6 +84,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 if __name__ == "__main__":
+    sys.stdout.reconfigure(errors="backslashreplace")  # classes that the terminal can't show
     with ThreadingHTTPServer(("127.0.0.1", int(sys.argv[2])), Handler) as server:
         print(f"Serving {', '.join(classes)} at http://127.0.0.1:{server.server_port}", flush=True)
         try:

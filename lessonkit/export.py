@@ -75,7 +75,7 @@ def _describe(graph, learn: Learner) -> None:
 
     size, n_classes = learn.size, len(learn.classes)
     facts = {
-        "classes": json.dumps(learn.classes, ensure_ascii=False),
+        "classes": json.dumps(learn.classes),
         "size": str(size),
         "description": f"Image classifier trained with lessonkit: images, uint8 RGB [N, 3, {size}, "
         f"{size}], to probabilities, float32 [N, {n_classes}].",
