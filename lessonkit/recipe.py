@@ -39,7 +39,7 @@ SAFE_LR = 1e-3  # of Adam's kind, head or whole network: has served photos and s
 ATTEMPTS = 4  # at a cycle that diverges, each with a tenth of the LR before
 UNFAMILIAR, FAMILIAR = 0.2, 0.6  # below: one LR for all; above: a tenth for each earlier group
 CLEARLY = 1.64  # standard errors above guessing: by chance, one run in twenty gets there
-FEW, SMALL_BATCH = 1000, 32  # pictures: where an epoch of a learner's 64 would be a few steps only
+FEW, SMALL_BATCH = 1000, 32  # pictures: in batches of 64 an epoch of few would be a few steps
 SMOOTHING, MANY = 0.1, 20  # of labels, at most; less for familiar pictures or fewer mini-batches
 
 
@@ -57,9 +57,10 @@ def eight_steps(
     too good. What a new picture may expect is measured on `images.test`, which chooses nothing.
     Without one, `hold_out` sets that fraction of the training pictures aside for it (of each class,
     drawn by `seed`), from 0 to 0.5; with one, it is ignored. `cycles`: the most in step 8, each
-    twice as long as the one before. `learner`: other arguments of Learner, such as `device`. Raises
-    ValueError for a network that can't be had, or a `hold_out` that leaves a class without
-    pictures; never because a step diverged.
+    twice as long as the one before. `learner`: other arguments of Learner, such as `device`; below
+    1,000 training pictures the `batch_size` is 32, unless it is given. Raises ValueError for a
+    network that can't be had, or a `hold_out` that leaves a class without pictures; never because a
+    step diverged.
     """
     if hold_out and images.test is None:
         images = images.with_hold_out(hold_out, seed)
