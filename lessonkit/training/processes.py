@@ -34,16 +34,12 @@ class Lost(RuntimeError):
 
 def is_one_of_several() -> bool:
     """Whether torchrun has started this process beside others, joined or not yet."""
-    return bool(os.environ.get("WORLD_SIZE")) and _number("WORLD_SIZE", 1_000_000) > 1
+    return _number("WORLD_SIZE", unset="1") > 1
 
 
-def _local_rank() -> int:
-    return _number("LOCAL_RANK", 1_000_000) if os.environ.get("LOCAL_RANK") else 0
-
-
-def _number(name: str, most: int) -> int:
+def _number(name: str, most: int = 1_000_000, unset: str = "") -> int:
     """What torchrun has set a variable to; ValueError, naming it, if that can't be right."""
-    text = os.environ.get(name, "")
+    text = os.environ.get(name) or unset
     if not (text.isdecimal() and int(text) <= most):
         raise ValueError(
             f"The environment variable {name} is {text!r}, not a whole number from 0 to {most}: "
@@ -95,9 +91,9 @@ def speaks() -> bool:
 
 def _join() -> None:
     global _store, _patient
-    _number("RANK", _number("WORLD_SIZE", 1_000_000) - 1)  # the others would wait for it
+    _number("RANK", _number("WORLD_SIZE") - 1)  # the others would wait for it
     _number("MASTER_PORT", 65535)
-    cuda, local = torch.cuda.is_available(), _local_rank()
+    cuda, local = torch.cuda.is_available(), _number("LOCAL_RANK", unset="0")
     if cuda and local >= torch.cuda.device_count():
         raise ValueError(f"Give one process to each GPU: there are {torch.cuda.device_count()}.")
     if cuda:
@@ -132,7 +128,7 @@ def in_turn(make: Callable[[], Result]) -> Result:
     """`make()`, in one process of each machine first, so that the others find it in the cache."""
     if world_size() == 1:
         return make()
-    goes_first = _local_rank() == 0
+    goes_first = _number("LOCAL_RANK", unset="0") == 0
     result = make() if goes_first else None
     dist.barrier(group=_patient)
     return result if goes_first else make()
