@@ -55,6 +55,7 @@ def run_fastai(folder: Path, size: int, seed: int, frozen: bool) -> list[tuple[f
 
     from lessonkit.images import folder as pictures
     from lessonkit.networks import backbone
+    from lessonkit.recipe import FEW, SMALL_BATCH
 
     class Clock(Callback):
         """Notes the time after each epoch, and keeps BatchNorm's statistics if told to."""
@@ -84,7 +85,7 @@ def run_fastai(folder: Path, size: int, seed: int, frozen: bool) -> list[tuple[f
         splitter=IndexSplitter([i for i, p in enumerate(found) if p.part == "valid"]),
         item_tfms=Resize(size),
         batch_tfms=[*aug_transforms(), Normalize.from_stats(config["mean"], config["std"])],
-    ).dataloaders(folder, bs=64 if sum(p.part != "valid" for p in found) >= 500 else 32)
+    ).dataloaders(folder, bs=SMALL_BATCH if sum(p.part != "valid" for p in found) < FEW else 64)
     learn = vision_learner(
         loaders,
         "tf_efficientnet_lite0",

@@ -113,15 +113,23 @@ def run(images: ImageData, split: int, cycles: int, sweeps: bool) -> dict:
         "notes": [step.note for step in report.steps if step.note],
         "pictures": [len(part.labels) for part in (images.train, images.valid, images.test)],
     }
-    learn = Learner.pretrained("tf_efficientnet_lite0", images, seed=split)
+    learn = beside(report, split)
     train, test = features(learn)
     row["logistic regression"], row["C"] = logistic_regression(
         train, images.train.labels, test, images.test.labels
     )
     if sweeps:
         row["heads"] = {lr: head(learn, lr) for lr in HEAD_LRS}
-        row["step 8"] = {f: whole(learn, report, f, cycles) for f in FACTORS}
+        row["step 8"] = {f: whole(report, f, cycles) for f in FACTORS}
     return row
+
+
+def beside(report, seed: int) -> Learner:
+    """An untrained learner of the same pictures, in mini-batches of the same size."""
+    done = report.learner
+    return Learner.pretrained(
+        "tf_efficientnet_lite0", done.images, seed=seed, batch_size=done.batch_size
+    )
 
 
 def features(learn: Learner) -> tuple[np.ndarray, np.ndarray]:
@@ -157,9 +165,9 @@ def head(learn: Learner, lr: float) -> float:
     return accuracy(learn)
 
 
-def whole(learn: Learner, report, factor: float, cycles: int) -> float:
+def whole(report, factor: float, cycles: int) -> float:
     """Accuracy on the test set of step 8 at `factor` times the recipe's LR, from step 4 on."""
-    fresh = Learner.pretrained("tf_efficientnet_lite0", learn.images, seed=1)
+    fresh = beside(report, seed=1)
     head(fresh, report.steps[2].lr)
     fresh.precompute = False
     recipe.train_cycles(fresh, report.steps[3].lr, [1, 1])
