@@ -1,6 +1,7 @@
 """Fixtures that several files of tests share, and how many examples hypothesis tries."""
 
 import signal
+import sys
 
 import pytest
 from hypothesis import settings
@@ -16,6 +17,14 @@ settings.load_profile("suite")
 # A job in the background of a shell's script ignores Ctrl-C, and so would all that tests start.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True)
+def close_figures():
+    """No test sees a figure that an earlier one on the same worker has left open."""
+    yield
+    if "matplotlib.pyplot" in sys.modules:  # not worth a second of import for tests without one
+        sys.modules["matplotlib.pyplot"].close("all")
 
 
 @pytest.fixture
