@@ -74,8 +74,8 @@ def main(arguments: list[str] | None = None) -> int:
         return 141  # the status of programs that SIGPIPE ends
     except (data.DataError, safe_files.ModelFileError, Diverged, ValueError) as mistake:
         return _end(f"lessonkit: {mistake}", 2)
-    except OSError as error:
-        return _end(f"lessonkit: {error.filename or 'a file'}: {error.strerror or error}", 2)
+    except OSError as error:  # without a name it is what is printed: files are named everywhere
+        return _end(f"lessonkit: {error.filename or 'the output'}: {error.strerror or error}", 2)
     except KeyboardInterrupt as stop:
         return _end(f"\nStopped. {str(stop) or 'Nothing was written.'}", 130)
     except (torch.OutOfMemoryError, MemoryError):
@@ -166,15 +166,19 @@ def _pictures(options: argparse.Namespace, kept: Checkpoint) -> data.ImageData:
 
 def _check_outputs(options: argparse.Namespace, kept: Checkpoint) -> None:
     """ValueError or OSError if the model or the report can't be written, or would be lost."""
+    goes_on = options.resume and kept.exists()  # what was asked for when it began
     outputs = [path for path in (options.out, options.report) if path is not None]
-    for path in outputs:
-        safe_files.check_can_write(path)  # before an hour of training, not after it
-        goes_on = options.resume and kept.exists()  # what was asked for when it began
-        if not (options.force or goes_on) and os.path.isfile(path) and os.path.getsize(path):
-            option = "--out" if path == options.out else "--report"
-            raise ValueError(f"{path} exists: give another {option}, or --force to replace it.")
+    for path in outputs:  # before an hour of training, not after it
+        _check_output(path, options.force or goes_on)
     if len({Path(path).resolve() for path in outputs}) < len(outputs):
         raise ValueError(f"The model and the report can't both go to {options.out}.")
+
+
+def _check_output(path: str, replaces: bool) -> None:
+    """ValueError or OSError if `path` can't be written, or holds something not to be replaced."""
+    safe_files.check_can_write(path)
+    if not replaces and os.path.isfile(path) and os.path.getsize(path):
+        raise ValueError(f"{path} exists: give another name, or --force to replace it.")
 
 
 def _begin_or_resume(kept: Checkpoint, resume: bool) -> None:
@@ -247,11 +251,11 @@ def predict(options: argparse.Namespace) -> int:
     if empty:
         _note(f"note: there are no pictures in {empty}.")
     if options.csv:
-        safe_files.check_can_write(options.csv)
         if Path(options.csv).resolve() in {
             Path(file).resolve() for file in (options.model, *files)
         }:
             raise ValueError(f"The answers would take the place of {options.csv}.")
+        _check_output(options.csv, options.force)
     learn, answers = Learner.load(options.model, device=options.device), []
     with progress.bar("predict", len(files)) as bar:
         for start in range(0, len(files), AT_ONCE):
@@ -315,9 +319,9 @@ def _write_csv(path: str, classes: list[str], answers: list[dict]) -> None:
 
 def export(options: argparse.Namespace) -> int:
     """Write a model made by train as ONNX, for programs without PyTorch."""
-    safe_files.check_can_write(options.out)
     if Path(options.model).resolve() == Path(options.out).resolve():
         raise ValueError(f"The ONNX file would take the place of the model {options.model}.")
+    _check_output(options.out, options.force)
     from lessonkit.export import to_onnx
     from lessonkit.learner import Learner
 
@@ -391,6 +395,7 @@ def _parser() -> argparse.ArgumentParser:
     exporting = command(export, "write a model as ONNX, to use without PyTorch")
     _add_path(exporting, "model", help="a model written by train")
     _add_path(exporting, "out", help="where the ONNX file goes, such as model.onnx")
+    _add_force(exporting)
     caching = command(cache, "say how much is kept on disk, and where")
     caching.add_argument("--clear", action="store_true", help="remove it; it can be made again")
     command(workbook, "make or update your own copy of the notebooks")
@@ -413,7 +418,7 @@ def _add_options_of_train(one: argparse.ArgumentParser) -> None:
                      "say what new pictures may expect (0)")  # fmt: skip
     _add_path(one, "--out", default="model.pt", metavar="FILE", help="the model (model.pt)")
     _add_path(one, "--report", metavar="FILE", help="where to write a report, as JSON")
-    one.add_argument("--force", action="store_true", help="replace a model or report of that name")
+    _add_force(one)
     one.add_argument("--resume", action="store_true", help="go on with a run that was stopped")
     _add_device(one)
 
@@ -424,11 +429,16 @@ def _add_options_of_predict(one: argparse.ArgumentParser) -> None:
     one.add_argument("--tta", action="store_true", help="average over fixed views of each picture")
     one.add_argument("--json", action="store_true", help="print JSON, with all probabilities")
     _add_path(one, "--csv", metavar="FILE", help="write a table, with all probabilities")
+    _add_force(one)
     _add_device(one)
 
 
 def _add_path(one: argparse.ArgumentParser, *names: str, **more: Any) -> None:
     one.add_argument(*names, type=_path, **more)
+
+
+def _add_force(one: argparse.ArgumentParser) -> None:
+    one.add_argument("--force", action="store_true", help="replace files of that name")
 
 
 def _add_device(one: argparse.ArgumentParser) -> None:

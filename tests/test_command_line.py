@@ -239,6 +239,39 @@ def test_answers_never_replace_what_they_are_about(quick, tmp_path, monkeypatch,
     assert "take the place" in capsys.readouterr().err and Path(csv_path).read_bytes() == before
 
 
+def test_what_is_there_is_replaced_only_when_asked(quick, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Image.new("RGB", (20, 20), "red").save("x.png")
+    commands = (
+        ["predict", str(quick), "x.png", "--csv", "labels.txt"],
+        ["export", str(quick), "labels.txt"],
+    )
+    for command in commands:
+        Path("labels.txt").write_text("my own", encoding="utf-8")
+        assert main(command) == 2
+        expected = "lessonkit: labels.txt exists: give another name, or --force to replace it.\n"
+        assert capsys.readouterr().err.endswith(expected)
+        assert Path("labels.txt").read_text(encoding="utf-8") == "my own"
+        assert main([*command, "--force"]) == 0
+        assert Path("labels.txt").read_bytes() != b"my own"
+        assert not list(tmp_path.glob(".*"))
+
+
+@pytest.mark.skipif(
+    not os.path.exists("/dev/full"), reason="Linux has a device that is always full"
+)
+def test_a_full_disk_under_the_output_is_named():
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "lessonkit", "cache"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    assert done.returncode == 2
+    assert done.stderr == "lessonkit: the output: No space left on device\n"
+
+
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252", "cp932", "utf-8"])
 def test_json_is_json_in_every_encoding(quick, tmp_path, monkeypatch, encoding):
     files = ["em😺ji.png", "ü.png", "odd-\udcff.png" if sys.platform == "linux" else "odd.png"]
