@@ -44,8 +44,9 @@ WRONG = {
         (lambda lr, steps, lr_min: [lr] * steps, "begin with lr"),
     ],
     "04.2": [
-        (fitted(1e-3, 3), "as high at the end"),  # what many start with
+        (fitted(1e-3, 3), "so low an LR"),  # what many start with
         (fitted(0.03, 3), "as high at the end"),  # at 0.01 it is a matter of luck
+        (fitted(0.1, 3), "as high at the end"),
         (fitted(1e-3, 1, 3), "too low a top"),
         (fitted(2.0, 1, 3), "too high a top"),
         (fitted(0.03, 1, 4), "not more time"),
