@@ -25,6 +25,12 @@ def answers(number):
 
 
 RIGHT = [(name, a) for number in NUMBERS for name, a in answers(number).RIGHT.items()]
+ALSO_RIGHT = [
+    (name, answer)
+    for number in NUMBERS
+    for name, others in getattr(answers(number), "ALSO_RIGHT", {}).items()
+    for answer in others
+]
 WRONG = [
     (name, answer, word)
     for number in NUMBERS
@@ -45,6 +51,11 @@ def test_every_exercise_has_a_right_answer_and_three_wrong_ones(number):
 def test_the_right_answer_is_taken(name, answer):
     verdict = quiz.judge(name, answer)
     assert verdict.status == "right", verdict.message
+
+
+@pytest.mark.parametrize(("name", "answer"), ALSO_RIGHT, ids=str)
+def test_the_same_answer_in_another_form_is_taken(name, answer):
+    assert quiz.judge(name, answer).status == "right"
 
 
 @pytest.mark.parametrize(

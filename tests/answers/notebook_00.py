@@ -1,11 +1,16 @@
 """Answers to the exercises of notebook 00, right and wrong."""
 
 import math
+from decimal import Decimal
 
 RIGHT = {
     "00.1": 1.386,
     "00.2": lambda n_pictures, batch_size: -(-n_pictures // batch_size),
     "00.3": "about 70 %",
+}
+ALSO_RIGHT = {
+    "00.1": [1.4, "1.39", Decimal("1.386")],
+    "00.3": [70, "70%"],
 }
 WRONG = {
     "00.1": [

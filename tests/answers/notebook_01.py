@@ -1,5 +1,7 @@
 """Answers to the exercises of notebook 01, right and wrong."""
 
+import math
+
 
 def _step(x, v, gradient, lr, momentum):
     velocity = gradient + v * momentum
@@ -33,6 +35,7 @@ RIGHT = {
     "01.4": 7,
     "01.5": fitted(0.01, 1, 2),
 }
+ALSO_RIGHT = {"01.2": ["2/8", "1 / 4", "25 %"]}
 WRONG = {
     "01.1": [
         (3, "exponents"),
@@ -67,6 +70,7 @@ WRONG = {
     "01.4": [
         (5, "what is left"),
         (6, "not quite"),
+        (math.log(0.5) / math.log(0.9), "whole"),
         (10, "before"),
         (22, "tenth"),
         (1, "One step"),

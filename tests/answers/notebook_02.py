@@ -6,7 +6,7 @@ RIGHT = {
     "02.1": 1e-2,
     "02.2": lambda lr_min, lr_max, steps: np.geomspace(lr_min, lr_max, steps).tolist(),
     "02.3": "improving",
-    "02.4": "find again",
+    "02.4": "another order",
     "02.5": lambda learn: learn.fit(learn.lr_find().suggestion, 3),
 }
 WRONG = {
@@ -42,9 +42,9 @@ WRONG = {
         (lambda learn: learn.fit(1e-3, 8), "not more time"),
     ],
     "02.4": [
-        ("keep", "ruined"),
-        ("ten times higher", "early"),
-        ("lowest", "explode"),
-        ("unfreeze", "one of these"),
+        ("unfreeze", "ruined"),
+        ("AdamW", "magnitude"),
+        ("tiles", "gradients"),
+        ("find again", "one of these"),
     ],
 }

@@ -45,8 +45,8 @@ WRONG = {
     ],
     "04.2": [
         (fitted(1e-3, 3), "so low an LR"),  # what many start with
-        (fitted(0.03, 3), "as high at the end"),  # at 0.01 it is a matter of luck
-        (fitted(0.1, 3), "as high at the end"),
+        (fitted(0.03, 3), "doesn't come down"),  # at 0.01 it is a matter of luck
+        (fitted(0.1, 3), "doesn't come down"),
         (fitted(1e-3, 1, 3), "too low a top"),
         (fitted(2.0, 1, 3), "too high a top"),
         (fitted(0.03, 1, 4), "not more time"),
@@ -64,11 +64,12 @@ WRONG = {
         (0.1, "step 150"),
         (-0.1, "halve"),
         (0.19993, "radians"),
+        (0.1 * (1 + math.cos(200 / 300)), "π is missing"),
         (0.3, "formula"),
     ],
     "04.5": [
         ("constant is better", "trap"),
-        ("the LR is too low for the cosine", "one LR"),
+        ("the LR is too low for the cosine", "unfair"),
         ("more epochs", "unfair"),
         ("neither", "one of these"),
     ],

@@ -95,7 +95,7 @@ WRONG = {
     "05.4": [
         (lambda learn: learn.fit(0.03, 7), "never jumps up"),
         (lambda learn: learn.fit(0.03, 1, cycle_len=7), "never jumps up"),
-        (lambda learn: learn.fit(0.3, 7, cycle_len=1), "so many cycles"),
+        (lambda learn: learn.fit(0.3, 7, cycle_len=1), "so many short cycles"),
         (lambda learn: learn.fit(1.0, 3, cycle_len=1, cycle_mult=2), "another lr"),
         (lambda learn: learn.fit(0.01, 4, cycle_len=1, cycle_mult=2), "everybody has 7 epochs"),
     ],

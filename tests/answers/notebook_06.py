@@ -33,6 +33,11 @@ def all_layers(lr, epochs=3):
     return answer
 
 
+def late_layers(learn):
+    learn.freeze_to(1)
+    learn.fit(1e-3, 1, cycle_len=3)
+
+
 RIGHT = {
     "06.1": (96 / 64) ** 2,
     "06.2": output_side,
@@ -51,6 +56,7 @@ WRONG = {
     ],
     "06.3": [
         (lambda learn: learn.fit(1e-3, 1, cycle_len=3), "frozen"),  # the default
+        (late_layers, "early layers"),
         (all_layers(1e-3), "forgets"),
         (all_layers([1e-5, 1e-4, 1e-3]), "head's LR"),
         (all_layers(3e-4), "head's LR"),

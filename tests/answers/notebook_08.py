@@ -13,8 +13,9 @@ def with_a_set(contents):
 
 
 def without_the_most_doubted(activations, labels):
+    """As a mask; the solution returns rows."""
     says = look.out_of_fold(activations, labels, 2)
-    return says[range(len(labels)), labels].argsort()[14:]
+    return says[range(len(labels)), labels].argsort().argsort() >= 14
 
 
 def without_the_least_doubted(activations, labels):
@@ -28,6 +29,7 @@ RIGHT = {
     "08.3": without_the_most_doubted,
     "08.4": "split by mushroom",
 }
+ALSO_RIGHT = {"08.2": [80, "80 %", "4/5"]}
 WRONG = {
     "08.1": [
         (lambda files: [i for i, f in enumerate(files) if files.count(f) > 1], "none is left"),

@@ -115,6 +115,7 @@ WRONG = {
         (trial(others=range(5, 10)), "same seeds"),
         (trial(interval=lambda a, b: by_scipy(b, a)), "without less with"),
         (trial(interval=unpaired), "seed by seed"),
+        (lambda train: trial()(lambda change, seed: 0.1 * seed), "is given"),
         (trial(change="none"), "difference"),
         (lambda train: trial()(train)[:2], "three things"),
         (lambda train: (*trial()(train)[:2], "significant"), "09.2"),

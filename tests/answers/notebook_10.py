@@ -44,6 +44,7 @@ WRONG = {
         (with_rate(3e-4), "slowly"),
         (with_rate(3e-3), "powers of ten"),
         (with_rate(100.0), "exploded"),
+        (lambda learn: learn.fit(0.1, 4), "doesn't come down"),
         (with_rate(3e-4, 5), "not more time"),
         (0.1, "function is wanted"),
     ],

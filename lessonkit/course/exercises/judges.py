@@ -1,8 +1,8 @@
 """What an answer is worth: judges of numbers, choices and functions, built from a few arguments.
 
 A judge takes the reader's answer and returns a Verdict. An Exercise is a judge with two hints, the
-second one stronger. The same answer may be written in many ways: 3, 3.0, [3], a NumPy scalar or a
-tensor; "about 70%" and "about 70 %"; a list, a tuple, an array, a generator.
+second one stronger. The same answer may be written in many ways: 3, 3.0, [3], "6/2", a NumPy scalar
+or a tensor; "about 70%" and "about 70 %"; a list, a tuple, an array, a generator.
 """
 
 import copy
@@ -10,6 +10,7 @@ import math
 import re
 import reprlib
 from collections.abc import Callable, Iterator, Sequence
+from decimal import Decimal
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -47,12 +48,13 @@ def number(
     factor: float | None = None,
     wrong: dict[float, str] | None = None,
     hint: str = "Not this number. Read the part above once more.",
+    percent: bool = False,
 ) -> Exercise:
     """The answer is one number: `right`, or what `right()` returns when first asked.
 
     `wrong` gives the hint for each wrong number that a misconception leads to, `hint` that for all
     others. `within` or `factor` say how close is close, as in `roughly`; without either, equal up
-    to rounding (1e-6 of the value).
+    to rounding (1e-6 of the value). With `percent`, `right` is a fraction, and 80 counts as 0.8.
     """
     if within is not None or factor is not None:
         need_one_tolerance(within, factor)
@@ -68,6 +70,8 @@ def number(
         if value is None:
             wanted = "A single number is wanted here, such as 3 or 1e-2"
             return Verdict("wrong", f"{wanted}; this is {kind(answer)}.")
+        if percent and value > 1:
+            value /= 100
         if matches(value, solution()):
             return Verdict("right", why)
         known = [guess for guess in wrong or {} if matches(value, guess)]
@@ -76,18 +80,25 @@ def number(
 
     def stronger() -> str:
         low, high = (float(f"{solution() * factor:.1g}") for factor in (0.4, 2.2))
-        low, high = sorted((low, high))
+        low, high = sorted((low, min(high, 1.0) if percent else high))
         return f"{hint} The answer lies between {short(low)} and {short(high)}."
 
     return Exercise(judge, hint, stronger)
 
 
 def _read(answer: Any) -> Any:
-    """The number that a text such as "1e-2" stands for; anything else as it is."""
-    try:
-        return float(answer) if isinstance(answer, str) else answer
-    except ValueError:
+    """The number that a text such as "1e-2", "2/8" or "60 %" stands for; anything else as it is."""
+    if isinstance(answer, Decimal):
+        return float(answer)
+    if not isinstance(answer, str):
         return answer
+    text = answer.replace(" ", "")
+    above, slash, below = text.removesuffix("%").partition("/")
+    try:
+        value = float(above) / (float(below) if slash else 1)
+    except (ValueError, ZeroDivisionError):
+        return answer
+    return value / 100 if text.endswith("%") else value
 
 
 def choice(

@@ -50,7 +50,7 @@ def _with_adamw(seed: int) -> Learner:
 def _about_the_lr(learn: Learner, accuracy: float) -> str:
     if accuracy >= 0.88:
         return ""
-    if learn.history.lr[0] < 3e-3:
+    if max(learn.history.lr) < 3e-3:
         return "The LR is too low for two epochs: try one several times higher."
     return "With AdamW each weight moves by about the LR in each step: this LR is too high for it."
 
@@ -111,10 +111,12 @@ EXERCISES = {
     "01.4": number(
         7,
         "0.9 to the power of 6 is 0.53, and to the power of 7 it is 0.48.",
+        within=0.01,
         wrong={
             5: "That would be right if each step covered a tenth of the distance at the *start*. "
             "Each covers a tenth of what is left.",
             6: "After 6 steps 0.53 of the distance is left: not quite half yet.",
+            6.58: "There it is exactly half. But steps are whole: after 6 it isn't half yet.",
             10: "After 10 steps 0.35 is left. Half was reached before.",
             22: "After 22 steps a tenth of the distance is left. Half is asked for.",
             1: "One step leaves 0.9 of the distance.",

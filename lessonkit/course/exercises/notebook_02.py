@@ -103,26 +103,29 @@ EXERCISES = {
         hint="Where is the lowest point of a curve that falls to its end? And of a longer one?",
     ),
     "02.4": choice(
-        "find again",
-        ["keep", "ten times higher", "find again", "lowest"],
+        "another order",
+        ["unfreeze", "AdamW", "tiles", "another order"],
         {
-            "keep": "This is what ruined the network in the part on unfreezing: an LR that suits a "
-            "new head may be far too high for layers that are trained already.",
-            "ten times higher": "More layers can learn more, but the early ones are nearly right "
-            "already: a higher LR throws away what they know.",
-            "lowest": "The lowest point is where the loss is about to explode, on any curve.",
+            "unfreeze": "This is what ruined the network in the part on unfreezing: an LR that "
+            "suits a new head may be far too high for layers that are trained already.",
+            "AdamW": "It divides each step by the usual size of the gradient, so its LRs are of "
+            "another order of magnitude: on the digits many times lower than SGD's.",
+            "tiles": "Other pictures have other gradients, and other classes need another head. "
+            "The curve is about the pictures that it was drawn with.",
         },
-        "Other weights train now, so the old curve is about another problem. Run the finder again: "
-        "it costs seconds.",
-        hint="The curve was drawn while only the head could learn. What learns now?",
+        "The same weights train, with the same optimiser, on the same pictures. The curve will "
+        "look a little different, as its mini-batches are others, but that is noise. After each of "
+        "the other changes find again: it costs seconds.",
+        hint="Which of them changes what trains, on what, or how a step is made?",
     ),
     "02.5": training(
         _new_problem,
         0.53,
-        "On pictures and a network that nobody here had tried, too. With a tenth of that LR three "
-        "epochs are too few, and with ten times as much the loss explodes: the finder takes a "
-        "hundred batches to tell.",
-        "Run the finder on `learn` inside your function, and use one of its rules.",
+        "At a tenth of the finder's suggestion three epochs are too few, and at ten times as much "
+        "the loss explodes. On pictures and a network that this page hasn't shown, too, a hundred "
+        "batches are enough to tell.",
+        "Run the finder on `learn` inside your function. Of its rules take a careful one: at "
+        "`lowest`, and close to it, the loss explodes.",
         "For example: learn.fit(learn.lr_find().suggestion, 3).",
         _about_the_rate,
         epochs=3,

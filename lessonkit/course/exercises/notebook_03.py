@@ -115,9 +115,9 @@ def _about_the_changes(learn: Learner, accuracy: float) -> str:
     """What 400 copies of one picture, two dots side by side, show of the reader's changes."""
     if accuracy >= 0.5:
         return ""
-    dots = torch.zeros(400, 3, 14, 14, dtype=torch.uint8)
+    dots = torch.zeros(50, 3, 14, 14, dtype=torch.uint8)  # as many as in training
     dots[:, :, 6, 6], dots[:, :, 6, 7] = 200, 100
-    seen = learn.augment(dots, learn.generator)[:, 0].int()
+    seen = torch.cat([learn.augment(dots, learn.generator)[:, 0].int() for _ in range(8)])
     brightest = seen.flatten(1).argmax(1)
     rows, columns = brightest // 14, brightest % 14
     beside = seen[torch.arange(400), rows, (columns + 1) % 14]
@@ -178,7 +178,7 @@ EXERCISES = {
         _cut_off,
         [(256, 112), (90, 198), (128, 128), (1920, 1080), (3, 4)],
         "The square is as wide as the shorter side, so of the longer side, and of the area, the "
-        "rest is lost: half of a picture that is twice as long as high.",
+        "rest is lost: half of a picture that is twice as wide as it is high.",
         wrong=[
             (_kept, "That is the fraction that is left. What is cut off is 1 minus that."),
             (
@@ -193,7 +193,7 @@ EXERCISES = {
         _glass_door,
         0.5,
         "With the changes that the new digits really show, the same thousand pictures bring four "
-        "times the accuracy. The presets for symbols leave mirroring out, and here it is right: "
+        "times the accuracy. The preset for symbols leaves mirroring out, and here it is right: "
         "what the pictures will look like decides, and no rule.",
         "Which changes do the judge's digits show? Give the network just those.",
         "Mirrored: images.flip(-1), of all or of a random half. And every picture with a roll of "

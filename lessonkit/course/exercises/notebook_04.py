@@ -53,14 +53,14 @@ def short_of_time(seed: int) -> Learner:
 
 
 def _about_the_schedule(learn: Learner, accuracy: float) -> str:
-    first, last = learn.history.lr[0], learn.history.lr[-1]
+    top, last = max(learn.history.lr), learn.history.lr[-1]
     if accuracy >= 0.6:
         return ""
-    if last > first / 2 and first < 2e-3:
+    if last > top / 2 and top < 2e-3:
         return "From so low an LR 81 steps get nowhere near, whatever the schedule."
-    if last > first / 2:
-        return "The LR is as high at the end as at the start, and the network doesn't settle."
-    if first < 5e-3:
+    if last > top / 2:
+        return "The LR doesn't come down at the end, and the network doesn't settle."
+    if top < 5e-3:
         return "The LR comes down from too low a top: in 81 steps it gets nowhere near."
     return "The LR comes down, but from too high a top: most of the steps lead nowhere."
 
@@ -133,6 +133,7 @@ EXERCISES = {
             0.15: "That is step 100. The cosine is symmetrical: at step 200 as much is left as is "
             "gone at step 100.",
             0.1: "That is half-way, step 150.",
+            0.1786: "The π is missing: the angle of step i is π · i / steps.",
             -0.1: "That is 0.2 · cos(2π/3): shift the cosine up by 1, and halve it.",
             0.199933: "That is the LR of the start. Or was your angle in degrees? cos wants "
             "radians, π for half a turn.",
@@ -150,8 +151,8 @@ EXERCISES = {
         {
             "constant is better": "At this LR it is. At an LR ten times higher it may come last: "
             "that was the trap.",
-            "the LR is too low for the cosine": "It may well be, but you can't know that from one "
-            "LR: it may be too high for both.",
+            "the LR is too low for the cosine": "It may well be: the constant one has twice its "
+            "mean. But raise the cosine's alone, and the comparison is unfair the other way round.",
             "more epochs": "They help both, and the comparison stays as unfair as it was.",
         },
         "Each schedule has its own best LR. Find it for both, and compare them there, on data that "

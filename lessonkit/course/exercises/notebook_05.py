@@ -89,15 +89,16 @@ WELL = 0.67  # the accuracy that exercise 05.4 asks for
 
 def _about_restarts(learn: Learner, accuracy: float) -> str:
     lrs = np.asarray(learn.history.lr)
-    restarts = (lrs[1:] > 5 * lrs[:-1]).sum()
+    fallen = lrs[:-1] < np.maximum.accumulate(lrs)[:-1]  # a warm-up rises before that
+    restarts = (fallen & (lrs[1:] > 1.5 * lrs[:-1])).sum()
     if not restarts:
         return "But the LR never jumps up: a restart is asked for, one or several."
     if accuracy >= WELL:
         return ""
     if lrs[-1] > lrs.max() / 2:
         return "The last mini-batches have a high LR: end where a cycle ends."
-    if restarts > 3:
-        return "So many cycles leave each of them too few mini-batches to get anywhere."
+    if restarts > 3 and lrs.max() > 0.03:
+        return "From so high a top so many short cycles get nowhere: fewer of them, or a lower top."
     return "The top of the cycles doesn't suit this network: look for another LR."
 
 
@@ -152,7 +153,7 @@ EXERCISES = {
             20: "That is λ/2, the limit upside down.",
             80: "You multiplied. The sharper the pit, the lower the limit: divide.",
             0.15: "That is three times 2/λ: about where the ball in this notebook got over the "
-            "rim. It couldn't come to rest long before.",
+            "rim. Long before that it couldn't come to rest.",
             0.095: "That is the limit with momentum 0.9. Here there is none.",
         },
         hint="Each step multiplies the distance from the bottom by 1 - lr · λ.",
@@ -160,9 +161,9 @@ EXERCISES = {
     "05.4": training(
         short_of_time,
         WELL,
-        "Few cycles, each long enough for the LR to do its work, and the training ends where a "
-        "cycle does. One long cosine would have done as well: what counts is how it ends.",
-        "Seven epochs are three cycles that double, or two. How high may the LR be at the top?",
+        "What counts is the LR at the top of the cycles, and how the last of them ends. One long "
+        "cosine would have done as well.",
+        "Seven epochs make three cycles that double, 1 + 2 + 4. How high may the top be?",
         "Cycles of 1, 2 and 4 epochs, from an LR of about 0.01: "
         "learn.fit(lr, 3, cycle_len=1, cycle_mult=2).",
         _about_restarts,

@@ -52,8 +52,12 @@ def _new_pictures(seed: int) -> Learner:
 
 
 def _about_the_body(learn: Learner, accuracy: float) -> str:
-    if learn.frozen_to > 0:
+    if learn.frozen_to == len(learn.groups) - 1:
         return "The body is still frozen, and a head alone gets hardly further. Unfreeze it."
+    if accuracy >= 0.73:
+        return ""
+    if learn.frozen_to > 0:
+        return "The early layers are still frozen: let all of the body learn."
     if accuracy < 0.45:
         return "It is worse than its head was: at this LR the body forgets what it knew."
     return ""
@@ -102,8 +106,8 @@ EXERCISES = {
     "06.3": training(
         _new_pictures,
         0.73,
-        "The head is new and far from done: it wants its old LR. The body wants a lower one, but "
-        "not a hundred times lower: these digits are no photos, so it has much to learn.",
+        "The head is new and far from done: it wants its old LR. With AdamW the body wants a lower "
+        "one, but not a hundred times lower: these digits are no photos, so it has much to learn.",
         "How about the head's LR for the head, 1e-3, and lower ones for the body?",
         "Unfreeze, and try [1e-4, 3e-4, 1e-3]: each earlier group 3 times lower, as the lesson "
         "says for pictures unlike ImageNet's.",

@@ -151,12 +151,14 @@ EXERCISES = {
         "TTA averages probabilities: (0.45 + 0.40 + 0.95) / 3. The answer is bird, although two of "
         "the three views say mammal: a sure view counts for more than two that waver.",
         within=0.006,
+        percent=True,
         wrong={
             1 / 3: "That is the fraction of views that vote for bird. TTA averages probabilities, "
             "so that a sure view counts for more.",
             0.95: "That is the surest view alone. All views count.",
-            0.45: "That is the original alone, or the median: what TTA is there to improve on.",
-            0.4: "That is the mean probability of mammal: you averaged the other class.",
+            0.45: "That is the first view alone, or the median. TTA takes the mean of all views.",
+            0.4: "That is the mean probability of mammal, the other class; or the second view "
+            "alone.",
         },
         hint="Average the three probabilities of bird.",
     ),

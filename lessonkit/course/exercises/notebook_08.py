@@ -72,6 +72,9 @@ def _train_on_the_chosen(learn: Learner, choose: Callable[[torch.Tensor, torch.T
     """20 epochs on the photos whose rows `choose` returns; none while it returns nothing."""
     rows = choose(learn.activations()["train"], learn.images.train.labels)
     if rows is not None:
+        rows = np.array([row.item() if hasattr(row, "item") else row for row in rows])
+        if rows.dtype == bool:  # a mask: True for those to keep
+            rows = np.flatnonzero(rows)
         learn.set_data(learn.images.with_training(sorted({int(row) for row in rows})))
         learn.fit(1e-3, 1, cycle_len=20)
 
@@ -97,6 +100,7 @@ EXERCISES = {
         0.8,
         "p · 0.9 + (1 - p) · 0.1 = 0.74 gives p = 0.64 / 0.8 = 0.8. The mess hides six points.",
         within=0.004,
+        percent=True,
         wrong={
             0.74: "That is what the folder says. Where its label is wrong and the network right, "
             "it counts against the network.",
@@ -116,8 +120,8 @@ EXERCISES = {
         0.88,
         "The most doubted photos hold most of the wrong labels, so the head does better on fewer "
         "photos. Right ones went with them: a person who looks would have kept those.",
-        "The wrong labels are still in it. Which labels does a head doubt that hasn't seen the "
-        "photo? Leave those out.",
+        "Are wrong labels still in it, or have too many right ones gone? Ask which labels a head "
+        "doubts that hasn't seen the photo, and leave out about as many as are wrong.",
         "says = look.out_of_fold(activations, labels, 2) are probabilities. Put the rows in order "
         "of the one that the photo's own label gets, and return all but the lowest ones.",
         use=_train_on_the_chosen,

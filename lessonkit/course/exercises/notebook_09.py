@@ -122,8 +122,10 @@ def _trial(answer: Callable) -> Verdict:
         found = answer(train)
     except Exception as error:  # whatever the reader's code does wrong is what is reported
         return Verdict("wrong", failure(error))
-    if not reached:
+    if not reached and (found is None or found is ...):
         return Verdict("waiting", "waits for your answer: nothing has been trained yet.")
+    if not reached:
+        return Verdict("wrong", "Train with the `train` that your function is given: it counts.")
     if wrong := _about_the_runs(reached):
         return Verdict("wrong", wrong)
     try:
@@ -232,13 +234,14 @@ EXERCISES = {
     ),
     "09.3": number(
         24,
-        "Half the width needs four times as many runs: the width goes with 1 / √n. (A little "
-        "fewer, as t also shrinks: 17 would do here.) That is why precision is dear.",
+        "Half the width needs four times as many runs: the width goes with 1 / √n. (Fewer "
+        "in fact, as t shrinks, too: 17 would do here.) That is why precision is dear.",
         factor=1.45,
         wrong={
-            12: "Twice as many runs make it narrower by √2 only, a factor of 1.4.",
+            12: "Twice as many runs make it narrower by √2, a factor of 1.4, and a little more as "
+            "t shrinks: not by half.",
             36: "That is 6 times as many. The width goes with 1 / √n: which n halves it?",
-            7: "One more changes it by a tenth at most.",
+            7: "One more makes it narrower by an eighth at most.",
         },
         hint="The width of an interval goes with 1 / √n.",
     ),

@@ -18,6 +18,7 @@ def _treatment(
     well: float,
     why: str,
     about: Callable[[Learner, float], str],
+    hint: str,
     stronger: str,
 ) -> Exercise:
     """The answer is a function that trains a patient's learner: it is run, and measured."""
@@ -25,7 +26,7 @@ def _treatment(
         lambda seed: clinic.fresh(number, seed),
         well,
         why,
-        "It is better, but not well yet. Change one setting only.",
+        hint,
         stronger,
         about,
         epochs=epochs,
@@ -36,18 +37,23 @@ def _treatment(
 def _about_the_rate(learn: Learner, accuracy: float) -> str:
     if accuracy >= 0.88:
         return ""
-    if max(learn.history.lr) > 0.5:
+    top, last = max(learn.history.lr), learn.history.lr[-1]
+    if top > 0.5:
         return "Now the learning rate is too high: it jumps about. Try the healthy run's."
-    return "It still learns too slowly: the learning rate is too low. Go up by powers of ten."
+    if top < 0.03:
+        return "It still learns too slowly: the learning rate is too low. Go up by powers of ten."
+    if last > top / 2:
+        return "The learning rate is high enough, but it doesn't come down at the end any more."
+    return ""
 
 
 def _about_the_pictures(learn: Learner, accuracy: float) -> str:
-    if learn.augment.turns:
+    if getattr(learn.augment, "turns", False):  # a function of the reader's has neither
         return (
             "The network is still shown digits that are turned and mirrored. Its augmentation is "
             "learn.augment; which preset leaves flips out?"
         )
-    if learn.augment.mirror:
+    if getattr(learn.augment, "mirror", False):
         return (
             "It is no longer turned, but still mirrored: look at the classes 2 and 5. Digits want "
             "a preset without any flips."
@@ -118,6 +124,7 @@ EXERCISES = {
         "In the same four epochs it has learned its digits. Nothing was wrong with the network or "
         "the pictures: it only took steps that were hundreds of times too short.",
         _about_the_rate,
+        "What does the finder say of its learning rate? Leave the rest as it was.",
         "Its LR was hundreds of times too low. The healthy run's was 0.1.",
     ),
     "10.2": _treatment(
@@ -127,6 +134,8 @@ EXERCISES = {
         "Now every picture that it is shown is still the digit that its label says. Which changes "
         "keep the label is a question about your pictures, not about the network.",
         _about_the_pictures,
+        "Look at what the loader gives out: which changes leave a digit what it is? Leave the "
+        "learning rate as it was.",
         "Set learn.augment to the preset for letters and digits before you call fit.",
     ),
     "10.3": function(
@@ -163,6 +172,7 @@ EXERCISES = {
         "The body has learned to look at the Earth. What it knew of digits served as a start; "
         "frozen, it was a ceiling.",
         _about_the_body,
+        "Which of its weights can move, and at which learning rate do they learn?",
         "Unfreeze all layers, then train at an LR around 0.1.",
     ),
 }
