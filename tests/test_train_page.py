@@ -562,6 +562,42 @@ def test_pictures_are_dropped_and_pasted(site, page):
 @needs_browser
 @needs_npm
 @pytest.mark.slow
+def test_what_is_dropped_while_others_are_read_is_read_too(site, page):
+    page.goto((site / "index.html").as_uri())
+    bird, mammal = (photos(name, 1)[0].read_bytes() for name in ("bird", "mammal"))
+    given = [["drop", ".class", list(contents)] for contents in (bird, b"no picture", mammal)]
+    page.evaluate(f"given => given.forEach({PUT})", given)
+    assert "given.jpg isn't a picture" in done(page)
+    assert page.locator(".tally").all_inner_texts() == ["2 pictures", "0 pictures"]
+
+
+@needs_browser
+@needs_npm
+@pytest.mark.slow
+def test_one_bad_new_picture_stops_no_other_and_names_are_heard(site, page, tmp_path):
+    page.goto((site / "index.html").as_uri())
+    page.locator(".class input:not([type=file])").nth(0).fill("birds")
+    page.locator(".class input:not([type=file])").nth(0).press("Tab")
+    for button in ("Remove birds", "Take pictures for birds with the camera"):
+        assert page.get_by_role("button", name=button, exact=True).count() == 1
+    assert page.get_by_label("Choose pictures for birds").count() == 1
+    for number, name in enumerate(["bird", "mammal"]):
+        choose(page, number, photos(name, 3))
+    for name in ("Find the learning rate", "Train"):
+        press(page, name)
+        assert done(page) == ""
+    (tmp_path / "text.jpg").write_bytes(b"this is no picture")
+    new = photos("bird", 5)[3:]
+    page.get_by_label("Choose a new picture").set_input_files(
+        [new[0], tmp_path / "text.jpg", new[1]]
+    )
+    assert "text.jpg isn't a picture" in done(page)
+    assert page.locator(".answers figure").count() == 2
+
+
+@needs_browser
+@needs_npm
+@pytest.mark.slow
 def test_one_click_trains_an_example_and_axe_and_a_phone_are_content(server, page):
     from axe_playwright_python.sync_playwright import Axe
 

@@ -115,22 +115,24 @@ export function showPage(root, controls) {
   const say = (text) => (status.textContent = text);
   const complain = (text) => problems.append(made("p", {}, text));
 
-  // One thing at a time; an error becomes a sentence, and everything stays as it was.
-  const during = (act) => async () => {
-    if (busy) return;
+  // One thing after the other, so that what is dropped meanwhile isn't lost; an error becomes a
+  // sentence, and everything stays as it was.
+  let [turn, waiting] = [Promise.resolve(), 0];
+  const during = (act) => () => {
+    if (!waiting) problems.replaceChildren();
+    waiting += 1;
     busy = true;
-    problems.replaceChildren();
     page.setAttribute("aria-busy", "true");
     update();
-    try {
-      await act();
-    } catch (error) {
+    turn = turn.then(act).catch((error) => {
       say("");
       complain(error.message);
-    }
-    busy = false;
-    page.removeAttribute("aria-busy");
-    update();
+    }).then(() => {
+      waiting -= 1;
+      busy = waiting > 0;
+      if (!busy) page.removeAttribute("aria-busy");
+      update();
+    });
   };
 
   // --- Classes and their pictures ---
@@ -148,20 +150,28 @@ export function showPage(root, controls) {
     const one = { name, pictures: [] };
     const id = `class-${count}`;
     const named = made("input", { id, value: name, maxlength: 60, autocomplete: "off", oninput: () => (one.name = named.value) });
-    named.addEventListener("change", update);
+    named.addEventListener("change", () => {
+      label();
+      update();
+    });
     const tiles = made("ul", { class: "tiles" });
     const tally = made("span", { class: "tally" });
-    const remove = made("button", { type: "button", "aria-label": `Remove ${name}`, onclick: () => {
+    const remove = made("button", { type: "button", onclick: () => {
       if (busy) return;
       classes = classes.filter((other) => other !== one);
       one.card.remove();
       changed();
     } }, "Remove");
-    const take = picker(`Choose pictures for ${name}`, "Choose pictures", true, (files) => addPictures(one, files));
-    const camera = made("button", { type: "button", "aria-label": `Take pictures for ${name} with the camera`, onclick: () => takePictures(one) }, "Camera");
-    one.card = made("section", { class: "class", "aria-label": name },
+    const take = picker("", "Choose pictures", true, (files) => addPictures(one, files));
+    const camera = made("button", { type: "button", onclick: () => takePictures(one) }, "Camera");
+    one.card = made("section", { class: "class" },
       made("div", { class: "line" }, made("label", { for: id }, "Class"), named, tally, remove),
       made("div", { class: "line" }, take, camera, made("span", { class: "hint" }, "or drop or paste them here")), tiles);
+    const label = () => { // for screen readers, which hear each button by itself
+      const words = [[one.card, one.name], [remove, `Remove ${one.name}`], [take.querySelector("input"), `Choose pictures for ${one.name}`],
+        [camera, `Take pictures for ${one.name} with the camera`]];
+      for (const [element, text] of words) element.setAttribute("aria-label", text);
+    };
     one.redraw = () => {
       tally.textContent = plural(one.pictures.length, "picture");
       tiles.replaceChildren(...one.pictures.map((picture) => made("li", {}, thumbnail(picture), made("button", {
@@ -176,6 +186,7 @@ export function showPage(root, controls) {
     dropZone(one.card, (files) => addPictures(one, files));
     classes.push(one);
     list.append(one.card);
+    label();
     one.redraw();
     return one;
   }
@@ -359,14 +370,20 @@ export function showPage(root, controls) {
 
   const predict = (files) => during(async () => {
     if (!head) throw new Error("Train first, then the network can say what a new picture shows.");
+    let n = 0;
     for (const file of files) {
-      const picture = { name: file.name, credit: file.credit, square: await squareOf(file) };
-      const shares = probabilities(head, await activate(picture));
-      const rows = classes.map(({ name }, c) => ({ name, share: shares[c] })).sort((a, b) => b.share - a.share);
-      answers.prepend(made("figure", {}, thumbnail(picture), made("figcaption", {}, ...rows.map(({ name, share }) =>
-        made("div", { class: "bar" }, made("span", {}, name), made("meter", { min: 0, max: 1, value: share, "aria-label": name }), made("span", {}, share.toFixed(3)))))));
+      try {
+        const picture = { name: file.name, credit: file.credit, square: await squareOf(file) };
+        const shares = probabilities(head, await activate(picture));
+        const rows = classes.map(({ name }, c) => ({ name, share: shares[c] })).sort((a, b) => b.share - a.share);
+        answers.prepend(made("figure", {}, thumbnail(picture), made("figcaption", {}, ...rows.map(({ name, share }) =>
+          made("div", { class: "bar" }, made("span", {}, name), made("meter", { min: 0, max: 1, value: share, "aria-label": name }), made("span", {}, share.toFixed(3)))))));
+        n += 1;
+      } catch (error) {
+        complain(error.message);
+      }
     }
-    say(`${plural(files.length, "picture")} classified.`);
+    say(`${plural(n, "picture")} classified.`);
   })();
 
   function download() {
