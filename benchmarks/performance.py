@@ -1,14 +1,13 @@
 """lessonkit beside what people would use instead: same pictures and weights, in turns, in one run.
 
-    python benchmarks/performance.py [--only WORD] [--photos FOLDER] [--store]
+    python benchmarks/performance.py [--only WORD] [--store]
 
 Each line is the median over several repeats, mostly of a ratio of seconds. On a graphics card, all
 that compute there, and are waited for. `--store` writes the lines to benchmarks/results.json
 (results-cuda.json on a graphics card) and, from there, the table in benchmarks/README.md; with
-`--only`, they take the place of those of the same name there. `--photos` is the folder for the
-comparison with fastai's training: the embedded creatures unless given. The last line says how many
-targets hold; exit status 0 only if all do. It takes a quarter of an hour, and means something only
-on a machine that does nothing else.
+`--only`, they take the place of those of the same name there. The last line says how many targets
+hold; exit status 0 only if all do. It takes a quarter of an hour, and means something only on a
+machine that does nothing else.
 """
 
 import argparse
@@ -21,7 +20,6 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
-import eight_steps_vs_fastai
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -35,24 +33,13 @@ from lessonkit.machine import hardware, progress
 from lessonkit.networks import backbone
 from lessonkit.training import activations
 
-ROOT = Path(__file__).resolve().parent.parent
 DEVICE = hardware.best_device()
 NAME, WHERE = ("results", "") if DEVICE == "cpu" else (f"results-{DEVICE}", f" on {DEVICE}")
-RESULTS = ROOT / "benchmarks" / f"{NAME}.json"
+RESULTS = Path(__file__).with_name(f"{NAME}.json")
 BEGIN = f"<!-- performance{WHERE}: made by benchmarks/performance.py -->"
 
 
 # --- Training -----------------------------------------------------------------------------------
-
-
-def eight_steps(photos: Path) -> Iterator[Row]:
-    """The whole recipe against fastai's best accuracy of any epoch."""
-    rows = eight_steps_vs_fastai.compare(photos, size=128, seeds=3)
-    rows = [row for row in rows if row["against"] == eight_steps_vs_fastai.KINDS[1]]
-    times = [row["ratio"] for row in rows]
-    yield Row("8 steps: time to fastai's best accuracy", times, at_most=0.4)
-    gain = [row["our_points"][-1][1] - row["points"][-1][1] for row in rows]
-    yield Row("8 steps: final accuracy beyond fastai's", gain, at_least=0.0, unit="")
 
 
 def training_loop() -> Iterator[Row]:
@@ -338,8 +325,8 @@ class _empty_cache(tempfile.TemporaryDirectory):
         super().__exit__(*reason)
 
 
-MEASURES = [eight_steps, training_loop, augmentation, precompute, computing_activations, decoding]
-MEASURES += [lr_finder, test_time_augmentation, importing, growing]
+MEASURES = [training_loop, augmentation, precompute, computing_activations, decoding, lr_finder]
+MEASURES += [test_time_augmentation, importing, growing]
 
 
 def store(rows: list[Row], all_of_them: bool) -> None:
@@ -361,7 +348,6 @@ def main() -> int:
     )
     parser.add_argument("--only", default="", help="measures with this in their name")
     parser.add_argument("--store", action="store_true", help="into results.json and README.md")
-    parser.add_argument("--photos", type=Path, default=ROOT / "data" / "creatures")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     rows = []
@@ -369,7 +355,7 @@ def main() -> int:
         if options.only not in measure.__name__:
             continue
         with progress.quiet():
-            for row in measure(options.photos) if measure is eight_steps else measure():
+            for row in measure():
                 rows.append(row)
                 print(row, flush=True)
     if options.store:
