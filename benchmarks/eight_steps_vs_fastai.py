@@ -23,13 +23,15 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import recipe
 from PIL import Image
 from side_by_side import into_readme
 
-from lessonkit import augment, data
+from lessonkit import data
+from lessonkit.augment import Augment
 from lessonkit.files import safe_files
 from lessonkit.images.image_data import ImageData
 from lessonkit.machine import progress
@@ -41,7 +43,6 @@ BEGIN = "<!-- fastai: made by benchmarks/eight_steps_vs_fastai.py -->"
 OURS = "the 8 steps"
 EPOCHS = {"fastai, 3 epochs": 3, "fastai, 15 epochs": 15}
 PICTURES = 600  # for training
-FLIPS = {"side_on": {}, "top_down": {"flip_vert": True}, "symbols": {"do_flip": False}}
 
 
 def write(images: ImageData, folder: Path) -> None:
@@ -54,18 +55,18 @@ def write(images: ImageData, folder: Path) -> None:
             Image.fromarray(picture.permute(1, 2, 0).numpy()).save(place / f"{n}.png")
 
 
-def run_lessonkit(folder: Path, size: int, seed: int, kind: str) -> dict:
+def run_lessonkit(folder: Path, size: int, seed: int, changes: Augment) -> dict:
     """The recipe as `python -m lessonkit train` runs it."""
     started = time.process_time()
     with progress.quiet():
-        images = data.from_folder(folder, size, augment.PRESETS[kind]())
+        images = data.from_folder(folder, size, changes)
         report = eight_steps(images, seed=seed)
     seconds = time.process_time() - started
     epochs = [row["accuracy"] for row in report.learner.history.epochs]
     return {"seconds": seconds, "epochs": epochs, "test": report.accuracy_test}
 
 
-def run_fastai(folder: Path, size: int, seed: int, kind: str, epochs: int) -> dict:
+def run_fastai(folder: Path, size: int, seed: int, changes: Augment, epochs: int) -> dict:
     """fastai's own way of tuning a pretrained network."""
     from fastai.callback.core import Callback
     from fastai.callback.schedule import fine_tune, lr_find  # noqa: F401 - adds both to Learner
@@ -101,7 +102,7 @@ def run_fastai(folder: Path, size: int, seed: int, kind: str, epochs: int) -> di
         splitter=GrandparentSplitter(),
         item_tfms=Resize(size),
         batch_tfms=[
-            *aug_transforms(**FLIPS[kind]),
+            *aug_transforms(do_flip=changes.mirror, flip_vert=changes.turns or changes.half_turns),
             Normalize.from_stats(config["mean"], config["std"]),
         ],
     ).dataloaders(folder, bs=SMALL_BATCH if n_train < FEW else 64, num_workers=0)
@@ -130,7 +131,7 @@ def one_run(kind: str, images: ImageData, size: int, seed: int) -> dict:
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place, "pictures")
         write(images, folder)
-        arguments = ["--run", kind, str(folder), images.augment.name, str(seed)]
+        arguments = ["--run", kind, str(folder), json.dumps(asdict(images.augment)), str(seed)]
         done = subprocess.run(
             [sys.executable, __file__, f"--size={size}", *arguments],
             capture_output=True,
@@ -143,11 +144,10 @@ def one_run(kind: str, images: ImageData, size: int, seed: int) -> dict:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def run(kind: str, folder: str, preset: str, seed: str, size: int) -> dict:
+def run(kind: str, folder: str, changes: str, seed: str, size: int) -> dict:
     """What a process of its own does."""
-    if kind == OURS:
-        return run_lessonkit(Path(folder), size, int(seed), preset)
-    return run_fastai(Path(folder), size, int(seed), preset, EPOCHS[kind])
+    task = (Path(folder), size, int(seed), Augment(**json.loads(changes)))
+    return run_lessonkit(*task) if kind == OURS else run_fastai(*task, EPOCHS[kind])
 
 
 def summary(rows: list[dict]) -> str:

@@ -131,7 +131,7 @@ def side_on(max_zoom: float = 1.1) -> Augment:
 def top_down() -> Augment:
     """For pictures from above: all eight flips and quarter turns, as there is no up or down.
 
-    No lighting: from above, colour is most of what tells a desert from ice.
+    No lighting: from above, colour is much of what tells a desert from ice.
     """
     return Augment("top_down", mirror=True, turns=True)
 

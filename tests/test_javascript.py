@@ -247,6 +247,7 @@ def test_numbers_are_written_as_python_writes_them():
     rng = np.random.default_rng(9)
     values = (rng.choice([-1, 1], N) * 10 ** rng.uniform(-12, 12, N)).tolist()
     values += [0.0, 1.0, -1.0, 0.1, 0.05, 100.0, 1e5, 999999.5, 1e6, 1e-4, 1e-5, 0.000123456]
+    values += [0.5, 2.5, 8.5, 9.5, 0.125, 0.0625, -0.0625, 1.25, 1.125, 10.125, 2.0**-20, 1234565.0]
     for digits in (1, 2, 3, 6):
         found = formulas()(f"values.map((value) => general(value, {digits}))", values=values)
         assert found == [f"{value:.{digits}g}" for value in values]

@@ -2,8 +2,9 @@
 "use strict";
 
 async function copy(text) {
-  if (navigator.clipboard) return navigator.clipboard.writeText(text);
-  // Browsers hide the clipboard from pages that come over plain http.
+  try {
+    return await navigator.clipboard.writeText(text);
+  } catch { /* browsers hide the clipboard from pages over plain http, and some frames may not use it */ }
   const area = document.body.appendChild(document.createElement("textarea"));
   area.value = text;
   area.select();

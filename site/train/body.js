@@ -71,7 +71,9 @@ async function start() {
 export async function squareOf(file) {
   const name = file.name || "The picture";
   if (!file.size) throw new Error(`${name} is empty (0 bytes).`);
-  const start = new Uint8Array(await file.slice(0, 16).arrayBuffer());
+  const start = new Uint8Array(await file.slice(0, 16).arrayBuffer().catch(() => {
+    throw new Error(`${name} can't be read: a folder, or gone since. Of a folder, choose or drop the pictures in it.`);
+  }));
   const { width, height } = await sides(file).catch(() => {
     throw new Error(`${name} ${whatItIs(start)}`);
   });

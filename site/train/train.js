@@ -113,13 +113,20 @@ export function showPage(root, controls) {
   const problems = made("div", { class: "problems", role: "alert" });
   const reading = made("p", { class: "reading" });
   const say = (text) => (status.textContent = text);
-  const complain = (text) => problems.append(made("p", {}, text));
+  const complain = (text) => {
+    problems.append(made("p", {}, text));
+    if (problems.scrollHeight > problems.clientHeight) problems.tabIndex = 0; // the keyboard scrolls it
+  };
+  const forgive = () => {
+    problems.replaceChildren();
+    problems.removeAttribute("tabindex");
+  };
 
   // One thing after the other, so that what is dropped meanwhile isn't lost; an error becomes a
   // sentence, and everything stays as it was.
   let [turn, waiting] = [Promise.resolve(), 0];
   const during = (act) => () => {
-    if (!waiting) problems.replaceChildren();
+    if (!waiting) forgive();
     waiting += 1;
     busy = true;
     page.setAttribute("aria-busy", "true");
@@ -145,7 +152,15 @@ export function showPage(root, controls) {
     update();
   };
 
-  function addClass(name = `class ${classes.length + 1}`) {
+  // The first of "class 1", "class 2" … that no class has.
+  function unused() {
+    const taken = new Set(classes.map(({ name }) => name.trim()));
+    let n = classes.length + 1;
+    while (taken.has(`class ${n}`)) n += 1;
+    return `class ${n}`;
+  }
+
+  function addClass(name = unused()) {
     count += 1;
     const one = { name, pictures: [] };
     const id = `class-${count}`;
@@ -192,6 +207,7 @@ export function showPage(root, controls) {
   }
 
   const addPictures = (one, files) => during(async () => {
+    if (!classes.includes(one)) throw new Error(`${one.name} is gone meanwhile, so ${plural(files.length, "picture")} could not be added: drop them again.`);
     const before = one.pictures.length;
     for (const [i, file] of files.entries()) {
       say(`Reading picture ${i + 1} of ${files.length} …`);
@@ -343,7 +359,8 @@ export function showPage(root, controls) {
 
   async function train() {
     const [random, trained] = [randomness(SEED), newHead(classes.length, found.train.xs[0].length)];
-    const [lrs, before] = [lrsOf(values.kind, values, found.batches), history];
+    const chosen = values; // the sliders may move meanwhile
+    const [lrs, before] = [lrsOf(chosen.kind, chosen, found.batches), history];
     history = { losses: [], epochs: [] };
     const pause = Math.min(50, (2000 * found.batches) / lrs.length); // slow enough to be watched, 2 s at most
     try {
@@ -359,7 +376,7 @@ export function showPage(root, controls) {
     }
     [head, saved] = [trained, false];
     const { valid } = history.epochs.at(-1);
-    const told = `LR ${general(values.lr, 2)}, ${values.kind}, ${plural(history.epochs.length, "epoch")}: ${percent(valid.accuracy)} of those kept aside right, loss ${general(valid.loss, 3)}`;
+    const told = `LR ${general(chosen.lr, 2)}, ${chosen.kind}, ${plural(history.epochs.length, "epoch")}: ${percent(valid.accuracy)} of those kept aside right, loss ${general(valid.loss, 3)}`;
     tries.append(made("li", {}, told));
     say("Trained. Change something and train again, or try it on a new picture.");
   }
@@ -387,6 +404,8 @@ export function showPage(root, controls) {
   })();
 
   function download() {
+    forgive();
+    if (objection()) return complain(objection()); // a name may have changed since
     const bytes = modelFile(head, classes.map(({ name }) => name.trim()), SIZE);
     const address = URL.createObjectURL(new Blob([bytes]));
     made("a", { href: address, download: "model.pt" }).click();
@@ -448,7 +467,7 @@ export function showPage(root, controls) {
       return { ...first, lr: carefulLr(found) };
     },
     values: () => values, data: () => ({ found, history }),
-    set: (next) => (values = next), listen: (act) => (refresh = act),
+    set: (next) => (values = next), listen: (act) => void (refresh = act),
   };
   let close = () => {};
   function update() {

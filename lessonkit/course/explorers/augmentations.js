@@ -45,11 +45,16 @@ const current = (v, data) => {
   return match ? asked.guesses : null;
 };
 
-const pixels = new Map(); // address -> {n, bytes}, or null while it is being read
+const pixels = new Map(); // address -> {n, bytes}, or while it is being read those who wait for it
 
-function read(address, then) {
-  if (!pixels.has(address)) {
-    pixels.set(address, null);
+// The pixels, or null for now; then `again` is called when they are there.
+function read(address, again) {
+  const known = pixels.get(address);
+  if (known?.bytes) return known;
+  if (known) known.add(again);
+  else {
+    const waiting = new Set([again]);
+    pixels.set(address, waiting);
     const image = new Image();
     image.onload = () => {
       const canvas = document.createElement("canvas");
@@ -57,11 +62,11 @@ function read(address, then) {
       const context = canvas.getContext("2d", { willReadFrequently: true });
       context.drawImage(image, 0, 0);
       pixels.set(address, { n: image.width, bytes: context.getImageData(0, 0, image.width, image.height).data });
-      then();
+      waiting.forEach((act) => act());
     };
     image.src = address;
   }
-  return pixels.get(address);
+  return null;
 }
 
 // Eight canvases with words above and below; each is painted again only when it changes.
@@ -82,10 +87,10 @@ export const augmentationsExplorer = {
     return still ? { picture: [Math.min(...numbers), Math.max(...numbers)] } : {};
   },
   draw(scene) {
-    const { values: v, data, picture: place, static: still } = scene;
+    const { values: v, data, picture: place, static: still, again } = scene;
     const shown = data.pictures[v.picture];
     if (!shown) return { told: `Fetching picture ${v.picture} …` };
-    const source = read(shown.address, () => augmentationsExplorer.draw(scene));
+    const source = read(shown.address, again);
     const [may, guesses] = [allowed(data.presets[v.preset], v), current(v, data)];
     tiles(place).forEach((tile, i) => {
       const [above, canvas, below] = tile.children;

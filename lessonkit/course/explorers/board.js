@@ -2,6 +2,7 @@
 // what is to be seen, Reset, and buttons that let a ball run.
 
 const FRAME = 70; // ms between two steps of a run
+const PAUSE = 250; // ms between two changes of the address: Safari allows 100 in 10 s, Firefox 200
 
 export const made = (tag, attributes = {}, ...children) => {
   const element = document.createElement(tag);
@@ -19,7 +20,7 @@ const rounded = (value) => Number(value.toPrecision(12));
 
 /* Show an explorer in `root`. `store` keeps its state: `controls` (a list), `first` (the values that
    Reset puts back), `values()`, `data()`, `set(values)`, and `listen(f)`, which calls f when
-   something else has changed them; `static` is true where no Python answers. */
+   something else has changed them and may return what ends that; `static` is true where no Python answers. */
 export function showExplorer(root, explorer, store) {
   const id = `explorer-${Math.random().toString(36).slice(2)}`; // each bundle is for itself: no counter
   const inputs = new Map();
@@ -38,6 +39,10 @@ export function showExplorer(root, explorer, store) {
     for (const [name, [low, high]] of Object.entries(explorer.limits?.(kept, store.data(), store.static) ?? {})) {
       kept[name] = Math.max(low, Math.min(high, kept[name]));
     }
+    for (const control of store.controls) {
+      const stops = stopsOf(control);
+      if (stops) kept[control.name] = stops[nearestStop(control, stops, kept[control.name])];
+    }
     return kept;
   };
 
@@ -50,6 +55,10 @@ export function showExplorer(root, explorer, store) {
 
   // The only values that a slider can have, where these are few.
   const stopsOf = (control) => explorer.stops?.(store.data(), store.static)[control.name];
+  const nearestStop = (control, stops, value) => {
+    const far = (stop) => (control.log ? Math.abs(Math.log(stop / value)) : Math.abs(stop - value));
+    return stops.reduce((best, stop, i) => (far(stop) < far(stops[best]) ? i : best), 0);
+  };
 
   const inputOf = (control) => {
     if (control.kind === "choice") {
@@ -68,6 +77,7 @@ export function showExplorer(root, explorer, store) {
       const moved = Number(range.value);
       const stops = stopsOf(control);
       if (stops) return stops[moved];
+      if (!control.log && Math.abs(moved) < 1e-9 * control.step) return 0; // steps of nearly 0.1 meet it only nearly
       return control.log ? rounded(10 ** moved) : rounded(moved);
     };
     // Where each value costs something, it is taken when the slider is let go.
@@ -98,8 +108,7 @@ export function showExplorer(root, explorer, store) {
       const [low, high] = limits ?? [control.min, control.max];
       const stops = stopsOf(control);
       Object.assign(input, stops ? { min: 0, max: stops.length - 1, step: 1 } : { min: low, max: high });
-      const nearest = () => stops.reduce((best, stop, i) => (Math.abs(stop - value) < Math.abs(stops[best] - value) ? i : best), 0);
-      input.value = stops ? nearest() : control.log ? Math.log10(value) : value;
+      input.value = stops ? nearestStop(control, stops, value) : control.log ? Math.log10(value) : value;
     }
     write(control, value);
   };
@@ -127,9 +136,9 @@ export function showExplorer(root, explorer, store) {
     if (run) run.textContent = "▶ Run";
   };
 
-  const advance = (quietly) => {
+  const advance = (quietly, by = 1) => {
     const end = last();
-    step = step === null || step >= end ? 0 : step + 1;
+    step = step === null || step >= end ? 0 : Math.min(end, step + by);
     draw(quietly && step < end);
     return step < end;
   };
@@ -144,8 +153,9 @@ export function showExplorer(root, explorer, store) {
     } else {
       if (step === null || step >= last()) step = -1;
       run.textContent = "❚❚ Stop";
-      const pace = Math.max(20, Math.min(FRAME, 5000 / last())); // no run takes longer than 5 s
-      timer = setInterval(() => advance(true) || stop(), pace);
+      const by = Math.ceil((20 * last()) / 5000); // no run takes longer than 5 s
+      const pace = Math.max(20, Math.min(FRAME, 5000 / last()));
+      timer = setInterval(() => advance(true, by) || stop(), pace);
     }
   };
 
@@ -182,10 +192,11 @@ export function showExplorer(root, explorer, store) {
 
   // --- The picture ---
 
+  const again = () => draw(true); // for what comes later, such as a picture: as the controls stand then
   const draw = (quietly = false) => {
     const [values, data] = [limited(store.values()), store.data()];
     const width = Math.max(240, picture.clientWidth || 640);
-    const shown = explorer.draw({ width, values, data, step, id, static: store.static, picture });
+    const shown = explorer.draw({ width, values, data, step, id, static: store.static, picture, again });
     if (shown.html !== undefined) picture.innerHTML = shown.html;
     shown.after?.(picture);
     if (!quietly) told.textContent = data.problem || shown.told;
@@ -211,7 +222,11 @@ export function showExplorer(root, explorer, store) {
   root.classList.add("explorer");
   root.replaceChildren(panel, buttons, picture, told, more);
   refresh();
-  store.listen(refresh);
+  const forget = store.listen(() => { // other values: a run that is shown is none of theirs
+    stop();
+    step = null;
+    refresh();
+  });
   let width = picture.clientWidth;
   const resized = new ResizeObserver(() => {
     if (picture.clientWidth && picture.clientWidth !== width) {
@@ -223,6 +238,7 @@ export function showExplorer(root, explorer, store) {
   return () => {
     stop();
     resized.disconnect();
+    forget?.();
   };
 }
 
@@ -254,7 +270,10 @@ export function renderWidget(explorer, { model, el }) {
       model.set("values", values);
       model.save_changes();
     },
-    listen: (act) => model.on("change:values change:data", act),
+    listen: (act) => {
+      model.on("change:values change:data", act);
+      return () => model.off("change:values change:data", act);
+    },
   };
   const root = made("div");
   el.append(root);
@@ -267,9 +286,21 @@ export function renderPage(explorer, place, number) {
   const key = explorer.name + (number > 1 ? `-${number}` : "");
   const parts = () => location.hash.slice(1).split(";");
   const mine = (part) => part.startsWith(`${key}:`);
-  const given = () => ({ ...stored.first, ...fromAddress(parts().find(mine)?.slice(key.length + 1) ?? "", stored.controls) });
+  // Ends that hang on the other controls are the explorer's own: its `limits` cut what is too much.
+  const moving = Object.keys(explorer.limits?.(stored.first, stored.data, true) ?? {});
+  const wide = stored.controls.map((control) => (moving.includes(control.name) ? { ...control, min: -Infinity, max: Infinity } : control));
+  const given = () => ({ ...stored.first, ...fromAddress(parts().find(mine)?.slice(key.length + 1) ?? "", wide) });
   let values = given();
   const listeners = [];
+  let [written, due] = [0, null]; // when the address last was, and what will write it again
+  const write = () => {
+    clearTimeout(due);
+    [written, due] = [Date.now(), null];
+    const others = parts().filter((part) => part.includes(":") && !mine(part));
+    try {
+      history.replaceState(history.state, "", `#${[...others, `${key}:${toAddress(values, stored)}`].join(";")}`);
+    } catch { /* not allowed here, as in some frames: the explorer works without it */ }
+  };
   const store = {
     ...stored,
     static: true,
@@ -277,13 +308,15 @@ export function renderPage(explorer, place, number) {
     data: () => stored.data,
     set: (next) => {
       values = next;
-      const others = parts().filter((part) => part.includes(":") && !mine(part));
-      history.replaceState(history.state, "", `#${[...others, `${key}:${toAddress(values, stored)}`].join(";")}`);
+      if (Date.now() - written >= PAUSE) write();
+      else due ??= setTimeout(write, PAUSE - (Date.now() - written));
     },
-    listen: (act) => listeners.push(act),
+    listen: (act) => void listeners.push(act),
   };
   addEventListener("hashchange", () => {
     if (!parts().some(mine)) return;
+    clearTimeout(due);
+    due = null;
     values = given();
     listeners.forEach((act) => act());
   });
@@ -305,7 +338,7 @@ export function fromAddress(part, controls) {
   const values = {};
   for (const control of controls.filter(({ name }) => given.has(name))) {
     const text = given.get(control.name);
-    if (control.kind === "check") values[control.name] = text === "true";
+    if (control.kind === "check" && ["true", "false"].includes(text)) values[control.name] = text === "true";
     else if (control.kind === "choice" && control.options.includes(text)) values[control.name] = text;
     else if (control.kind === "slider" && text.trim() !== "" && Number.isFinite(Number(text))) {
       const [low, high] = control.log ? [10 ** control.min, 10 ** control.max] : [control.min, control.max];

@@ -111,7 +111,8 @@ export class Panel {
     xs.forEach((x, i) => {
       if (Number.isFinite(ys[i])) points.push(`${Panel.near(this.atX(x))},${Panel.near(this.atY(ys[i]))}`);
     });
-    this.parts.push(`<polyline points="${points.join(" ")}" ${style(look)}/>`);
+    if (points.length === 1) this.dots(xs, ys, { colour: look.colour, size: 2.9 }); // a line of one point is nothing
+    else this.parts.push(`<polyline points="${points.join(" ")}" ${style(look)}/>`);
     this.named(name, { ...look, line: true });
   }
 

@@ -131,13 +131,22 @@ export function smooth(losses, weight = 0.9) {
 
 // --- Numbers as Python writes them ---------------------------------------------------------------
 
+// Mantissa and exponent, rounded as Python does it: a half that is exactly one goes to the even digit.
+function scientific(value, decimals) {
+  const [exact, exponent] = value.toExponential(100).split("e");
+  const digits = exact.replace(/[-.]/g, "");
+  if (!/^50*$/.test(digits.slice(decimals + 1)) || digits[decimals] % 2) return value.toExponential(decimals).split("e");
+  return [(value < 0 ? "-" : "") + digits[0] + (decimals ? `.${digits.slice(1, decimals + 1)}` : ""), exponent];
+}
+
 // Python's f"{value:.{digits}g}".
 export function general(value, digits = 6) {
   if (!Number.isFinite(value)) return Number.isNaN(value) ? "nan" : value < 0 ? "-inf" : "inf";
   if (value === 0) return Object.is(value, -0) ? "-0" : "0";
-  const exponent = Number(value.toExponential(digits - 1).split("e")[1]);
+  const rounded = scientific(value, digits - 1);
+  const exponent = Number(rounded[1]);
   if (exponent >= -4 && exponent < digits) {
-    const fixed = value.toFixed(digits - 1 - exponent);
+    const fixed = Number(rounded.join("e")).toFixed(digits - 1 - exponent);
     return fixed.includes(".") ? fixed.replace(/\.?0+$/, "") : fixed;
   }
   return exponential(value, digits - 1, true);
@@ -146,7 +155,7 @@ export function general(value, digits = 6) {
 // Python's f"{value:.{decimals}e}".
 export function exponential(value, decimals = 1, short = false) {
   if (!Number.isFinite(value)) return general(value);
-  const [mantissa, exponent] = value.toExponential(decimals).split("e");
+  const [mantissa, exponent] = scientific(value, decimals);
   const kept = short && mantissa.includes(".") ? mantissa.replace(/\.?0+$/, "") : mantissa;
   return `${kept}e${exponent[0]}${exponent.slice(1).padStart(2, "0")}`;
 }

@@ -32,7 +32,7 @@ export function tellPick(lr, data) {
 
 function finderPanel(width, data, lr) {
   const { lrs, smoothed } = data.found;
-  const sorted = [...smoothed].sort((a, b) => a - b);
+  const sorted = smoothed.filter(Number.isFinite).sort((a, b) => a - b); // the last may be infinite: null
   const [low, high] = [sorted[0], Math.max(smoothed[0], sorted[sorted.length >> 1])];
   const room = high - low + 1e-9;
   const panel = new Panel({

@@ -116,8 +116,9 @@ export const schedulesExplorer = {
     const shown = KINDS.filter((kind) => v.others || kind === v.kind);
     const drawn = Object.fromEntries(shown.map((kind) => [kind, lrsOf(kind, v, data.steps_per_epoch).slice(0, n)]));
     const all = Object.values(drawn);
-    const top = Math.max(...all.map((lrs) => Math.max(...lrs)));
-    const low = Math.min(...all.map((lrs) => Math.min(...lrs)));
+    // One by one: as arguments of a single call, 125,000 numbers are too many.
+    const furthest = (pick) => all.reduce((end, lrs) => lrs.reduce((a, b) => pick(a, b), end), all[0][0]);
+    const [top, low] = [furthest(Math.max), furthest(Math.min)];
     const y = v.log_scale ? [Math.max(low, top * 1e-6) / 2, 2 * top] : [-0.04 * top, 1.1 * top];
     const panel = new Panel({
       width, height: 320, x: [-0.01 * n, 1.01 * n], y, logY: v.log_scale,

@@ -16,10 +16,14 @@ function render({ model, el }) {
     input.value = "";  // so that the same file can be chosen again
     button.disabled = true;
     for (const [number, file] of files.entries()) {
-      for (let start = 0; start === 0 || start < file.size; start += PART) {
-        const part = await file.slice(start, start + PART).arrayBuffer();
-        const ends = start + PART >= file.size;
-        model.send({ name: file.name, number, start, ends }, undefined, [part]);
+      try {
+        for (let start = 0; start === 0 || start < file.size; start += PART) {
+          const part = await file.slice(start, start + PART).arrayBuffer();
+          const ends = start + PART >= file.size;
+          model.send({ name: file.name, number, start, ends }, undefined, [part]);
+        }
+      } catch { // gone or changed since it was chosen: told as a file without contents
+        model.send({ name: file.name, number, start: 0, ends: true }, undefined, [new ArrayBuffer(0)]);
       }
     }
     button.disabled = false;
