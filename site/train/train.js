@@ -81,11 +81,11 @@ const explorer = {
 // The lower of two rules, as lessonkit's recipe does it: a single one fails.
 const carefulLr = ({ suggestion, steepest }) => Number(Math.min(steepest, suggestion || Infinity).toPrecision(2));
 
-function tellFound({ steepest, suggestion, train, valid }) {
+function tellFound({ steepest, suggestion, neverFalls, train, valid }) {
   const fastest = `The loss falls fastest at ${general(steepest, 2)}`;
   const read = Number.isNaN(suggestion)
     ? `${fastest}, which is chosen. It never rises again, so nobody knows how high one may go: usual for few pictures, which are soon learned by heart.`
-    : `${fastest}; a tenth of where it is lowest is ${general(suggestion, 2)}. The lower one is chosen.`;
+    : `${fastest}; a tenth of where it ${neverFalls ? "begins to rise" : "is lowest"} is ${general(suggestion, 2)}. The lower one is chosen.`;
   return `${plural(train.labels.length, "picture")} to train on, ${valid.labels.length} kept aside to test with. ${read}`;
 }
 
@@ -485,7 +485,10 @@ export function showPage(root, controls) {
 
   // The browser asks before it closes a page with pictures or a network that are nowhere else.
   addEventListener("beforeunload", (event) => {
-    if (own && !(head && saved)) event.preventDefault();
+    if (own && !(head && saved)) {
+      event.preventDefault();
+      event.returnValue = true; // what Chrome asked for until 2023
+    }
   });
 
   root.replaceChildren(page);

@@ -178,7 +178,7 @@ export function showExplorer(root, explorer, store) {
     more.querySelector(".presets").append(button(preset.name, choose));
   }
   const comment = made("p", { class: "comment", "aria-live": "polite" });
-  const code = made("pre", { class: "code", tabindex: 0 });
+  const code = made("pre", { class: "code", tabindex: 0, "data-lm-suppress-shortcuts": "true" });
   if (explorer.code) {
     const words = "Copy";
     const copy = button(words, async () => {

@@ -91,7 +91,7 @@ export const ledgerExplorer = {
     Object.entries(LOOKS).forEach(([name, look]) => beside.named(name, { size: 5, ...look }));
     beside.named("further out than 6 δ", { shape: "right", size: 5 });
     return {
-      html: `<div class="scrolled" tabindex="0" role="group" aria-label="rows">${list.html()}</div>${beside.html()}`,
+      html: `<div class="scrolled" tabindex="0" data-lm-suppress-shortcuts="true" role="group" aria-label="rows">${list.html()}</div>${beside.html()}`,
       told: tellLedger(v, data),
       after: keepInSight(v.row - 1),
     };
