@@ -22,7 +22,7 @@ import torch
 from lessonkit import augment, data
 from lessonkit.files import cache as kept_files
 from lessonkit.files import safe_files
-from lessonkit.images import decode, look
+from lessonkit.images import decode, folder, look
 from lessonkit.images import image_data as pictures
 from lessonkit.machine import progress
 from lessonkit.networks import weights
@@ -83,7 +83,8 @@ def main(arguments: list[str] | None = None) -> int:
     except processes.Lost as stop:
         return _end(f"lessonkit: another process ended, or can't be reached. {stop}", 1)
     except RuntimeError as error:
-        if "can't allocate memory" in str(error):  # of torch's allocator for processors
+        # Of torch's allocators: for processors, for those under Windows, and Apple's.
+        if re.search("(can't allocate|not enough|out of) memory", str(error)):
             return _end("lessonkit: the memory is full: close other programs.", 1)
         if not processes.is_one_of_several():
             raise
@@ -102,12 +103,16 @@ def train(options: argparse.Namespace) -> int:
     asked = ("size", "arch", "augment", "seed", "hold_out")
     about = {name: getattr(options, name) for name in asked}
     kept = Checkpoint(f"{options.out}.resume", about)
+    there = f"what was done is in {kept.folder}: the same command with --resume goes on there."
     try:
         with processes.joined():
             _train(options, kept)
     except (KeyboardInterrupt, processes.Lost) as stop:
-        there = f"What was done is in {kept.folder}: the same command with --resume goes on there."
-        stop.args = (there if kept.exists() else "Nothing was written.",)
+        stop.args = (f"W{there[1:]}" if kept.exists() else "Nothing was written.",)
+        raise
+    except (OSError, MemoryError):  # which say themselves what is wrong
+        if kept.exists():
+            _note(f"note: {there}")
         raise
     return 0
 
@@ -166,10 +171,10 @@ def _pictures(options: argparse.Namespace, kept: Checkpoint) -> data.ImageData:
 
 def _check_outputs(options: argparse.Namespace, kept: Checkpoint) -> None:
     """ValueError or OSError if the model or the report can't be written, or would be lost."""
-    goes_on = options.resume and kept.exists()  # what was asked for when it began
+    goes_on = options.resume and kept.exists()  # the model was asked for when it began
     outputs = [path for path in (options.out, options.report) if path is not None]
     for path in outputs:  # before an hour of training, not after it
-        _check_output(path, options.force or goes_on)
+        _check_output(path, options.force or (goes_on and path == options.out))
     if len({Path(path).resolve() for path in outputs}) < len(outputs):
         raise ValueError(f"The model and the report can't both go to {options.out}.")
 
@@ -278,12 +283,21 @@ def _files(given: str) -> list[str]:
         return [file for fits in sorted(glob.glob(given)) for file in _files(fits)]
     if not os.path.isdir(given):
         return [given]
-    return sorted(
-        os.path.join(place, name)
-        for place, _, names in os.walk(given)
-        for name in names
-        if Path(name).suffix.lower() in decode.SUFFIXES and not name.startswith(".")
-    )
+    found, suffixes = [], {*decode.SUFFIXES, *decode.HEIC}  # those not read here get their reason
+    for place, inside, names in os.walk(given, onerror=_cannot_be_opened):
+        inside[:] = [name for name in inside if not _is_systems(name)]
+        names = [name for name in names if not _is_systems(name)]
+        found += [os.path.join(place, n) for n in names if Path(n).suffix.lower() in suffixes]
+    return sorted(found)
+
+
+def _is_systems(name: str) -> bool:
+    """Whether training doesn't look at files and folders of that name either."""
+    return name.startswith((".", "~")) or name.lower() in folder.SYSTEM_FILES
+
+
+def _cannot_be_opened(error: OSError) -> None:
+    _note(f"note: left out: {_shown(str(error.filename))} can't be opened ({error.strerror}).")
 
 
 def _predict(learn, files: list[str], options: argparse.Namespace) -> list[dict]:
@@ -334,7 +348,8 @@ def cache(options: argparse.Namespace) -> int:
     """Say where decoded pictures and activations are kept, and how much that is; or remove them."""
     there = kept_files.entries()
     n_bytes = kept_files.clear() if options.clear else sum(entry.n_bytes for entry in there)
-    what = f"{_count(len(there), 'entry', 'entries')}, {n_bytes / 1e6:.1f} MB"
+    n = len(there) - len(kept_files.entries()) * options.clear  # Windows keeps what is open
+    what = f"{_count(n, 'entry', 'entries')}, {n_bytes / 1e6:.1f} MB"
     print(f"{kept_files.cache_folder()}: {what}{' removed' * options.clear}")
     return 0
 

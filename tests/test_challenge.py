@@ -314,6 +314,19 @@ def test_one_that_waits_has_no_result(capsys):
     assert capsys.readouterr().out == "" and not plt.get_fignums()
 
 
+def test_a_name_that_is_no_text_costs_no_earlier_entries(capsys):
+    records.write("challenge", [["me", 0.5, 30.0, "cpu"]])
+    challenge.enter(2, lambda images, seconds: guess)
+    assert {"me", "2"} <= {entry.name for entry in challenge.leaderboard()}
+    assert "can't be read" not in capsys.readouterr().out
+    challenge.forget()
+
+
+def test_an_entry_that_could_not_be_kept_gets_its_result(capsys):
+    challenge.result(Entry("me", 0.99, 31.0, "cpu"))
+    assert capsys.readouterr().out == "me: 0.990 after 31 course seconds, place 1 of 3.\n"
+
+
 @pytest.mark.parametrize("text", ["{", "[[1, 2]]", '{"me": 1}', '[["me", 7, 1, "cpu"]]', "\x00"])
 def test_a_damaged_board_is_kept_aside_and_one_sentence_says_so(text, capsys):
     path = records.path("challenge")
@@ -324,6 +337,16 @@ def test_a_damaged_board_is_kept_aside_and_one_sentence_says_so(text, capsys):
     assert path.with_suffix(".damaged.json").read_text(encoding="utf-8") == text
     challenge.leaderboard()
     assert capsys.readouterr().out == ""
+
+
+def test_a_second_damaged_file_replaces_no_first(tmp_path, monkeypatch):
+    monkeypatch.setenv("LESSONKIT_RECORDS", str(tmp_path))
+    for text in ("{first", "{second"):
+        records.path("x").write_text(text, encoding="utf-8")
+        records.read("x", lambda found: True, {})
+    assert {path.read_text(encoding="utf-8") for path in tmp_path.iterdir()} == {
+        "{first", "{second",
+    }  # fmt: skip
 
 
 # The twelve questions

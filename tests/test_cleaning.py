@@ -116,6 +116,7 @@ def test_decisions_that_leave_one_class_get_the_usual_sentence(root):
         b"",
         b"{",
         b"\xff\xfe",
+        b"[" * 100_000,
         b"[]",
         b"{}",
         b'{"version": 2, "drop": [], "relabel": {}}',
@@ -131,6 +132,12 @@ def test_a_damaged_file_gets_a_sentence_that_says_what_to_do(root, content, caps
         read(root)
     assert main(["check", str(root)]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_file_that_an_editor_has_saved_with_a_mark_is_read(root):
+    file = cleaning.write(root, Cleaning(("cat/1.png",)))
+    file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
+    assert cleaning.read(root).drop == ("cat/1.png",)
 
 
 def test_writing_that_fails_leaves_the_old_decisions(root, monkeypatch):

@@ -27,7 +27,7 @@ from lessonkit import Learner, augment, models, recipe
 from lessonkit import __main__ as command_line
 from lessonkit.__main__ import main
 from lessonkit.files import cache as kept_files
-from lessonkit.images import look
+from lessonkit.images import decode, look
 from lessonkit.recipe import Report
 from lessonkit.training import distributed, processes
 from tests.test_recipe import NAMES
@@ -206,6 +206,28 @@ def test_predict_looks_into_folders_and_writes_a_table(quick, tmp_path, capsys):
         assert sum(probabilities.values()) == pytest.approx(1, abs=1e-5)
 
 
+def test_predict_says_what_it_leaves_out_of_a_folder(quick, tmp_path, monkeypatch, capsys):
+    for name in ("1.png", "@eaDir/1.png/thumb.png", ".ipynb_checkpoints/1-checkpoint.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (20, 20), "red").save(tmp_path / name)
+    monkeypatch.setattr(decode, "FORMATS", [name for name in decode.FORMATS if name != "HEIF"])
+    monkeypatch.setattr(decode, "SUFFIXES", [".png"])
+    (tmp_path / "2.HEIC").write_bytes(b"\0\0\0\x18ftypheic" + b"\0" * 50)
+    (tmp_path / "locked").mkdir()
+    scan = os.scandir
+
+    def scandir(path):
+        if Path(path).name == "locked":
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    assert main(["predict", str(quick), str(tmp_path)]) == 2
+    out, err = capsys.readouterr()
+    assert [line.split("\t")[0] for line in out.splitlines()] == [str(tmp_path / "1.png")]
+    assert "2.HEIC needs another decoder" in err and "locked can't be opened (Perm" in err
+
+
 def test_predict_answers_many_pictures_as_one_by_one(quick, tmp_path, capsys):
     generator = np.random.default_rng(1)
     for i in range(70):  # more than are read at once
@@ -326,6 +348,15 @@ def test_the_cache_can_be_seen_and_cleared_and_nothing_else_goes(cache, capsys):
     assert not entry.exists() and (cache / "holiday" / "photo.jpg").is_file()
 
 
+def test_what_could_not_be_cleared_is_not_said_to_be_removed(cache, monkeypatch, capsys):
+    for name in ("images-1", "images-2"):
+        kept_files.cached(name, lambda folder: (folder / "x").write_bytes(b"0" * 3_000_000))
+    honest = kept_files._remove
+    monkeypatch.setattr(kept_files, "_remove", lambda f: f.name != "images-1" and honest(f))
+    assert main(["cache", "--clear"]) == 0
+    assert capsys.readouterr().out == f"{cache}: 1 entry, 3.0 MB removed\n"
+
+
 def test_check_says_what_would_be_left_out(photos, capsys):
     assert main(["check", str(photos)]) == 0
     out = capsys.readouterr().out
@@ -334,9 +365,17 @@ def test_check_says_what_would_be_left_out(photos, capsys):
     assert "6 pictures for validation: each is 16.7 points" in out and "copies" not in out
 
 
-def test_a_full_memory_costs_one_line_and_status_1(photos, monkeypatch, capsys):
+@pytest.mark.parametrize(
+    "said",
+    [
+        "DefaultCPUAllocator: can't allocate memory: you tried 9000 bytes.",
+        "DefaultCPUAllocator: not enough memory: you tried to allocate 9000 bytes.",  # Windows
+        "MPS backend out of memory (MPS allocated: 9.00 GB, max allowed: 9.07 GB).",
+    ],
+)
+def test_a_full_memory_costs_one_line_and_status_1(photos, monkeypatch, capsys, said):
     def full(*args):
-        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried 9000 bytes.")
+        raise RuntimeError(said)
 
     monkeypatch.setattr(look, "counts", full)
     assert main(["check", str(photos)]) == 1

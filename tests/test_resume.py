@@ -354,6 +354,14 @@ def test_another_number_of_threads_is_told(tmp_path, monkeypatch):
         Checkpoint(tmp_path / "checkpoint").check()
 
 
+def test_what_began_on_a_processor_goes_on_where_gradients_are_scaled(tmp_path):
+    learner(Checkpoint(tmp_path)).fit(1e-3, 1)
+    learn = learner(Checkpoint(tmp_path))
+    learn._half = torch.float16  # as on a graphics card without bfloat16
+    learn.fit(1e-3, 1)
+    assert learn._scaler.is_enabled() and len(learn.history.epochs) == 1
+
+
 # --- the command line -----------------------------------------------------------------------------
 
 
@@ -384,6 +392,12 @@ def test_ctrl_c_says_how_to_go_on(begun, capsys):
     assert [path.name for path in Path().iterdir()] == ["model.pt.resume"]
 
 
+def test_going_on_replaces_no_report_that_was_not_asked_for_before(begun, capsys):
+    Path("mine.json").write_text("mine", encoding="utf-8")
+    assert main([*begun, "--resume", "--report", "mine.json"]) == 2
+    assert "mine.json exists" in capsys.readouterr().err
+
+
 def test_without_resume_a_checkpoint_is_neither_used_nor_lost(begun, capsys):
     before = {path: path.read_bytes() for path in Path("model.pt.resume").iterdir()}
     capsys.readouterr()
@@ -392,6 +406,16 @@ def test_without_resume_a_checkpoint_is_neither_used_nor_lost(begun, capsys):
     assert err.count("\n") == 1 and "--resume" in err and "delete" in err and not out
     assert {path: path.read_bytes() for path in Path("model.pt.resume").iterdir()} == before
     assert main([*begun, "--resume"]) == 130
+
+
+def test_a_run_whose_first_fit_diverged_at_once_is_there_to_go_on_from(tmp_path):
+    kept = Checkpoint(tmp_path / "checkpoint")
+    learn = learner(kept)
+    with pytest.raises(Diverged):
+        learn.fit(1e9, 1)
+    learn.fit(1e-3, 1)
+    assert [path.name for path in kept.folder.iterdir()] == ["0001.checkpoint"]
+    assert Checkpoint(kept.folder).exists()
 
 
 @pytest.mark.parametrize(
@@ -413,6 +437,17 @@ def test_resuming_another_run_costs_one_line_and_status_2(begun, photos, capsys,
     lines = [line for line in capsys.readouterr().err.splitlines() if "lessonkit:" in line]
     assert len(lines) == 1 and words in lines[0] and "delete" in lines[0]
     assert Path("model.pt.resume").is_dir()
+
+
+def test_a_disk_that_is_full_at_the_end_says_how_to_go_on(begun, monkeypatch, capsys):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device", "model.pt")
+
+    monkeypatch.setattr("lessonkit.recipe.eight_steps", full)
+    capsys.readouterr()
+    assert main([*begun, "--resume"]) == 2
+    err = capsys.readouterr().err
+    assert "No space" in err and "what was done is in model.pt.resume" in err and "--resume" in err
 
 
 def test_resume_with_nothing_to_resume_says_so_and_begins(photos, tmp_path, monkeypatch, capsys):

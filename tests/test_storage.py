@@ -4,6 +4,7 @@ import pickle
 import threading
 import time
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -206,6 +207,14 @@ def test_an_augmentation_of_ones_own_is_not_saved_as_another(tmp_path):
     with pytest.raises(ValueError, match="augmentation of your own"):
         learn.save(tmp_path / "model.pt")
     assert not list(tmp_path.iterdir())
+
+
+def test_numbers_may_be_of_numpy_or_torch(tmp_path):
+    learn = Learner(models.small_cnn(3, 4), coloured(), batch_size=np.int64(8))
+    learn.label_smoothing, learn.max_grad_norm = np.float32(0.5), torch.tensor(2.0)
+    learn.save(tmp_path / "model.pt")
+    again = Learner.load(tmp_path / "model.pt")
+    assert (again._batch_size, again.label_smoothing, again.max_grad_norm) == (8, 0.5, 2.0)
 
 
 def test_a_model_of_other_classes_is_not_trained_on(tmp_path):

@@ -125,6 +125,20 @@ def test_beside_one_that_the_reader_changed_the_newer_edition_is_offered(course)
     assert sources(course / "workbook" / NAME) == ["guess = 0.3", "train()"]
 
 
+def test_a_new_edition_that_the_reader_has_put_in_the_old_ones_place_keeps_its_outputs(course):
+    make(course)
+    answer(course / "workbook" / NAME)
+    write(course / "notebooks" / NAME, "guess = ...", "train(better)")
+    make(course)
+    beside = course / "workbook" / "02_the_lr_finder.new.ipynb"
+    run_it(beside)
+    beside.replace(course / "workbook" / NAME)
+    assert make(course) == []
+    assert "mine" in (course / "workbook" / NAME).read_text(encoding="utf-8")
+    write(course / "notebooks" / NAME, "guess = ...", "train(best)")
+    assert make(course) == [f"{NAME} has a new edition."]
+
+
 def test_what_the_reader_deleted_is_made_again(course):
     make(course)
     (course / "workbook" / NAME).unlink()

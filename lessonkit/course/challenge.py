@@ -114,7 +114,7 @@ def enter(
         print("The challenge waits: your function returns nothing yet.")
         return None
     score = None if late else _score(result)
-    entry = Entry(name, score, used / pace, hardware.best_device())
+    entry = Entry(str(name), score, used / pace, hardware.best_device())
     if late:
         print(f"{name} was late: stopped, and entered without a score. Plan for less work.")
     if board is None:
@@ -198,6 +198,8 @@ def result(entry: Entry | None, board: list[Entry] | None = None) -> None:
     if entry is None:
         return
     entries = leaderboard(board)
+    if entry not in entries:  # it couldn't be kept
+        entries = leaderboard([entry])
     place = entries.index(entry)
     if entry.score is None:
         said = "late, and so without a score"

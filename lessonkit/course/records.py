@@ -9,6 +9,7 @@ clinic/diagnoses.py, twelve_questions.json and challenge.json in the modules of 
 import json
 import os
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,8 @@ def read(name: str, valid: Callable[[Any], bool], empty: Any) -> Any:
         whole = False
     if whole:
         return found
-    aside = file.with_suffix(".damaged.json")
+    names = (file.with_suffix(f".damaged{number or ''}.json") for number in count())
+    aside = next(name for name in names if not name.exists())  # an earlier one stays, too
     os.replace(file, aside)
     print(f"{file.name} can't be read: it is kept as {aside}, and a new one begins.")
     return empty

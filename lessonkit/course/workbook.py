@@ -44,7 +44,11 @@ def make(notebooks: Path = NOTEBOOKS, workbook: Path = WORKBOOK) -> list[str]:
             said.append(f"{name} is new.")
         elif _edition_at(place) == editions.get(name):
             said.append(f"{name} has a new edition.")
-        elif _edition_at(place) != newest:
+        elif _edition_at(place) == newest:  # as where the reader has renamed what was beside it
+            editions[name] = newest
+            _write_editions(workbook, editions)
+            continue
+        else:
             place = _beside(workbook, name, newest, editions)
             if place is None:  # has been offered already
                 continue

@@ -127,7 +127,8 @@ def write_tensors(path: Path | str, tensors: dict[str, torch.Tensor], about: dic
         name: t.detach().cpu().clone(memory_format=torch.contiguous_format)
         for name, t in tensors.items()
     }
-    text = json.dumps(about, sort_keys=True)
+    # Numbers may be numpy's or torch's, which JSON can't write.
+    text = json.dumps(about, sort_keys=True, default=lambda number: number.item())
     check = fingerprint(text, *[part for name in sorted(tensors) for part in (name, tensors[name])])
     with atomic_path(path) as part:
         try:

@@ -58,7 +58,7 @@ def read(root: str | Path) -> Cleaning:
     """
     file = file_beside(root)
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = json.loads(file.read_text(encoding="utf-8-sig"))  # some editors begin with a mark
         if content["version"] != VERSION:
             raise ValueError(f"format {content['version']} instead of {VERSION}")
         drop, relabel = content["drop"], content["relabel"]
@@ -68,7 +68,7 @@ def read(root: str | Path) -> Cleaning:
             raise ValueError(f"{min(both)} is both dropped and given another class")
     except FileNotFoundError:
         return Cleaning()
-    except (ValueError, KeyError, TypeError, OSError) as error:
+    except (ValueError, KeyError, TypeError, OSError, RecursionError) as error:
         raise DataError(
             f"{file} can't be used ({type(error).__name__}: {error}): correct it, or delete it to "
             "start cleaning anew. The pictures themselves are untouched."

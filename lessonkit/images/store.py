@@ -8,6 +8,7 @@ written anew: what is known already is copied.
 import hashlib
 import json
 import os
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -125,6 +126,8 @@ def _fill(
     lasting = [(state, kept.failed[state]) for state in states.values() if state in kept.failed]
     name = group + fingerprint(order, lasting)[:16]
     if name in {entry.name for entry in kept.orders}:  # nothing has come of the new ones
+        del pixels  # closes the file
+        shutil.rmtree(folder)  # half-filled, it must never stand for that entry
         return name
     for row, file in enumerate(wanted):
         if states[file] in kept.places:

@@ -58,7 +58,7 @@ class Checkpoint:
 
     def exists(self) -> bool:
         """Whether there is something to go on from."""
-        return self._path(0).is_file()
+        return bool(self._paths())  # the first fit may have diverged before it had one
 
     def check(self) -> None:
         """CheckpointError if a file is damaged or belongs to another run.
@@ -178,7 +178,8 @@ def _restore(learn: Any, optimizer: Any, state: dict) -> None:
     for group, weights in zip(learn.groups[learn.frozen_to :], state["weights"], strict=True):
         group.load_state_dict(weights)
     optimizer.load_state_dict(state["optimizer"])
-    learn._scaler.load_state_dict(state["scaler"])
+    if state["scaler"]:  # empty where nothing had to be scaled, as on a processor
+        learn._scaler.load_state_dict(state["scaler"])
     learn.generator.set_state(state["generator"])
     learn.history = History(**state["history"])
     torch.set_rng_state(state["random"])

@@ -350,3 +350,25 @@ def test_paths_of_any_length_are_opened_on_windows(monkeypatch):
     assert safe_files.long_path(deep) == "\\\\?\\" + deep
     assert safe_files.long_path("\\\\?\\" + deep) == "\\\\?\\" + deep
     assert safe_files.long_path("\\\\server\\share\\x") == "\\\\?\\UNC\\server\\share\\x"
+
+
+def test_an_entry_that_goes_while_a_file_is_tried_again_is_made_anew(root, cache, monkeypatch):
+    (root / "cats" / "slow.jpg").write_bytes(b"")
+
+    def late(*a, **more):
+        rows = honest(*a, **more)
+        return {row: decode.Unusable("took too long", passing=True) for row in rows}
+
+    honest = decode.decode_all
+    monkeypatch.setattr(decode, "decode_all", late)
+    expected = data.from_folder(root, 16)
+
+    def late_while_another_clears(*a, **more):
+        storage.clear()
+        return late(*a, **more)
+
+    monkeypatch.setattr(decode, "decode_all", late_while_another_clears)
+    again = data.from_folder(root, 16)
+    monkeypatch.setattr(decode, "decode_all", late)
+    assert_same(again, expected)
+    assert_same(data.from_folder(root, 16), expected)
