@@ -30,7 +30,7 @@ help:
 	@echo "make lab        set up (once) and open your copy of the course; ARGS=--no-browser on a server"
 	@echo "make progress   which exercises you have solved"
 	@echo "make edit       open the course's own notebooks, to change them"
-	@echo "make test       unit tests, and every notebook executed and compared (25 minutes)"
+	@echo "make test       unit tests, and every notebook executed and compared (half an hour)"
 	@echo "make quick      unit tests and notebooks 00, 01 and 04: for the impatient"
 	@echo "make soak       many more made-up inputs, 100 random kills, 200 epochs, 400 mutants"
 	@echo "make notebooks  execute the notebooks anew and store their outputs; NB=02 for one"
@@ -39,11 +39,11 @@ help:
 	@echo "make cells      the 8 steps on solar cells at 224 px (an hour; goes on where it was stopped):"
 	@echo "                leaves cells/split-0-224.pt and its history; SPLITS=\"0 1 2 3 4\" for five"
 	@echo "make claims     the lesson's claims, measured: runs that are missing, for an hour at most;"
-	@echo "                CLAIM=05 SEEDS=\"0 1\" for some; PHOTOS=folder names what isn't shipped"
+	@echo "                CLAIM=11 SEEDS=\"0 1\" for some; PHOTOS=folder names what isn't shipped"
 	@echo "                (data/README.md); make check-claims runs stored ones again"
 	@echo "make site       the course as web pages, to read without Python: site/_build/html;"
 	@echo "                with npm also the page that trains in the browser"
-	@echo "make clean      remove the virtual environment and all caches"
+	@echo "make clean      remove the virtual environment, and caches and web pages in this folder"
 	@echo "To set up otherwise, after make clean: PYTHON=python3.12 chooses the Python,"
 	@echo "TORCH_INDEX=address where PyTorch comes from, VERSIONS=newest or oldest the versions."
 
@@ -124,6 +124,6 @@ clean:
 	@touch $@
 
 .venv/.ready-bench: .venv/.ready-test
-	@echo "Adding fastai, scikit-learn and torch-lr-finder, for the comparison only (about 1 minute, 0.4 GB)."
+	@echo "Adding fastai, scikit-learn and others, for the comparisons only (about 1 minute, 0.4 GB)."
 	@$(VENV_PYTHON) tools/install.py test dev site bench
 	@touch $@

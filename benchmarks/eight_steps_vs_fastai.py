@@ -3,7 +3,7 @@
     python benchmarks/eight_steps_vs_fastai.py [--set cells] [--photos FOLDER] [--size 96]
                                                [--seeds 3] [--store]
 
-Up to 600 pictures train. Others, 500 or more on the course's larger sets, are looked at after each
+Up to 600 pictures train. Others, 500 or more of cells and of digits, are looked at after each
 epoch: the last epoch is compared with the last, and the best with the best, as the best of many
 looks better than it is. As many again choose nothing: they judge the network that is left at the
 end, ours after step 8, fastai's after its last epoch. fastai gets its own head, augmentation and
@@ -151,7 +151,7 @@ def run(kind: str, folder: str, changes: str, seed: str, size: int) -> dict:
 
 
 def summary(rows: list[dict]) -> str:
-    """A table: means over seeds, and in brackets how far the 8 steps are above, in points."""
+    """A table: means over seeds, and behind them how far the 8 steps are above, in points."""
     lines = [
         f"{rows[0]['set']}, {rows[0]['pictures']} pictures (train, valid, test) of "
         f"{rows[0]['size']} px, {len(rows) // (1 + len(EPOCHS))} seeds; fastai {rows[0]['fastai']}",

@@ -2,12 +2,12 @@
 
     python benchmarks/performance.py [--only WORD] [--store]
 
-Each line is the median over several repeats, mostly of a ratio of seconds. On a graphics card, all
-that compute there, and are waited for. `--store` writes the lines to benchmarks/results.json
-(results-cuda.json on a graphics card) and, from there, the table in benchmarks/README.md; with
-`--only`, they take the place of those of the same name there. The last line says how many targets
-hold; exit status 0 only if all do. It takes a quarter of an hour, and means something only on a
-machine that does nothing else.
+Each line is the median over repeats, mostly of a ratio of seconds; of 50,000 pictures there is one
+run. Where there is a graphics card, it computes what it can, and is waited for. `--store` writes
+the lines to benchmarks/results.json (results-cuda.json on a graphics card) and, from there, the
+table in benchmarks/README.md; with `--only`, they take the place of those of the same name there.
+The last line says how many targets hold; exit status 0 only if all do. It takes a quarter of an
+hour, and means something only on a machine that does nothing else.
 """
 
 import argparse

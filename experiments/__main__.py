@@ -1,10 +1,10 @@
 """Run the experiments: those that are missing, or stale: made by other code or of other pictures.
 
     python -m experiments                                    all, until intervals are narrow enough
-    python -m experiments --claim 05 pool                    these only
-    python -m experiments --claim 05 --seeds 0 1             these seeds
-    python -m experiments --claim 05 --seeds 0 31 --check    compare with what is stored, store none
-    python -m experiments --claim 05 --seeds 0 --check --renew      the same bits: stale no more
+    python -m experiments --claim 11 pool                    these only
+    python -m experiments --claim 11 --seeds 0 1             these seeds
+    python -m experiments --claim 11 --seeds 0 31 --check    compare with what is stored, store none
+    python -m experiments --claim 11 --seeds 0 --check --renew      the same bits: stale no more
     python -m experiments --claim 14 --photos FOLDER         with the pictures that aren't shipped
 
 One run after the other, each on one thread: the same seed then gives the same values on one kind of

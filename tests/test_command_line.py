@@ -537,6 +537,19 @@ def test_a_process_alone_joins_nobody(monkeypatch, size):
         assert distributed.rank() == 0
 
 
+def test_what_a_silent_process_prints_need_not_fit_any_encoding(monkeypatch):
+    def of_the_locale(*args, encoding="latin-1", **more):  # what Python takes in some countries
+        return open(*args, encoding=encoding, **more)
+
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setattr(processes, "open", of_the_locale, raising=False)
+    monkeypatch.setattr(processes, "_join", lambda: None)
+    monkeypatch.setattr(processes, "rank", lambda: 1)
+    monkeypatch.setattr(processes.dist, "destroy_process_group", lambda: None)
+    with processes.joined():
+        print("– 猫 \udcff")  # an LR that isn't there, and names of classes
+
+
 @pytest.mark.parametrize("name", ["train", "predict", "check", "export", "cache"])
 def test_help_explains_every_option(name, capsys):
     with pytest.raises(SystemExit) as end:

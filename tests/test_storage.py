@@ -160,6 +160,16 @@ def test_any_other_file_is_refused_by_a_sentence_and_runs_no_code(tmp_path, kind
     assert not (tmp_path / "harm").exists()
 
 
+def test_a_file_that_may_not_be_read_is_not_called_damaged(tmp_path, monkeypatch):
+    def denied(path, *_):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    saved(tmp_path / "model.pt")
+    monkeypatch.setattr("pathlib.Path.open", denied)
+    with pytest.raises(ModelFileError, match=r"model\.pt can't be read: Permission denied\.$"):
+        Learner.load(tmp_path / "model.pt")
+
+
 def test_a_file_of_another_version_says_what_to_do(tmp_path, monkeypatch):
     monkeypatch.setattr(model_files, "VERSION", 99)
     saved(tmp_path / "model.pt")

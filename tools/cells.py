@@ -3,9 +3,9 @@
     python tools/cells.py [--splits 0 1 2 3 4] [--size 224] [--weighted] [--store] [--out cells]
 
 A random quarter of the cells is for the result and chooses nothing, as many as in the publication
-(Deitsch et al. 2018, arXiv 1807.02894). Of the rest, 15 % say when to stop. Each split leaves a
-model, `split-N.pt`, and what happened, `split-N.json`. A run that was stopped, even killed, goes on
-after its last whole epoch; one that has ended isn't run again.
+(Deitsch et al. 2018, arXiv 1807.02894). Of the rest, 15 % say when to stop. Split 0 at 224 px
+leaves a model, `split-0-224.pt`, and what happened, `split-0-224.json`. A run that was stopped,
+even killed, goes on after its last whole epoch; one that has ended isn't run again.
 
 Two ways to count: ours, where a cell is defective if its probability of a defect is above 1/2; and
 with --weighted, where it is if it is above 0, and counts in the result with that probability as its

@@ -3,10 +3,10 @@
     python tools/install.py                   what a reader needs
     python tools/install.py test dev site     and what tests, checks of style and web pages need
 
-Everything comes from the usual package index, but for one package. PyTorch for Linux, as it lies
-there, brings 2.5 GB of NVIDIA's libraries along, which a machine without an NVIDIA card never
-uses; PyTorch has an index of its own with a build for processors only. The program uv knows that
-index's address, and pip doesn't: so uv installs PyTorch there, and is fetched first if need be.
+Everything but PyTorch comes from the usual package index. PyTorch for Linux, as it lies there,
+brings 2.5 GB of NVIDIA's libraries along, which a machine without an NVIDIA card never uses;
+PyTorch has an index of its own with a build for processors only. The program uv knows that index's
+address, and pip doesn't: so uv installs PyTorch there, and is fetched first if need be.
 
 Environment variables, or make lab TORCH_INDEX=…:
     TORCH_INDEX   the address of another index to take PyTorch from: a mirror, or AMD's build

@@ -114,8 +114,7 @@ def replace(group: str, build: Callable[[Path], str]) -> Path:
     """Make a new entry, and remove all others whose names begin with `group`.
 
     `build(folder)` fills it and returns its name, which stands for its content: if there is an
-    entry of that name already, it is used instead. Where `build` removes `folder`, it has seen
-    such an entry; that one may have gone since.
+    entry of that name already, it is used instead.
     """
     entry = _make_somewhere(build)
     for other in entry.parent.glob(f"{group}*"):
@@ -161,8 +160,6 @@ def _make(parent: Path, build: Callable[[Path], str]) -> Path:
         filled = Path(part) / "entry"
         filled.mkdir()
         entry = parent / build(filled)
-        if not filled.is_dir():  # an entry that was there is the one: nothing to put there
-            return entry
         sums = {path.name: _checksum(path) for path in filled.iterdir() if path.is_file()}
         (filled / SEAL).write_text(json.dumps(sums), encoding="utf-8")
         if os.path.lexists(entry) and not _is_whole(entry):

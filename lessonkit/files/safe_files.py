@@ -145,6 +145,10 @@ def read_tensors(path: Path | str) -> tuple[dict[str, torch.Tensor], dict]:
         other = ": that is a folder or a device" if os.path.exists(path) else ""
         raise ModelFileError(f"There is no model file {path}{other}.")
     try:
+        path.open("rb").close()
+    except OSError as error:  # safetensors would say that it isn't there
+        raise ModelFileError(f"{path} can't be read: {error.strerror}.") from None
+    try:
         with safe_open(path, framework="pt") as file:
             check, _, text = (file.metadata() or {}).get("lessonkit", "").partition(" ")
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118

@@ -8,7 +8,6 @@ written anew: what is known already is copied.
 import hashlib
 import json
 import os
-import shutil
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -49,6 +48,10 @@ class _Kept(NamedTuple):
     failed: dict[tuple, str]
 
 
+class _NothingNew(Exception):
+    """No picture has come of the new files: the entry that is its argument is the one."""
+
+
 def read(root: Path, size: int, files: Sequence[str], in_order: Order) -> Decoded:
     """The pictures `files` below `root`, as squares of `size` px.
 
@@ -64,9 +67,13 @@ def read(root: Path, size: int, files: Sequence[str], in_order: Order) -> Decode
     order = [states[file] for file in in_order(failed)]
     entry = next((entry for entry, there in kept.orders.items() if there == order), None)
     if entry is None:
-        entry = cache.replace(
-            group, lambda folder: _fill(folder, root, size, states, in_order, kept, failed, group)
-        )
+        try:
+            entry = cache.replace(
+                group,
+                lambda folder: _fill(folder, root, size, states, in_order, kept, failed, group),
+            )
+        except _NothingNew as known:
+            (entry,) = known.args
     digests = {file: kept.digests[state] for file, state in states.items() if file not in failed}
     try:
         return Decoded(cache.read_array(entry / PIXELS), digests, failed)
@@ -125,10 +132,9 @@ def _fill(
     order = [states[file] for file in in_order(failed)]
     lasting = [(state, kept.failed[state]) for state in states.values() if state in kept.failed]
     name = group + fingerprint(order, lasting)[:16]
-    if name in {entry.name for entry in kept.orders}:  # nothing has come of the new ones
+    if there := [entry for entry in kept.orders if entry.name == name]:
         del pixels  # closes the file
-        shutil.rmtree(folder)  # half-filled, it must never stand for that entry
-        return name
+        raise _NothingNew(there[0])
     for row, file in enumerate(wanted):
         if states[file] in kept.places:
             before, place = kept.places[states[file]]

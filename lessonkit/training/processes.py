@@ -67,7 +67,7 @@ def joined() -> Iterator[None]:
             "interface that they share, such as lo or eth0, or give torchrun another --master-port."
         ) from error
     try:
-        with open(os.devnull, "w") as nowhere:
+        with open(os.devnull, "w", encoding="utf-8", errors="replace") as nowhere:
             if rank() == 0:
                 yield
             else:

@@ -372,3 +372,6 @@ def test_an_entry_that_goes_while_a_file_is_tried_again_is_made_anew(root, cache
     monkeypatch.setattr(decode, "decode_all", late)
     assert_same(again, expected)
     assert_same(data.from_folder(root, 16), expected)
+    with monkeypatch.context() as patch:  # a cache that can't be written any more
+        patch.setattr(storage, "_writable_parent", lambda cache: storage._session_folder())
+        assert_same(data.from_folder(root, 16), expected)
