@@ -199,8 +199,7 @@ def main() -> None:
     about = {"set": options.set, "size": options.size, "fastai": fastai.__version__}
     rows = json.loads(STORED.read_text()) if options.store and STORED.exists() else []
     for seed in range(options.seeds):
-        split = recipe.split_by_place if options.set == "earth" else recipe.split_by_lot
-        images = split(known, seed, PICTURES)
+        images = recipe.three_sets(options.set, known, seed, PICTURES)
         counts = [len(part.labels) for part in (images.train, images.valid, images.test)]
         for kind in (OURS, *THEIRS):
             asked = about | {"pictures": counts, "seed": seed, "kind": kind}

@@ -50,6 +50,12 @@ FACTORS = (1 / 3, 1, 3)  # of the LR that the recipe chose for step 8
 # --- Pictures: train, valid and test --------------------------------------------------------------
 
 
+def three_sets(name: str, images: ImageData, split: int, most: int) -> ImageData:
+    """The set of this name drawn anew into three sets; `most` (0: all) for training."""
+    draw = split_by_place if name == "earth" else split_by_lot
+    return draw(images, split, most or None)
+
+
 def split_by_lot(images: ImageData, split: int, most: int) -> ImageData:
     """All pictures of a set drawn anew into three sets; `most` for training.
 
@@ -283,8 +289,7 @@ def main() -> None:
             about |= {"most": 0 if options.whole else options.pictures, "sweeps": options.sweeps}
             if any(about.items() <= row.items() for row in rows):
                 continue
-            how = split_by_place if name == "earth" else split_by_lot
-            images = how(known[name](options.size), split, about["most"] or None)
+            images = three_sets(name, known[name](options.size), split, about["most"])
             try:
                 with progress.quiet():
                     made = run(images, split, options.cycles, options.sweeps)

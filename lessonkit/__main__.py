@@ -103,16 +103,16 @@ def train(options: argparse.Namespace) -> int:
     asked = ("size", "arch", "augment", "seed", "hold_out")
     about = {name: getattr(options, name) for name in asked}
     kept = Checkpoint(f"{options.out}.resume", about)
-    there = f"what was done is in {kept.folder}: the same command with --resume goes on there."
+    there = f"was done is in {kept.folder}: the same command with --resume goes on there."
     try:
         with processes.joined():
             _train(options, kept)
     except (KeyboardInterrupt, processes.Lost) as stop:
-        stop.args = (f"W{there[1:]}" if kept.exists() else "Nothing was written.",)
+        stop.args = (f"What {there}" if kept.exists() else "Nothing was written.",)
         raise
     except (OSError, MemoryError):  # which say themselves what is wrong
         if kept.exists():
-            _note(f"note: {there}")
+            _note(f"note: what {there}")
         raise
     return 0
 
@@ -348,8 +348,8 @@ def cache(options: argparse.Namespace) -> int:
     """Say where decoded pictures and activations are kept, and how much that is; or remove them."""
     there = kept_files.entries()
     n_bytes = kept_files.clear() if options.clear else sum(entry.n_bytes for entry in there)
-    n = len(there) - len(kept_files.entries()) * options.clear  # Windows keeps what is open
-    what = f"{_count(n, 'entry', 'entries')}, {n_bytes / 1e6:.1f} MB"
+    left = kept_files.entries() if options.clear else []  # what is open, on Windows
+    what = f"{_count(len(there) - len(left), 'entry', 'entries')}, {n_bytes / 1e6:.1f} MB"
     print(f"{kept_files.cache_folder()}: {what}{' removed' * options.clear}")
     return 0
 
