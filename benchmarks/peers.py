@@ -33,11 +33,12 @@ from side_by_side import into_readme
 from torch import nn
 
 from lessonkit import Learner, augment, data, models
+from lessonkit.course import hardware
 from lessonkit.course.datasets import embedded
 from lessonkit.files import safe_files
 from lessonkit.images.decode import decode
 from lessonkit.images.image_data import Split
-from lessonkit.machine import hardware, progress
+from lessonkit.machine import progress
 from lessonkit.networks import backbone
 from lessonkit.recipe import HEAD_CYCLES, HEAD_STEPS, SAFE_LR, train_cycles
 from lessonkit.training import activations, onnx_graph

@@ -27,9 +27,10 @@ from PIL import Image
 from side_by_side import Row, into_readme, ratios, seconds, table
 
 from lessonkit import Learner, augment, data, models
+from lessonkit.course import hardware
 from lessonkit.course.datasets import embedded
 from lessonkit.images.image_data import ImageData, Split
-from lessonkit.machine import hardware, progress
+from lessonkit.machine import progress
 from lessonkit.networks import backbone
 from lessonkit.training import activations
 

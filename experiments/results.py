@@ -11,8 +11,8 @@ from typing import Any
 import torch
 
 from experiments.claim import Claim
+from lessonkit.course import hardware
 from lessonkit.files import safe_files
-from lessonkit.machine import hardware
 
 __all__ = ["FOLDER", "load", "machine", "save", "state", "versions"]
 

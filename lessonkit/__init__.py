@@ -1,7 +1,7 @@
 """The training code of the course: schedules, the LR finder, augmentation, and the 8 steps.
 
 The lesson files are in this folder, one idea each; the folders below hold what they build on, and
-`course/` holds what belongs to the notebooks alone: data sets, explorers, exercises, the clinic,
+`course/` what belongs to the course, not to training: data sets, explorers, exercises, the clinic,
 the ledger. Each is loaded when it is first asked for, so that `import lessonkit` stays quick.
 """
 
@@ -13,10 +13,10 @@ __all__ = ["Learner", "eight_steps", "lr_find"]
 _FUNCTIONS = {"Learner": "learner", "eight_steps": "recipe", "lr_find": "lr_finder"}
 # What notebooks ask for by its short name: `from lessonkit import quiz`.
 _FOLDERS = {
-    "images": "cleaning look",
-    "machine": "hardware progress",
+    "images": "cleaning",
+    "machine": "progress",
     "files": "safe_files",
-    "course": "challenge twelve_questions",
+    "course": "challenge hardware look twelve_questions",
     "course.datasets": "earth_painting embedded",
     "course.exercises": "quiz",
     "course.clinic": "charts diagnoses",

@@ -20,9 +20,10 @@ from typing import Any
 import torch
 
 from lessonkit import augment, data
+from lessonkit.course import look
 from lessonkit.files import cache as kept_files
 from lessonkit.files import safe_files
-from lessonkit.images import decode, folder, look
+from lessonkit.images import decode, folder
 from lessonkit.images import image_data as pictures
 from lessonkit.machine import progress
 from lessonkit.networks import weights
@@ -102,7 +103,7 @@ def train(options: argparse.Namespace) -> int:
     """
     asked = ("size", "arch", "augment", "seed", "hold_out")
     about = {name: getattr(options, name) for name in asked}
-    kept = Checkpoint(f"{options.out}.resume", about)
+    kept = Checkpoint(_resume_folder(options.out, options.folder), about)
     there = f"was done is in {kept.folder}: the same command with --resume goes on there."
     try:
         with processes.joined():
@@ -115,6 +116,13 @@ def train(options: argparse.Namespace) -> int:
             _note(f"note: what {there}")
         raise
     return 0
+
+
+def _resume_folder(out: str, folder: str) -> str:
+    """Beside the model; with a dot before its name, as of no class, where pictures lie around."""
+    place, name = os.path.split(out)
+    is_among = Path(os.path.realpath(folder)) in Path(os.path.realpath(out)).parents
+    return os.path.join(place, f"{'.' * is_among}{name}.resume")
 
 
 def _train(options: argparse.Namespace, kept: Checkpoint) -> None:
@@ -175,7 +183,7 @@ def _check_outputs(options: argparse.Namespace, kept: Checkpoint) -> None:
     outputs = [path for path in (options.out, options.report) if path is not None]
     for path in outputs:  # before an hour of training, not after it
         _check_output(path, options.force or (goes_on and path == options.out))
-    if len({Path(path).resolve() for path in outputs}) < len(outputs):
+    if len({os.path.realpath(path) for path in outputs}) < len(outputs):
         raise ValueError(f"The model and the report can't both go to {options.out}.")
 
 
@@ -256,9 +264,7 @@ def predict(options: argparse.Namespace) -> int:
     if empty:
         _note(f"note: there are no pictures in {empty}.")
     if options.csv:
-        if Path(options.csv).resolve() in {
-            Path(file).resolve() for file in (options.model, *files)
-        }:
+        if os.path.realpath(options.csv) in map(os.path.realpath, (options.model, *files)):
             raise ValueError(f"The answers would take the place of {options.csv}.")
         _check_output(options.csv, options.force)
     learn, answers = Learner.load(options.model, device=options.device), []
@@ -285,15 +291,10 @@ def _files(given: str) -> list[str]:
         return [given]
     found, suffixes = [], {*decode.SUFFIXES, *decode.HEIC}  # those not read here get their reason
     for place, inside, names in os.walk(given, onerror=_cannot_be_opened):
-        inside[:] = [name for name in inside if not _is_systems(name)]
-        names = [name for name in names if not _is_systems(name)]
+        inside[:] = [name for name in inside if not folder.is_systems(name)]
+        names = [name for name in names if not folder.is_systems(name)]
         found += [os.path.join(place, n) for n in names if Path(n).suffix.lower() in suffixes]
     return sorted(found)
-
-
-def _is_systems(name: str) -> bool:
-    """Whether training doesn't look at files and folders of that name either."""
-    return name.startswith((".", "~")) or name.lower() in folder.SYSTEM_FILES
 
 
 def _cannot_be_opened(error: OSError) -> None:
@@ -333,7 +334,7 @@ def _write_csv(path: str, classes: list[str], answers: list[dict]) -> None:
 
 def export(options: argparse.Namespace) -> int:
     """Write a model made by train as ONNX, for programs without PyTorch."""
-    if Path(options.model).resolve() == Path(options.out).resolve():
+    if os.path.realpath(options.model) == os.path.realpath(options.out):
         raise ValueError(f"The ONNX file would take the place of the model {options.model}.")
     _check_output(options.out, options.force)
     from lessonkit.export import to_onnx

@@ -4,6 +4,7 @@ From top to bottom: pictures, layer groups, a fit, one epoch, one step, results,
 """
 
 import math
+import operator
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
@@ -77,7 +78,7 @@ class Learner:
         self.max_grad_norm = max_grad_norm
         self.label_smoothing = 0.0
         self.checkpoint = checkpoint
-        self.generator = torch.Generator().manual_seed(seed)
+        self.generator = torch.Generator().manual_seed(operator.index(seed))
         self.history = History()
         self.frozen_to = 0  # groups before this one are frozen
         self._images: ImageData | None = None
@@ -127,7 +128,7 @@ class Learner:
             raise DataError(f"This network knows the classes {', '.join(known)}; these have {has}.")
         self._images, self.classes, self.size = images, images.classes, images.size
         self.augment = images.augment
-        self.batch_size = self._batch_size or (64 if len(images.train.labels) >= 500 else 32)
+        self.batch_size = int(self._batch_size or (64 if len(images.train.labels) >= 500 else 32))
 
     @property
     def n_batches(self) -> int:
@@ -352,8 +353,7 @@ class Learner:
             history.lr.append(lr)
             history.loss.append(loss.item())
             bar.step(loss=history.loss[-1], lr=lr)
-            losses, lrs = history.loss[start:], history.lr[start:]
-            check_loss(losses, lrs, self.n_batches, len(self.classes))
+            check_loss(history.loss[start:], history.lr[start:], self.n_batches, len(self.classes))
 
     # --- One step -------------------------------------------------------------------------------
 

@@ -69,8 +69,7 @@ def lr_find(
         )
     ratios = _ratios(optimizer)
     step = train_step or _plain_step(model, optimizer, loss)
-    lrs = np.geomspace(lr_min, lr_max, int(steps))
-    losses: list[float] = []
+    lrs, losses = np.geomspace(lr_min, lr_max, int(steps)), []
     with everything_restored(model, optimizer, loss, batches):
         if train_step is None and not model.training:  # single layers may be meant to stay in eval
             model.train()
@@ -316,10 +315,10 @@ def everything_restored(
 
     Also after an error. That covers parameters, gradients and buffers, replaced ones too; each
     module's mode and other plain attributes, such as counters; the optimiser's settings, state and
-    attributes; the simple attributes of `others` (a loss, a DataLoader and its dataset); the random
-    state of Python, numpy, torch, and of generators that all these hold. Not covered: what a loss
-    that is a plain function keeps for itself, and a loader's own workers. ValueError for layers
-    that don't know their size yet.
+    attributes; those of `others`, such as a loss or a GradScaler; simple ones of a DataLoader, its
+    samplers and datasets; all random generators in these and of Python, numpy and torch. Not
+    covered: what functions and objects of one's own keep elsewhere, lists of over 100, a loader's
+    workers, the parts of a ConcatDataset. ValueError for layers that don't know their size yet.
     """
     nets = [one for one in (model, *others) if isinstance(one, nn.Module)]
     modules = list(dict.fromkeys(part for net in nets for part in net.modules()))
@@ -344,27 +343,26 @@ def _keep_parameters(modules: list[nn.Module], optimizer: torch.optim.Optimizer)
     parameters = list(dict.fromkeys([*held, *trained]))
     if any(map(nn.parameter.is_lazy, parameters)):
         raise ValueError("Some layers don't know their size yet: call the model on a batch first.")
-    values = [(p, p.detach().clone()) for p in parameters]
-    gradients = [(p, None if p.grad is None else p.grad.clone()) for p in parameters]
+    kept = [(p, p.detach().clone(), p.grad, _copy_of(p.grad)) for p in parameters]
 
     def put_back() -> None:
-        for parameter, value in values:
+        for parameter, value, *gradient in kept:
             _write_back(parameter, value)
-        for parameter, gradient in gradients:
-            parameter.grad = gradient
+            parameter.grad = _as_it_was(*gradient)
 
     return put_back
 
 
-def _keep_attributes(
-    modules: list[nn.Module], optimizer: torch.optim.Optimizer, others: tuple
-) -> Callable:
+def _keep_attributes(modules: list[nn.Module], optimizer: Any, others: tuple) -> Callable:
     """Returns what puts back plain attributes and buffers."""
     holders = [kept for module in modules for kept in (vars(module), module._buffers)]
-    beside = [one for part in others for one in (part, getattr(part, "dataset", None))]
-    counting = [vars(one) for one in beside if hasattr(one, "__dict__") and one not in modules]
     attributes = [(kept, VALUES, _plain(kept, VALUES)) for kept in (*holders, vars(optimizer))]
-    attributes += [(kept, COUNTS, _plain(kept, COUNTS)) for kept in counting]
+    beside = [one for one in others if hasattr(one, "__dict__") and one not in modules]
+    for one in beside:  # which grows meanwhile, by what a loader or dataset holds
+        kinds = COUNTS if hasattr(one, "__iter__") or hasattr(one, "__getitem__") else VALUES
+        attributes.append((vars(one), kinds, _plain(vars(one), kinds)))
+        held = map(vars(one).get, ("dataset", "sampler", "batch_sampler"))
+        beside += [h for h in held if hasattr(h, "__dict__") and all(h is not b for b in beside)]
 
     def put_back() -> None:
         for kept, kinds, known in attributes:
@@ -378,14 +376,14 @@ def _keep_attributes(
 
 def _keep_optimizer(optimizer: torch.optim.Optimizer) -> Callable:
     """Returns what puts back an optimiser's settings and state."""
-    groups = [{k: v for k, v in g.items() if k != "params"} for g in optimizer.param_groups]
-    groups = copy.deepcopy(groups)
+    groups = optimizer.param_groups
+    kept = [{k: (v, _copy_of(v)) for k, v in g.items() if k != "params"} for g in groups]
     # The keys must stay the very parameters: a copy of them would belong to nobody.
     state = {p: copy.deepcopy(values) for p, values in optimizer.state.items()}
 
     def put_back() -> None:
-        for group, settings in zip(optimizer.param_groups, groups, strict=True):
-            group.update(settings)
+        for group, settings in zip(optimizer.param_groups, kept, strict=True):
+            group.update({name: _as_it_was(*value) for name, value in settings.items()})
         optimizer.state.clear()
         optimizer.state.update(state)
 
@@ -428,11 +426,9 @@ def _as_it_was(value: Any, copied: Any) -> Any:
             _as_it_was(one, other)
     elif isinstance(value, np.ndarray):
         value[...] = copied
-    elif isinstance(value, list):
-        value[:] = copied
-    elif isinstance(value, dict | set | deque):
+    elif isinstance(value, list | dict | set | deque):
         value.clear()
-        (value.extend if isinstance(value, deque) else value.update)(copied)
+        (value.extend if isinstance(value, list | deque) else value.update)(copied)
     return value
 
 
@@ -451,8 +447,10 @@ def _holds_values_only(value: Any) -> bool:
 
 @torch.no_grad()
 def _write_back(tensor: Tensor, value: Tensor) -> None:
-    if not torch.equal(tensor, value):  # an expanded one, which can't be written to, hasn't changed
-        tensor.copy_(value)
+    if tensor.shape != value.shape:  # as of observers, which find it out in training
+        tensor.resize_(value.shape)
+    if tensor.layout != torch.strided or tensor.is_meta or not torch.equal(tensor, value):
+        tensor.copy_(value)  # not to an expanded one, which can't be written to: that is equal
 
 
 def _generators(one: Any, depth: int = 5) -> Iterator[Callable]:

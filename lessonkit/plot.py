@@ -13,15 +13,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 
-__all__ = [
-    "COLOURS",
-    "confusion",
-    "loss_history",
-    "lr_finder",
-    "lr_finders",
-    "lr_history",
-    "wall",
-]
+__all__ = ["COLOURS", "confusion", "loss_history", "lr_finder", "lr_finders", "lr_history", "wall"]
 
 COLOURS = {
     "black": "#000000",
@@ -124,7 +116,7 @@ def wall(
     for image, ax in zip(images, axes.flat, strict=False):
         ax.imshow(np.asarray(image).transpose(1, 2, 0))
     for title, ax in zip(titles, axes.flat, strict=False):
-        ax.set_title(title, fontsize=7, pad=2, parse_math=False)  # a file's name may have a $
+        ax.set_title(title, fontsize=8, pad=2, parse_math=False)  # a file's name may have a $
     return axes
 
 

@@ -69,54 +69,61 @@ def eight_steps(
     learn = Learner.pretrained(arch, images, seed=seed, **learner)
     with progress.bar("eight_steps: 8 steps", 8) as bar:
         report = Report(learn, bar)
-        report.begin("augmentation on, precompute on")
-        learn.activations()
-        chose = f"augmentation {images.augment.name}"
-        if images.test is not None:
-            chose += f"; {len(images.test.labels)} pictures choose nothing, for the result"
-        report.add(chose=chose)
-
-        report.begin("find a learning rate")
-        head_lr, chose = careful_lr(learn.lr_find(), 3 * SAFE_LR)
-        report.add(head_lr, chose)
-
-        report.begin("train the head")
-        # Departs from the lesson's one or two epochs: with many pictures a head has far to go, and
-        # on stored activations the way takes seconds. Where it begins to learn by heart, the loss
-        # tells before the accuracy does.
-        epochs = math.ceil(HEAD_STEPS / learn.n_batches)
-        lengths = [epochs * 2**i for i in range(HEAD_CYCLES)]
-        head_lr, note = train_cycles(learn, head_lr, lengths, by_loss=True)
-        report.add(head_lr, note=note)
-
-        report.begin("train the head with augmentation")
-        learn.precompute = False
-        head_lr, note = train_cycles(learn, head_lr, [1, 1])
-        report.add(head_lr, note=note)
-
-        report.begin("unfreeze")
-        learn.unfreeze()
-        learn.optimizer = radam  # what ImageNet taught is easily lost in rough first steps
-        report.add(chose="all layer groups train from here on")
-
-        report.begin("lower LRs for earlier layers")
-        ratios, chose = lr_ratios(learn)
-        report.add(chose=chose)
-        unfamiliar = 1 - math.log10(ratios[-1] / ratios[-2])
-        learn.label_smoothing = SMOOTHING * unfamiliar * min(1.0, learn.n_batches / MANY)
-
-        report.begin("find the learning rate again")  # 40 batches, as each one takes its time
-        lr, chose = careful_lr(learn.lr_find(ratios, steps=40), SAFE_LR)
-        lrs = [lr * share for share in ratios]
-        report.add(lrs, chose)
-
-        report.begin("train the whole network")
-        # Departs from the lesson's first cycle of one epoch where that is only a few mini-batches.
-        epochs = math.ceil(WHOLE_STEPS / learn.n_batches)
-        lrs, note = train_cycles(learn, lrs, [epochs * 2**i for i in range(cycles)])
-        report.add(lrs, note=note)
+        _train_head(learn, report)
+        _train_all_layers(learn, report, cycles)
         report.finish()
     return report
+
+
+def _train_head(learn: Learner, report: "Report") -> None:
+    """Steps 1 to 4."""
+    report.begin("augmentation on, precompute on")
+    learn.activations()
+    chose, test = f"augmentation {learn.images.augment.name}", learn.images.test
+    chose += f"; {len(test.labels)} pictures choose nothing, for the result" if test else ""
+    report.add(chose=chose)
+
+    report.begin("find a learning rate")
+    lr, chose = careful_lr(learn.lr_find(), 3 * SAFE_LR)
+    report.add(lr, chose)
+
+    report.begin("train the head")
+    # Departs from the lesson's one or two epochs: with many pictures a head has far to go, and on
+    # stored activations the way takes seconds. Where it begins to learn by heart, the loss tells
+    # before the accuracy does.
+    epochs = math.ceil(HEAD_STEPS / learn.n_batches)
+    lr, note = train_cycles(learn, lr, [epochs * 2**i for i in range(HEAD_CYCLES)], by_loss=True)
+    report.add(lr, note=note)
+
+    report.begin("train the head with augmentation")
+    learn.precompute = False
+    lr, note = train_cycles(learn, lr, [1, 1])
+    report.add(lr, note=note)
+
+
+def _train_all_layers(learn: Learner, report: "Report", cycles: int) -> None:
+    """Steps 5 to 8."""
+    report.begin("unfreeze")
+    learn.unfreeze()
+    learn.optimizer = radam  # what ImageNet taught is easily lost in rough first steps
+    report.add(chose="all layer groups train from here on")
+
+    report.begin("lower LRs for earlier layers")
+    ratios, chose = lr_ratios(learn)
+    report.add(chose=chose)
+    unfamiliar = 1 - math.log10(ratios[-1] / ratios[-2])
+    learn.label_smoothing = SMOOTHING * unfamiliar * min(1.0, learn.n_batches / MANY)
+
+    report.begin("find the learning rate again")  # 40 batches, as each one takes its time
+    lr, chose = careful_lr(learn.lr_find(ratios, steps=40), SAFE_LR)
+    lrs = [lr * share for share in ratios]
+    report.add(lrs, chose)
+
+    report.begin("train the whole network")
+    # Departs from the lesson's first cycle of one epoch where that is only a few mini-batches.
+    epochs = math.ceil(WHOLE_STEPS / learn.n_batches)
+    lrs, note = train_cycles(learn, lrs, [epochs * 2**i for i in range(cycles)])
+    report.add(lrs, note=note)
 
 
 def careful_lr(found: LRFinderResult, at_most: float) -> tuple[float, str]:
@@ -354,6 +361,5 @@ class Report:
 
 
 def _lrs(lr: float | list[float] | None) -> str:
-    if lr is None:
-        return "–"
-    return " ".join(f"{value:.1e}" for value in (lr if isinstance(lr, list) else [lr]))
+    lrs = lr if isinstance(lr, list) else [lr] if lr else []
+    return " ".join(f"{value:.1e}" for value in lrs) or "–"

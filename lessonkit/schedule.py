@@ -15,15 +15,8 @@ from numbers import Integral
 import numpy as np
 
 __all__ = [
-    "as_schedule",
-    "constant",
-    "step_decay",
-    "linear",
-    "cosine",
-    "sgdr",
-    "triangular",
-    "one_cycle",
-]
+    "as_schedule", "constant", "step_decay", "linear", "cosine", "sgdr", "triangular", "one_cycle",
+]  # fmt: skip
 
 
 def constant(lr: float, steps: int) -> np.ndarray:
@@ -91,11 +84,7 @@ def triangular(
 
 
 def one_cycle(
-    lr: float,
-    steps: int,
-    warm_up: float = 0.3,
-    start_div: float = 25.0,
-    final_div: float = 1e4,
+    lr: float, steps: int, warm_up: float = 0.3, start_div: float = 25.0, final_div: float = 1e4
 ) -> np.ndarray:
     """One cycle: half a cosine up from `lr / start_div` to `lr`, then a longer one almost to zero.
 

@@ -26,8 +26,9 @@ from PIL import Image
 from lessonkit import Learner, augment, models, recipe
 from lessonkit import __main__ as command_line
 from lessonkit.__main__ import main
+from lessonkit.course import look
 from lessonkit.files import cache as kept_files
-from lessonkit.images import decode, look
+from lessonkit.images import decode
 from lessonkit.recipe import Report
 from lessonkit.training import distributed, processes
 from tests.test_recipe import NAMES
@@ -451,6 +452,15 @@ def test_a_mistake_costs_one_line_and_status_2(kind, photos, tmp_path, monkeypat
     err = [line for line in capsys.readouterr().err.splitlines() if not line.startswith("left out")]
     assert status == 2 and not list(tmp_path.iterdir())
     assert len(err) == 1 and words in err[0] and "Traceback" not in err[0]
+
+
+def test_a_link_to_itself_is_no_reason_for_a_traceback(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("loop").symlink_to("loop")
+    for command in (["train", "."], ["predict", "x.pt", "y.jpg"], ["export", "x.pt"]):
+        out = {"train": ["--out", "loop"], "predict": ["--csv", "loop"]}.get(command[0], ["loop"])
+        assert main([*command, *out]) == 2
+        assert capsys.readouterr().err.startswith("lessonkit: ")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -62,6 +62,25 @@ def test_sixteen_bits_of_grey_keep_their_shades_and_their_turn(tmp_path):
     assert (square == square[..., :1]).all()
 
 
+def test_a_palette_of_eight_bits_where_a_tiff_has_sixteen_is_not_black(tmp_path):
+    Image.fromarray(UPRIGHT).quantize(4).save(tmp_path / "x.tif")
+    file = bytearray((tmp_path / "x.tif").read_bytes())
+    with Image.open(tmp_path / "x.tif") as image:
+        palette = image.tag_v2[decode.PALETTE]
+    sixteen, eight = (np.array(palette) // by for by in (1, 256))
+    start = file.index(sixteen.astype("<u2").tobytes())
+    file[start : start + 2 * len(eight)] = eight.astype("<u2").tobytes()
+    (tmp_path / "x.tif").write_bytes(file)
+    assert is_close(decode.decode(tmp_path / "x.tif", 64), UPRIGHT)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_a_palette_that_a_tiff_does_not_use_changes_nothing(tmp_path, mode):
+    picture = Image.fromarray(UPRIGHT).convert(mode)
+    picture.save(tmp_path / "x.tif", tiffinfo={decode.PALETTE: (200,) * 768})
+    assert is_close(decode.decode(tmp_path / "x.tif", 64), np.asarray(picture.convert("RGB")))
+
+
 def test_a_photo_with_damaged_exif_is_still_a_photo(tmp_path):
     image, exif = sideways()
     image.save(tmp_path / "x.jpg", exif=exif, quality=95)

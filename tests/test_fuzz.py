@@ -22,10 +22,11 @@ from torch.optim import lr_scheduler
 from lessonkit import Learner, augment, data, models, recipe, schedule
 from lessonkit.__main__ import main
 from lessonkit.augment import affine, move
+from lessonkit.course import look
 from lessonkit.data import DataError
 from lessonkit.files import model_files
 from lessonkit.files.safe_files import ModelFileError
-from lessonkit.images import decode, folder, look
+from lessonkit.images import decode, folder
 from lessonkit.recipe import Report
 from tests.cases import files
 from tests.test_schedule import by_torch

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from lessonkit.machine import devices, hardware
+from lessonkit.course import hardware
+from lessonkit.machine import devices
 
 
 def test_the_best_device_is_one_that_computes():

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from lessonkit.images import look
+from lessonkit.course import look
 from tests.tiny import coloured
 
 

@@ -35,6 +35,7 @@ FLOORS = [
     "data",
     "course.exercises.roughly course.measured",
     "course.exercises.judges course.exercises.guesses course.exercises.solved",
+    "course.hardware course.look",
     "course.exercises.questions",
     "course.exercises.training course.exercises.quiz",
     "course.clinic course.challenge course.twelve_questions",

@@ -208,6 +208,13 @@ def test_a_network_that_is_not_from_here_is_not_saved(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_network_for_another_number_of_classes_is_not_saved(tmp_path):
+    learn = Learner(models.small_cnn(4, width=4), coloured(), device="cpu")
+    with pytest.raises(ValueError, match="4 outputs, and there are 3 classes"):
+        learn.save(tmp_path / "model.pt")
+    assert not list(tmp_path.iterdir())
+
+
 def test_an_augmentation_of_ones_own_is_not_saved_as_another(tmp_path):
     class Darker(augment.Augment):
         pass

@@ -25,26 +25,17 @@ from torch import Tensor
 
 from lessonkit import augment, data, models
 from lessonkit import recipe as eight
-from lessonkit.course import records
+from lessonkit.course import hardware, records
 from lessonkit.course.datasets import earth_painting, embedded
 from lessonkit.course.time_limit import TooLate, time_limit
 from lessonkit.images.image_data import ImageData
 from lessonkit.learner import Learner
-from lessonkit.machine import hardware
 from lessonkit.training import optimizers
 
 __all__ = [
-    "SECONDS",
-    "TO_BEAT",
-    "Entry",
-    "draw",
-    "enter",
-    "fit_within",
-    "images",
-    "leaderboard",
-    "recipe",
+    "SECONDS", "TO_BEAT", "Entry", "draw", "enter", "fit_within", "images", "leaderboard", "recipe",
     "result",
-]
+]  # fmt: skip
 
 ARCH = "tf_efficientnet_lite0"
 SECONDS = 60.0  # course seconds

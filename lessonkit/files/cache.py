@@ -13,7 +13,6 @@ import os
 import secrets
 import shutil
 import tempfile
-import time
 import warnings
 import zlib
 from collections.abc import Callable
@@ -25,7 +24,7 @@ import numpy as np
 import platformdirs
 import torch
 
-from lessonkit.files.safe_files import of_user, patiently, remove_leftovers
+from lessonkit.files.safe_files import age, of_user, patiently, remove_leftovers
 
 __all__ = [
     "MOST_BYTES", "Entry", "cache_folder", "cached", "check_room", "clear", "entries",
@@ -75,8 +74,7 @@ def clear(most_bytes: int = 0, unused_for: float = 0.0) -> int:
     there = entries()
     before = left = sum(entry.n_bytes for entry in there)
     for entry in there:
-        # Where a clock was wrong, the last use may lie in the future.
-        if left > most_bytes and abs(time.time() - entry.last_used) >= unused_for:
+        if left > most_bytes and age(entry.last_used) >= unused_for:
             left -= entry.n_bytes * _remove(entry.folder)
     return before - left
 

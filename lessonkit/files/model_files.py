@@ -33,6 +33,11 @@ def write(path: str | Path, learn: Any) -> None:
         )
     if not hasattr(learn, "classes"):
         raise ValueError("This learner knows no classes yet: learn.set_data(images) before saving.")
+    if model.about["n_classes"] != len(learn.classes):
+        raise ValueError(
+            f"This network has {model.about['n_classes']} outputs, and there are "
+            f"{len(learn.classes)} classes: make it anew, for as many."
+        )
     if type(learn.augment) is not Augment:
         raise ValueError(
             "A model file can't hold an augmentation of your own: set learn.augment = "
@@ -87,6 +92,8 @@ def read(path: str | Path) -> tuple[models.LayerGroups, dict[str, Any], dict[str
             "batch_size": about["batch_size"],
         }
         attributes = {name: about[name] for name in ("classes", "size", "label_smoothing")}
+        if len(about["classes"]) != about["model"]["n_classes"]:
+            raise ValueError("as many outputs as classes are needed")
         attributes |= {"augment": Augment(**about["augment"]), "frozen_to": about["frozen_to"]}
         return model.eval(), arguments, attributes
     except (KeyError, TypeError, ValueError, RuntimeError) as error:  # RuntimeError: other shapes

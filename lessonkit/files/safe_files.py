@@ -20,16 +20,9 @@ from safetensors.torch import save_file
 from lessonkit.files.fingerprint import fingerprint
 
 __all__ = [
-    "ModelFileError",
-    "atomic_path",
-    "check_can_write",
-    "long_path",
-    "of_user",
-    "patiently",
-    "read_tensors",
-    "remove_leftovers",
-    "write_tensors",
-]
+    "ModelFileError", "age", "atomic_path", "check_can_write", "long_path", "of_user", "patiently",
+    "read_tensors", "remove_leftovers", "write_tensors",
+]  # fmt: skip
 
 DAY = 24 * 3600.0  # seconds
 Result = TypeVar("Result")
@@ -116,8 +109,13 @@ def remove_leftovers(parts: Iterable[Path]) -> None:
     for part in parts:
         with suppress(OSError):  # another process may be removing it too
             changed = max(path.stat().st_mtime for path in (part, *part.rglob("*")))
-            if abs(time.time() - changed) > DAY:  # in the future, where a clock was wrong
+            if age(changed) > DAY:
                 shutil.rmtree(part) if part.is_dir() else part.unlink()
+
+
+def age(moment: float) -> float:
+    """Seconds since a moment; or until then, where a clock was wrong and it is still to come."""
+    return abs(time.time() - moment)
 
 
 def write_tensors(path: Path | str, tensors: dict[str, torch.Tensor], about: dict) -> None:

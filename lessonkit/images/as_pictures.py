@@ -33,9 +33,9 @@ def as_pictures(given: Any, size: int) -> Tensor:
 
 def _checked(pictures: Tensor) -> Tensor:
     activations = pictures.ndim == 2 and pictures.is_floating_point()
-    good = pictures.ndim == 4 and pictures.dtype == torch.uint8 and pictures.shape[1] == 3
-    good = good and 0 < pictures.shape[2] == pictures.shape[3]
-    if not (good or activations):
+    square = pictures.ndim == 4 and 0 < pictures.shape[2] == pictures.shape[3]
+    pixels = square and pictures.shape[1] == 3 and pictures.dtype == torch.uint8
+    if not (pixels or activations):
         kind = str(pictures.dtype).removeprefix("torch.")
         raise DataError(
             f"Pictures are uint8, 0 to 255, [N, 3, S, S], not {kind} {list(pictures.shape)}; "

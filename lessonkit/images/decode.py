@@ -47,6 +47,7 @@ logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 # Tags of TIFF and EXIF.
 ORIENTATION, BITS, PHOTOMETRIC, BANDS, EXTRA, PLANAR, FORMAT = 274, 258, 262, 277, 338, 284, 339
+PALETTE = 320
 WIDTHS = {1: 1, 3: 2, 4: 4, 6: 1, 7: 1, 8: 2, 9: 4}  # bytes of a whole number, by its EXIF type
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180,
@@ -154,6 +155,10 @@ def _mixable(image: Image.Image) -> Image.Image:
         raise Unusable("holds measurements (floating-point numbers), not colours")
     if image.mode.startswith("I"):  # more than 8 bits of grey, which other modes would cut off
         return image.convert("F")
+    palette = getattr(image, "tag_v2", {}).get(PALETTE, (256,))
+    # Of 8 bits, not of 16 as the format says: Pillow would make it black.
+    if image.mode == "P" and max(palette) < 256:
+        image.putpalette(bytes(palette), "RGB;L")
     is_cut = any(";16" in str(tile) for tile in image.tile)  # Pillow drops the lower 8 bits
     mode = "RGBA" if image.has_transparency_data else "L" if image.mode == "L" else "RGB"
     mixable = image if image.mode == mode else image.convert(mode)

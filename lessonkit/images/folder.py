@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from lessonkit import augment as augmentation
 from lessonkit.augment import Augment
@@ -23,7 +24,7 @@ from lessonkit.images import cleaning, decode, store
 from lessonkit.images.cleaning import PARTS, TEST, TRAIN, VALID, Picture
 from lessonkit.images.image_data import DataError, ImageData, Split, check_size
 
-__all__ = ["check_classes", "find_pictures", "from_folder"]
+__all__ = ["check_classes", "find_pictures", "from_folder", "is_systems"]
 
 SYSTEM_FILES = {
     "thumbs.db", "desktop.ini", "__macosx", "@eadir", "@tmp", "@recycle", "#recycle", "#snapshot",
@@ -62,6 +63,30 @@ def from_folder(
     root = safe_files.of_user(path)
     size = check_size(size)
     found = _find(root, seed)
+    decoded, pictures, skipped, line = _read(root, size, found, seed, clean)
+    classes = check_classes(root, pictures, skipped)
+    _warn_of_folders(root, found.folders, classes, skipped)
+    number = {label: number for number, label in enumerate(classes)}
+    labels = [number[picture.label] for picture in pictures]
+    splits = _splits(pictures, decoded.pixels.permute(0, 3, 1, 2), labels)
+    files = {part: [p.path for p in pictures if p.part == part] for part in PARTS}
+    digests = [decoded.digests[picture.path] for picture in pictures]
+    same = defaultdict(list)
+    for digest, picture in zip(digests, pictures, strict=True):
+        same[digest].append(picture.path)
+    return ImageData(
+        splits[TRAIN], splits[VALID], classes, size, augment or augmentation.side_on(),
+        fingerprint(size, digests, labels, [len(files[part]) for part in PARTS]),
+        lambda new_size: from_folder(root, new_size, augment, seed, clean),
+        skipped, files[TRAIN], files[VALID], line, splits.get(TEST), files[TEST],
+        [paths for paths in same.values() if len(paths) > 1],
+    )  # fmt: skip
+
+
+def _read(
+    root: Path, size: int, found: "_Found", seed: int, clean: bool
+) -> tuple[store.Decoded, list[Picture], list[tuple[str, str]], str]:
+    """All pictures decoded, those that remain, (path, why) for others, and what cleaning did."""
     decisions = cleaning.read(root) if clean else cleaning.Cleaning()
     name = cleaning.file_beside(root).name
 
@@ -77,39 +102,17 @@ def from_folder(
     decoded = store.read(root, size, [p.path for p in found.pictures], in_order)
     pictures, dropped, line = cleaned(decoded.failed)
     skipped = sorted([*found.skipped, *(decoded.failed | dict(dropped)).items()])
-    classes = check_classes(root, pictures, skipped)
-    _warn_of_folders(root, found.folders, classes, skipped)
+    return decoded, pictures, skipped, line
 
-    number = {label: number for number, label in enumerate(classes)}
-    labels = [number[picture.label] for picture in pictures]
-    pixels = decoded.pixels.permute(0, 3, 1, 2)
+
+def _splits(pictures: list[Picture], pixels: Tensor, labels: list[int]) -> dict[str, Split]:
+    """The sets that have pictures, each a slice of the mapped file, so that none is copied."""
     rows = {part: [i for i, p in enumerate(pictures) if p.part == part] for part in PARTS}
-    splits = {  # a slice of the mapped file each, so that no picture is copied
+    return {
         part: Split(pixels[i[0] : i[-1] + 1], torch.tensor(labels[i[0] : i[-1] + 1]))
         for part, i in rows.items()
         if i
     }
-    files = {part: [pictures[i].path for i in places] for part, places in rows.items()}
-    digests = [decoded.digests[picture.path] for picture in pictures]
-    same = defaultdict(list)
-    for digest, picture in zip(digests, pictures, strict=True):
-        same[digest].append(picture.path)
-    return ImageData(
-        splits[TRAIN],
-        splits[VALID],
-        classes,
-        size,
-        augment or augmentation.side_on(),
-        fingerprint(size, digests, labels, list(map(len, rows.values()))),
-        lambda new_size: from_folder(root, new_size, augment, seed, clean),
-        skipped,
-        files[TRAIN],
-        files[VALID],
-        line,
-        splits.get(TEST),
-        files[TEST],
-        [paths for paths in same.values() if len(paths) > 1],
-    )
 
 
 def find_pictures(root: Path, seed: int = 0) -> tuple[list[Picture], list[tuple[str, str]]]:
@@ -178,7 +181,7 @@ def _walk(root: Path) -> tuple[list[Parts], list[Parts], list[tuple[str, str]]]:
             for entry in sorted(entries, key=lambda entry: entry.name):
                 parts, suffix = (*inside, entry.name), os.path.splitext(entry.name)[1].lower()
                 path = "/".join(parts)
-                if entry.name.startswith((".", "~")) or entry.name.lower() in SYSTEM_FILES:
+                if is_systems(entry.name):
                     continue
                 if entry.is_dir(follow_symlinks=False):
                     deeper.append(parts)
@@ -194,6 +197,11 @@ def _walk(root: Path) -> tuple[list[Parts], list[Parts], list[tuple[str, str]]]:
         folders += deeper
         waiting += reversed(deeper)
     return files, folders, skipped
+
+
+def is_systems(name: str) -> bool:
+    """Whether a file or folder of that name is hidden, or the system's: it isn't looked at."""
+    return name.startswith((".", "~")) or name.lower() in SYSTEM_FILES
 
 
 def _layout(files: list[Parts], folders: list[Parts], skipped: list[tuple[str, str]]) -> _Found:

@@ -90,7 +90,7 @@ class Checkpoint:
         Everything is first brought to where the last whole epoch left it. An epoch is written down
         when the next one is asked for. Raises CheckpointError if the file is of another fit.
         """
-        path, self._fits = self._path(self._fits), self._fits + 1
+        path, self._fits = self.folder / f"{self._fits:04}.checkpoint", self._fits + 1
         fit, done, before = _what(learn, optimizer, epochs), 0, 0.0
         if known := distributed.first(lambda: self._known(path, fit)):
             _restore(learn, optimizer, known)
@@ -143,9 +143,6 @@ class Checkpoint:
 
     def _paths(self) -> list[Path]:
         return sorted(self.folder.glob("[0-9]*.checkpoint"))
-
-    def _path(self, number: int) -> Path:
-        return self.folder / f"{number:04}.checkpoint"
 
     @property
     def _way(self) -> str:

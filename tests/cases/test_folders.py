@@ -12,8 +12,9 @@ import torch
 from PIL import Image
 
 from lessonkit import data
+from lessonkit.course import look
 from lessonkit.data import DataError
-from lessonkit.images import cleaning, folder, look
+from lessonkit.images import cleaning, folder
 
 pytestmark = pytest.mark.usefixtures("cache")
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image, features
 
-from lessonkit.images import decode, folder, look
+from lessonkit.course import look
+from lessonkit.images import decode, folder
 from tests.cases import files
 
 RED, GREEN, BLUE, WHITE = (200, 30, 30), (30, 200, 30), (30, 30, 200), (255, 255, 255)

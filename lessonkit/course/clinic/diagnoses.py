@@ -12,6 +12,7 @@ from typing import Any
 
 from lessonkit.course import records
 from lessonkit.course.board import Board
+from lessonkit.course.clinic.patients import checked
 from lessonkit.course.exercises import questions
 from lessonkit.course.exercises.questions import Quiz
 
@@ -28,9 +29,7 @@ def diagnose(number: int) -> Quiz:
 
     Raises ValueError for a patient that there isn't.
     """
-    if number not in QUESTIONS:
-        raise ValueError(f"There are the patients 1 to {len(QUESTIONS)}, not {number}.")
-    asked = Quiz(f"patient {number}", [QUESTIONS[number]])
+    asked = Quiz(f"patient {checked(number)}", [QUESTIONS[number]])
     asked.radios[0].observe(partial(_keep, asked, number), names="index")
     return asked
 

@@ -25,21 +25,13 @@ from lessonkit.models import LayerGroups, Normalise
 from lessonkit.networks import backbone
 
 __all__ = [
-    "Run",
-    "boxes",
-    "fresh",
-    "healthy",
-    "loss_on_one_batch",
-    "mistake",
-    "patient",
-    "trained_on_digits",
-    "treat",
-]
+    "Run", "boxes", "fresh", "healthy", "loss_on_one_batch", "mistake", "patient",
+    "trained_on_digits", "treat",
+]  # fmt: skip
 
 ARCH = "tf_efficientnet_lite0"
 DEVICE = "cpu"  # small networks: no graphics card is needed, and patients are alike everywhere
 FOR_YOU_TO_TREAT = (2, 6, 11)
-PATIENTS: dict[int, Callable[[bool, int], Learner]] = {}
 
 
 class Run(NamedTuple):
@@ -68,15 +60,6 @@ class Run(NamedTuple):
 # --- The patients -------------------------------------------------------------------------------
 
 
-def _admit(number: int) -> Callable:
-    def register(function: Callable[[bool, int], Learner]) -> Callable[[bool, int], Learner]:
-        PATIENTS[number] = function
-        return function
-
-    return register
-
-
-@_admit(1)
 def shuffled_labels(ill: bool, seed: int) -> Learner:
     """The list of labels was sorted once more than the list of pictures."""
     digits = _digits()
@@ -89,7 +72,6 @@ def shuffled_labels(ill: bool, seed: int) -> Learner:
     return learn
 
 
-@_admit(2)
 def learning_rate_too_low(ill: bool, seed: int) -> Learner:
     """Somebody had read that 3e-4 is always a good learning rate."""
     learn = _small_network(_digits(), seed)
@@ -97,7 +79,6 @@ def learning_rate_too_low(ill: bool, seed: int) -> Learner:
     return learn
 
 
-@_admit(3)
 def dead_units(ill: bool, seed: int) -> Learner:
     """One far too large step, before the chart begins, has left a layer with biases of -10."""
     learn = _small_network(_digits(), seed)
@@ -107,7 +88,6 @@ def dead_units(ill: bool, seed: int) -> Learner:
     return learn
 
 
-@_admit(4)
 def learning_rate_too_high(ill: bool, seed: int) -> Learner:
     """Not high enough to explode."""
     learn = _small_network(_digits(), seed)
@@ -115,7 +95,6 @@ def learning_rate_too_high(ill: bool, seed: int) -> Learner:
     return learn
 
 
-@_admit(5)
 def never_annealed(ill: bool, seed: int) -> Learner:
     """The learning rate never comes down."""
     learn = _small_network(_digits(), seed)
@@ -126,7 +105,6 @@ def never_annealed(ill: bool, seed: int) -> Learner:
     return learn
 
 
-@_admit(6)
 def augmentation_changes_the_meaning(ill: bool, seed: int) -> Learner:
     """The preset for satellite tiles, flips and quarter turns, on digits."""
     how = augment.top_down() if ill else augment.symbols()
@@ -135,7 +113,6 @@ def augmentation_changes_the_meaning(ill: bool, seed: int) -> Learner:
     return learn
 
 
-@_admit(7)
 def overfitting(ill: bool, seed: int) -> Learner:
     """Forty rounds over every eighth tile."""
     train, valid = _split(at_random=False, seed=seed)
@@ -144,7 +121,6 @@ def overfitting(ill: bool, seed: int) -> Learner:
     return learn
 
 
-@_admit(8)
 def leak(ill: bool, seed: int) -> Learner:
     """Tiles that overlap were dealt into both sets, because they were split at random."""
     train, valid = _split(at_random=ill, seed=seed)
@@ -153,7 +129,6 @@ def leak(ill: bool, seed: int) -> Learner:
     return learn
 
 
-@_admit(9)
 def precompute_keeps_augmentation_out(ill: bool, seed: int) -> Learner:
     """The head trains on stored activations, so no augmented picture ever reaches it."""
     photos = data.creatures(64, seed).with_augment(augment.side_on())
@@ -163,7 +138,6 @@ def precompute_keeps_augmentation_out(ill: bool, seed: int) -> Learner:
     return learn
 
 
-@_admit(10)
 def batch_statistics(ill: bool, seed: int) -> Learner:
     """Weights were frozen by hand, but BatchNorm still measures, and stores, each batch."""
     photos = data.creatures(64, seed).with_augment(augment.none())
@@ -177,7 +151,6 @@ def batch_statistics(ill: bool, seed: int) -> Learner:
     return learn
 
 
-@_admit(11)
 def body_still_frozen(ill: bool, seed: int) -> Learner:
     """A body that has seen digits only looks at the Earth, and isn't allowed to learn."""
     learn = _digits_body_on_earth(seed)
@@ -187,7 +160,6 @@ def body_still_frozen(ill: bool, seed: int) -> Learner:
     return learn
 
 
-@_admit(12)
 def not_normalised(ill: bool, seed: int) -> Learner:
     """The body gets bytes from 0 to 255, where it is used to numbers around 0."""
     tiles = data.earth().with_augment(augment.none()).with_training(slice(seed % 8, None, 8))
@@ -196,6 +168,14 @@ def not_normalised(ill: bool, seed: int) -> Learner:
         learn.groups[0][0] = Normalise((0.0,) * 3, (1 / 255,) * 3)  # (x - 0) / 1
     learn.fit(1e-3, 1, cycle_len=8)
     return learn
+
+
+ALL = [
+    shuffled_labels, learning_rate_too_low, dead_units, learning_rate_too_high, never_annealed,
+    augmentation_changes_the_meaning, overfitting, leak, precompute_keeps_augmentation_out,
+    batch_statistics, body_still_frozen, not_normalised,
+]  # fmt: skip
+PATIENTS: dict[int, Callable[[bool, int], Learner]] = dict(enumerate(ALL, 1))
 
 
 # --- What they are made of ----------------------------------------------------------------------
@@ -313,7 +293,7 @@ def fresh(number: int, seed: int = 0) -> Learner:
 
 def mistake(number: int) -> str:
     """What was wrong with a patient: its number, and the name and docstring of its function."""
-    function = _function(number)
+    function = PATIENTS[checked(number)]
     return f"{number}, {function.__name__.replace('_', ' ')}: {function.__doc__}"
 
 
@@ -333,12 +313,13 @@ def loss_on_one_batch(learn: Learner, lr: float = 0.1, steps: int = 40) -> float
 
 
 def _run(number: int, ill: bool, seed: int) -> Run:
-    train = _function(number)
+    train = PATIENTS[checked(number)]
     with progress.quiet():
         return Run(number, train(ill, seed), seed)
 
 
-def _function(number: int) -> Callable[[bool, int], Learner]:
+def checked(number: int) -> int:
+    """`number` itself; ValueError unless a patient has it."""
     if number not in PATIENTS:
         raise ValueError(f"There are the patients 1 to {len(PATIENTS)}, not {number}.")
-    return PATIENTS[number]
+    return number

@@ -16,17 +16,8 @@ from torch import Tensor
 from lessonkit.course.datasets.embedded import CLIMATES, SPLIT_SEED, TILE, validation_pixels
 
 __all__ = [
-    "COLOURS",
-    "agreement",
-    "areas",
-    "draw",
-    "land",
-    "legend",
-    "paint",
-    "shares",
-    "sets",
-    "tiles",
-]
+    "COLOURS", "agreement", "areas", "draw", "land", "legend", "paint", "shares", "sets", "tiles",
+]  # fmt: skip
 
 # Okabe and Ito's colours, which colour-blind readers can tell apart, and white.
 COLOURS = dict(

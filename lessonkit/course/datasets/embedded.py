@@ -10,15 +10,9 @@ import numpy as np
 from PIL import Image
 
 __all__ = [
-    "CLIMATES",
-    "TILE",
-    "Tiles",
-    "creatures_folder",
-    "digit_images",
-    "earth_map",
-    "earth_tiles",
+    "CLIMATES", "TILE", "Tiles", "creatures_folder", "digit_images", "earth_map", "earth_tiles",
     "validation_pixels",
-]
+]  # fmt: skip
 
 CLIMATES = ["rainforest", "savanna", "desert", "steppe", "temperate", "boreal", "tundra", "ice"]
 TILE = 64  # px, a side

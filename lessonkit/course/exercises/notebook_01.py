@@ -13,33 +13,6 @@ def _step(x: float, v: float, gradient: float, lr: float, momentum: float) -> Pa
     return x - lr * v, v
 
 
-def _old_velocity(x: float, v: float, gradient: float, lr: float, momentum: float) -> Pair:
-    return x - lr * v, momentum * v + gradient
-
-
-def _uphill(x: float, v: float, gradient: float, lr: float, momentum: float) -> Pair:
-    v = momentum * v + gradient
-    return x + lr * v, v
-
-
-def _forgetful(x: float, v: float, gradient: float, lr: float, momentum: float) -> Pair:
-    return x - lr * gradient, gradient
-
-
-def _swapped(x: float, v: float, gradient: float, lr: float, momentum: float) -> Pair:
-    return _step(x, v, gradient, lr, momentum)[::-1]
-
-
-def _lr_inside(x: float, v: float, gradient: float, lr: float, momentum: float) -> Pair:
-    v = momentum * v + lr * gradient
-    return x - v, v
-
-
-def _averaged(x: float, v: float, gradient: float, lr: float, momentum: float) -> Pair:
-    v = momentum * v + (1 - momentum) * gradient
-    return x - lr * v, v
-
-
 def _with_adamw(seed: int) -> Learner:
     """The page's network with another optimiser, on 1,000 digits of 16 px."""
     digits = data.digits(16).with_augment(augment.none()).with_training(slice(None, None, 4))
@@ -92,17 +65,29 @@ EXERCISES = {
         ],
         "First the velocity, then the weight with the *new* velocity. torch's SGD does the same.",
         wrong=[
-            (_old_velocity, "The weight moves with the old velocity: update v first, then x."),
-            (_uphill, "It climbs. The gradient points uphill: subtract lr times the velocity."),
-            (_forgetful, "The old velocity plays no part: momentum is missing."),
-            (_swapped, "The right two numbers, in the wrong order: x first, then v."),
             (
-                _lr_inside,
+                lambda x, v, gradient, lr, momentum: (x - lr * v, momentum * v + gradient),
+                "The weight moves with the old velocity: update v first, then x.",
+            ),
+            (
+                lambda x, v, gradient, lr, momentum: _step(x, v, gradient, -lr, momentum),
+                "It climbs. The gradient points uphill: subtract lr times the velocity.",
+            ),
+            (
+                lambda x, v, gradient, lr, momentum: (x - lr * gradient, gradient),
+                "The old velocity plays no part: momentum is missing.",
+            ),
+            (
+                lambda *given: _step(*given)[::-1],
+                "The right two numbers, in the wrong order: x first, then v.",
+            ),
+            (
+                lambda x, v, gradient, lr, momentum: _step(x, v, lr * gradient, 1.0, momentum),
                 "The LR has gone into the velocity. Some books do that, but here, as in torch, "
                 "v is made of gradients, and the LR multiplies it when x moves.",
             ),
             (
-                _averaged,
+                lambda x, v, g, lr, momentum: _step(x, v, (1 - momentum) * g, lr, momentum),
                 "The gradient is scaled by 1 - momentum. Adam does that; here it counts in full.",
             ),
         ],

@@ -14,26 +14,6 @@ def _sweep(lr_min: float, lr_max: float, steps: int) -> np.ndarray:
     return lr_min * (lr_max / lr_min) ** (np.arange(steps) / (steps - 1))
 
 
-def _straight(lr_min: float, lr_max: float, steps: int) -> np.ndarray:
-    return np.linspace(lr_min, lr_max, steps)
-
-
-def _stops_short(lr_min: float, lr_max: float, steps: int) -> np.ndarray:
-    return lr_min * (lr_max / lr_min) ** (np.arange(steps) / steps)
-
-
-def _one_too_many(lr_min: float, lr_max: float, steps: int) -> np.ndarray:
-    return _sweep(lr_min, lr_max, steps + 1)
-
-
-def _downwards(lr_min: float, lr_max: float, steps: int) -> np.ndarray:
-    return _sweep(lr_min, lr_max, steps)[::-1]
-
-
-def _exponents(lr_min: float, lr_max: float, steps: int) -> np.ndarray:
-    return np.linspace(np.log10(lr_min), np.log10(lr_max), steps)
-
-
 def _new_problem(seed: int) -> Learner:
     """Two layers and 1,271 satellite tiles of 16 px, which the page doesn't show."""
     tiles = data.earth(size=16).with_augment(augment.none()).with_training(slice(None, None, 2))
@@ -71,21 +51,27 @@ EXERCISES = {
         "so each decade gets the same number of batches.",
         wrong=[
             (
-                _straight,
+                np.linspace,
                 "These LRs rise by equal differences. Then nearly all batches fall into the last "
                 "decade: let them rise by equal factors.",
             ),
             (
-                _stops_short,
+                lambda lr_min, lr_max, steps: _sweep(lr_min, lr_max, steps + 1)[:-1],
                 "The last LR stays below lr_max: between `steps` values there are only steps - 1 "
                 "factors.",
             ),
             (
-                _one_too_many,
+                lambda lr_min, lr_max, steps: _sweep(lr_min, lr_max, steps + 1),
                 "These are steps + 1 LRs. `steps` of them are wanted, and so steps - 1 factors.",
             ),
-            (_downwards, "It runs from high to low: the network would be ruined at the start."),
-            (_exponents, "These are the exponents. Raise 10 to them to get the LRs."),
+            (
+                lambda *given: _sweep(*given)[::-1],
+                "It runs from high to low: the network would be ruined at the start.",
+            ),
+            (
+                lambda *given: np.log10(_sweep(*given)),
+                "These are the exponents. Raise 10 to them to get the LRs.",
+            ),
         ],
         hint="The LRs should begin with lr_min, end with lr_max, and rise by equal factors.",
     ),

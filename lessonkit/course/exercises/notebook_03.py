@@ -14,61 +14,9 @@ from lessonkit.images.image_data import Split
 from lessonkit.learner import Learner
 
 
-def _worth(sizes: list, right: list, reached: float) -> float:
-    return float(np.exp(np.interp(reached, right, np.log(sizes))))
-
-
-def _worth_on_a_linear_axis(sizes: list, right: list, reached: float) -> float:
-    return float(np.interp(reached, right, sizes))
-
-
-def _worth_as_logarithm(sizes: list, right: list, reached: float) -> float:
-    return float(np.interp(reached, right, np.log(sizes)))
-
-
-def _worth_without_between(sizes: list, right: list, reached: float) -> float:
-    return float(sizes[int(np.argmin(np.abs(np.array(right) - reached)))])
-
-
-def _cut_off(width: int, height: int) -> float:
-    return 1 - min(width, height) / max(width, height)
-
-
-def _kept(width: int, height: int) -> float:
-    return min(width, height) / max(width, height)
-
-
-def _only_wide(width: int, height: int) -> float:
-    return 1 - height / width
-
-
-def _pixels(width: int, height: int) -> float:
-    return float(max(width, height) - min(width, height))
-
-
-def _average(views: np.ndarray) -> np.ndarray:
-    return views.mean(0).argmax(1)
-
-
 def _majority(views: np.ndarray) -> np.ndarray:
     votes = views.argmax(2)
     return np.array([np.bincount(column).argmax() for column in votes.T])
-
-
-def _original_only(views: np.ndarray) -> np.ndarray:
-    return views[0].argmax(1)
-
-
-def _geometric(views: np.ndarray) -> np.ndarray:
-    return np.log(views).mean(0).argmax(1)
-
-
-def _surest(views: np.ndarray) -> np.ndarray:
-    return views.max(0).argmax(1)
-
-
-def _mean_only(views: np.ndarray) -> np.ndarray:
-    return views.mean(0)
 
 
 def _probabilities(views: int, pictures: int, classes: int, seed: int) -> np.ndarray:
@@ -146,7 +94,7 @@ EXERCISES = {
         hint="Go through the changes each preset makes, and ask of each whether an S stays an S.",
     ),
     "03.2": function(
-        _worth,
+        lambda sizes, right, reached: np.exp(np.interp(reached, right, np.log(sizes))),
         [
             ([50, 100, 200, 400], [0.6, 0.75, 0.8, 0.9], 0.7),
             ([10, 1000], [0.2, 0.8], 0.5),
@@ -158,16 +106,16 @@ EXERCISES = {
         "up, and the logarithms of the sizes are found.",
         wrong=[
             (
-                _worth_on_a_linear_axis,
+                lambda sizes, right, reached: np.interp(reached, right, sizes),
                 "You read between the points on a linear axis. The picture's axis is a log one: "
                 "interpolate the logarithms of the sizes.",
             ),
             (
-                _worth_as_logarithm,
+                lambda sizes, right, reached: np.interp(reached, right, np.log(sizes)),
                 "That is the logarithm of the number of pictures. Take exp of it.",
             ),
             (
-                _worth_without_between,
+                lambda sizes, right, reached: sizes[np.abs(np.array(right) - reached).argmin()],
                 "You took the nearest of the sizes. Read between them.",
             ),
         ],
@@ -175,17 +123,23 @@ EXERCISES = {
         atol=1.0,  # 122, 122.4 or 123 pictures
     ),
     "03.3": function(
-        _cut_off,
+        lambda width, height: 1 - min(width, height) / max(width, height),
         [(256, 112), (90, 198), (128, 128), (1920, 1080), (3, 4)],
         "The square is as wide as the shorter side, so of the longer side, and of the area, the "
         "rest is lost: half of a picture that is twice as wide as it is high.",
         wrong=[
-            (_kept, "That is the fraction that is left. What is cut off is 1 minus that."),
             (
-                _only_wide,
+                lambda width, height: min(width, height) / max(width, height),
+                "That is the fraction that is left. What is cut off is 1 minus that.",
+            ),
+            (
+                lambda width, height: 1 - height / width,
                 "That is right for wide pictures only. Upright ones lose their top and bottom.",
             ),
-            (_pixels, "That is a number of pixels. A fraction of the picture is wanted."),
+            (
+                lambda width, height: max(width, height) - min(width, height),
+                "That is a number of pixels. A fraction of the picture is wanted.",
+            ),
         ],
         hint="The middle square is as wide as the shorter side. What is left of the longer one?",
     ),
@@ -203,7 +157,7 @@ EXERCISES = {
         seeds=(7, 8, 9),
     ),
     "03.5": function(
-        _average,
+        lambda views: views.mean(0).argmax(1),
         [
             _probabilities(4, 6, 3, 1),
             _probabilities(8, 20, 5, 2),
@@ -219,18 +173,21 @@ EXERCISES = {
                 "average the probabilities first.",
             ),
             (
-                _geometric,
+                lambda views: np.log(views).mean(0).argmax(1),
                 "You multiply the probabilities, or average their logarithms. That is a way, too, "
                 "in which one view that says no has a veto. Here their plain mean is asked for.",
             ),
-            (_original_only, "You use the first view only. That is the prediction without TTA."),
             (
-                _surest,
+                lambda views: views[0].argmax(1),
+                "You use the first view only. That is the prediction without TTA.",
+            ),
+            (
+                lambda views: views.max(0).argmax(1),
                 "You follow the one view that is surest. Networks are often sure and wrong: take "
                 "the mean.",
             ),
             (
-                _mean_only,
+                lambda views: views.mean(0),
                 "Those are the mean probabilities. Which class has the largest one?",
             ),
         ],

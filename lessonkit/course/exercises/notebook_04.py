@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lessonkit import augment, data, models
+from lessonkit import augment, data, models, schedule
 from lessonkit.course.exercises.quiz import choice, function, number
 from lessonkit.course.exercises.training import training
 from lessonkit.learner import Learner
@@ -10,40 +10,11 @@ from lessonkit.learner import Learner
 
 def _cosine(lr: float, steps: int, lr_min: float, turn: float = 1.0) -> np.ndarray:
     """`turn` half turns of a cosine; one of them is cosine annealing."""
-    angle = turn * np.pi * np.arange(steps) / steps
-    return lr_min + (lr - lr_min) * (1 + np.cos(angle)) / 2
+    return lr_min + (lr - lr_min) * (1 + _height(steps, turn)) / 2
 
 
-def _arrives(lr: float, steps: int, lr_min: float) -> np.ndarray:
-    return lr_min + (lr - lr_min) * (1 + np.cos(np.linspace(0, np.pi, steps))) / 2
-
-
-def _not_halved(lr: float, steps: int, lr_min: float) -> np.ndarray:
-    return lr_min + (lr - lr_min) * (1 + np.cos(np.pi * np.arange(steps) / steps))
-
-
-def _not_shifted(lr: float, steps: int, lr_min: float) -> np.ndarray:
-    return lr_min + (lr - lr_min) * np.cos(np.pi * np.arange(steps) / steps)
-
-
-def _quarter(lr: float, steps: int, lr_min: float) -> np.ndarray:
-    return lr_min + (lr - lr_min) * np.cos(np.pi / 2 * np.arange(steps) / steps)
-
-
-def _straight(lr: float, steps: int, lr_min: float) -> np.ndarray:
-    return lr_min + (lr - lr_min) * (1 - np.arange(steps) / steps)
-
-
-def _above_zero(lr: float, steps: int, lr_min: float) -> np.ndarray:
-    return _cosine(lr, steps, 0.0)
-
-
-def _added(lr: float, steps: int, lr_min: float) -> np.ndarray:
-    return lr_min + _cosine(lr, steps, 0.0)
-
-
-def _whole(lr: float, steps: int, lr_min: float) -> np.ndarray:
-    return _cosine(lr, steps, lr_min, turn=2.0)
+def _height(steps: int, turn: float = 1.0) -> np.ndarray:
+    return np.cos(turn * np.pi * np.arange(steps) / steps)
 
 
 def short_of_time(seed: int) -> Learner:
@@ -73,27 +44,36 @@ EXERCISES = {
         "cos(π i / steps)). It is what schedule.cosine returns, and what `fit` trains with.",
         wrong=[
             (
-                _arrives,
+                lambda lr, steps, lr_min: _cosine(lr, steps, lr_min, turn=steps / (steps - 1)),
                 "Your last value is lr_min itself. Divide i by steps, not by steps - 1: the last "
                 "step is one before the end, so that none is wasted at an LR of zero.",
             ),
             (
-                _not_halved,
+                lambda lr, steps, lr_min: lr_min + (lr - lr_min) * (1 + _height(steps)),
                 "1 + cos goes from 2 to 0, so yours starts at twice the LR: take half of it.",
             ),
-            (_not_shifted, "A cosine ends at −1, and so your LR becomes negative: add 1, halve."),
             (
-                _quarter,
+                lambda lr, steps, lr_min: lr_min + (lr - lr_min) * _height(steps),
+                "A cosine ends at −1, and so your LR becomes negative: add 1, halve.",
+            ),
+            (
+                lambda lr, steps, lr_min: lr_min + (lr - lr_min) * _height(steps, turn=0.5),
                 "That is a quarter of a turn. It falls ever faster, and is not flat at its end: go "
                 "as far as π.",
             ),
-            (_straight, "That is a straight line, schedule.linear. Where is the cosine?"),
-            (_above_zero, "lr_min doesn't count in yours: it comes down to zero."),
+            (schedule.linear, "That is a straight line, schedule.linear. Where is the cosine?"),
             (
-                _added,
+                lambda lr, steps, lr_min: _cosine(lr, steps, 0.0),
+                "lr_min doesn't count in yours: it comes down to zero.",
+            ),
+            (
+                lambda lr, steps, lr_min: lr_min + _cosine(lr, steps, 0.0),
                 "Yours starts above lr: with lr_min added, only lr - lr_min is left to come down.",
             ),
-            (_whole, "That is a whole turn: it comes down and goes up again. Go only as far as π."),
+            (
+                lambda *given: _cosine(*given, turn=2.0),
+                "That is a whole turn: it comes down and goes up again. Go only as far as π.",
+            ),
         ],
         hint="It should begin with lr and fall along half a cosine, as in the formula above.",
     ),
@@ -142,12 +122,7 @@ EXERCISES = {
     ),
     "04.5": choice(
         "tune both",
-        [
-            "constant is better",
-            "the LR is too low for the cosine",
-            "tune both",
-            "more epochs",
-        ],
+        ["constant is better", "the LR is too low for the cosine", "tune both", "more epochs"],
         {
             "constant is better": "At this LR it is. At an LR ten times higher it may come last: "
             "that was the trap.",

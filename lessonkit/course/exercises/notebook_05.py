@@ -1,6 +1,6 @@
 """Exercises of notebook 05, restarts and good minima."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -13,66 +13,24 @@ from lessonkit.learner import Learner
 Snapshots = Sequence[np.ndarray]
 
 
-def _sgdr(lr: float, n_cycle: int, cycle_len: int, cycle_mult: int) -> np.ndarray:
-    return schedule.sgdr(lr, n_cycle, cycle_len, cycle_mult)
-
-
-def _equal_cycles(lr: float, n_cycle: int, cycle_len: int, cycle_mult: int) -> np.ndarray:
-    return schedule.sgdr(lr, n_cycle, cycle_len)
-
-
-def _one_cosine(lr: float, n_cycle: int, cycle_len: int, cycle_mult: int) -> np.ndarray:
-    return schedule.cosine(lr, len(_sgdr(lr, n_cycle, cycle_len, cycle_mult)))
-
-
-def _epochs_not_cycles(lr: float, n_cycle: int, cycle_len: int, cycle_mult: int) -> np.ndarray:
-    return schedule.cosine(lr, n_cycle)
-
-
 def _added(lr: float, n_cycle: int, cycle_len: int, cycle_mult: int) -> np.ndarray:
     lengths = [cycle_len + cycle_mult * k for k in range(n_cycle)]
     return np.concatenate([schedule.cosine(lr, n) for n in lengths])
 
 
-def _whole_cosine(lr: float, n_cycle: int, cycle_len: int, cycle_mult: int) -> np.ndarray:
-    lengths = [cycle_len * cycle_mult**k for k in range(n_cycle)]
-    return np.concatenate([lr * (1 + np.cos(2 * np.pi * np.arange(n) / n)) / 2 for n in lengths])
+def _cycles(of_one: Callable[[int], np.ndarray], *cycles: int) -> np.ndarray:
+    """What `of_one` gives for each cycle's number of epochs, joined."""
+    n_cycle, cycle_len, cycle_mult = cycles
+    return np.concatenate([of_one(cycle_len * cycle_mult**k) for k in range(n_cycle)])
 
 
-def _straight(lr: float, n_cycle: int, cycle_len: int, cycle_mult: int) -> np.ndarray:
-    lengths = [cycle_len * cycle_mult**k for k in range(n_cycle)]
-    return np.concatenate([schedule.linear(lr, n) for n in lengths])
-
-
-def _to_zero(lr: float, n_cycle: int, cycle_len: int, cycle_mult: int) -> np.ndarray:
-    lengths = [cycle_len * cycle_mult**k for k in range(n_cycle)]
-    ways = (np.arange(n) / max(n - 1, 1) for n in lengths)
-    return np.concatenate([lr * (1 + np.cos(np.pi * way)) / 2 for way in ways])
-
-
-def _ensemble(snapshots: Snapshots) -> np.ndarray:
-    return np.mean(snapshots, axis=0).argmax(1)
-
-
-def _last_alone(snapshots: Snapshots) -> np.ndarray:
-    return np.asarray(snapshots[-1]).argmax(1)
+def _turned(lr: float, angles: np.ndarray) -> np.ndarray:
+    return lr * (1 + np.cos(angles)) / 2
 
 
 def _vote(snapshots: Snapshots) -> np.ndarray:
     votes = np.argmax(snapshots, axis=2)
     return np.array([np.bincount(column).argmax() for column in votes.T])
-
-
-def _surest(snapshots: Snapshots) -> np.ndarray:
-    return np.max(snapshots, axis=0).argmax(1)
-
-
-def _probabilities(snapshots: Snapshots) -> np.ndarray:
-    return np.mean(snapshots, axis=0)
-
-
-def _mean_of_classes(snapshots: Snapshots) -> np.ndarray:
-    return np.argmax(snapshots, axis=2).mean(0)
 
 
 def _some_snapshots() -> list[list[np.ndarray]]:
@@ -118,15 +76,21 @@ EXERCISES = {
         hint="Write down the length of each of the four cycles, and add them up.",
     ),
     "05.2": function(
-        _sgdr,
+        schedule.sgdr,
         [(0.1, 3, 1, 2), (1.0, 2, 3, 1), (0.02, 1, 5, 1), (0.5, 3, 2, 3)],
         "Each cycle begins at the full LR, and its i-th of n epochs has the LR "
         "lr * (1 + cos(π i / n)) / 2. With more values per epoch, it is what `fit` trains with.",
         wrong=[
-            (_equal_cycles, "All your cycles are equally long: cycle_mult plays no part yet."),
-            (_one_cosine, "The length is right, but it is one long cosine: the LR never jumps up."),
             (
-                _epochs_not_cycles,
+                lambda lr, n_cycle, cycle_len, _: schedule.sgdr(lr, n_cycle, cycle_len),
+                "All your cycles are equally long: cycle_mult plays no part yet.",
+            ),
+            (
+                lambda lr, *cycles: schedule.cosine(lr, len(schedule.sgdr(lr, *cycles))),
+                "The length is right, but it is one long cosine: the LR never jumps up.",
+            ),
+            (
+                lambda lr, n_cycle, *_: schedule.cosine(lr, n_cycle),
                 "You took n_cycle for the number of epochs. It counts cycles, each several epochs.",
             ),
             (
@@ -134,10 +98,20 @@ EXERCISES = {
                 "Your cycles grow by a difference. They grow by a factor: cycle_len * "
                 "cycle_mult**k.",
             ),
-            (_whole_cosine, "That is a whole cosine, down and up again: half of one is wanted."),
-            (_straight, "Your LR falls on a straight line. Cosine annealing is flat at both ends."),
             (
-                _to_zero,
+                lambda lr, *cycles: _cycles(
+                    lambda n: _turned(lr, 2 * np.pi * np.arange(n) / n), *cycles
+                ),
+                "That is a whole cosine, down and up again: half of one is wanted.",
+            ),
+            (
+                lambda lr, *cycles: _cycles(lambda n: schedule.linear(lr, n), *cycles),
+                "Your LR falls on a straight line. Cosine annealing is flat at both ends.",
+            ),
+            (
+                lambda lr, *cycles: _cycles(
+                    lambda n: _turned(lr, np.linspace(0, np.pi, n)), *cycles
+                ),
                 "Your last epoch of each cycle has an LR of 0 and would learn nothing: divide i by "
                 "n, not by n - 1.",
             ),
@@ -171,21 +145,30 @@ EXERCISES = {
         seeds=(7, 8, 9),
     ),
     "05.5": function(
-        _ensemble,
+        lambda snapshots: np.mean(snapshots, axis=0).argmax(1),
         _some_snapshots(),
         "Probabilities are averaged first, and the class is chosen last: so a snapshot that is "
         "sure counts for more than one that hesitates.",
         wrong=[
-            (_last_alone, "That is the last snapshot alone. The others have no part in it."),
+            (
+                lambda snapshots: np.asarray(snapshots[-1]).argmax(1),
+                "That is the last snapshot alone. The others have no part in it.",
+            ),
             (
                 _vote,
                 "That is a vote: each snapshot names one class. Average the probabilities, so that "
                 "a sure snapshot counts for more.",
             ),
-            (_surest, "That follows the surest snapshot, class by class. Take the mean instead."),
-            (_probabilities, "These are the averaged probabilities. Take the largest one's class."),
             (
-                _mean_of_classes,
+                lambda snapshots: np.max(snapshots, axis=0).argmax(1),
+                "That follows the surest snapshot, class by class. Take the mean instead.",
+            ),
+            (
+                lambda snapshots: np.mean(snapshots, axis=0),
+                "These are the averaged probabilities. Take the largest one's class.",
+            ),
+            (
+                lambda snapshots: np.argmax(snapshots, axis=2).mean(0),
                 "You averaged the numbers of the classes: between a 2 and an 8 that gives a 5.",
             ),
         ],

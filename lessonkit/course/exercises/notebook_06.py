@@ -1,5 +1,6 @@
 """Exercises of notebook 06, transfer learning and practical tips."""
 
+import math
 from dataclasses import replace
 
 from lessonkit import augment, data
@@ -15,28 +16,6 @@ def _output_side(side: int, layers: Layers) -> int:
     for kernel, stride, padding in layers:
         side = (side + 2 * padding - kernel) // stride + 1
     return side
-
-
-def _pads_once(side: int, layers: Layers) -> int:
-    for kernel, stride, padding in layers:
-        side = (side + padding - kernel) // stride + 1
-    return side
-
-
-def _strides_only(side: int, layers: Layers) -> int:
-    for _, stride, _ in layers:
-        side //= stride
-    return side
-
-
-def _one_too_few(side: int, layers: Layers) -> int:
-    for kernel, stride, padding in layers:
-        side = (side + 2 * padding - kernel) // stride
-    return side
-
-
-def _first_layer_only(side: int, layers: Layers) -> int:
-    return _output_side(side, layers[:1])
 
 
 def _new_pictures(seed: int) -> Learner:
@@ -89,17 +68,23 @@ EXERCISES = {
         "Each convolution turns s into (s + 2·padding - kernel) // stride + 1, for any s that is "
         "large enough: that is why the body takes pictures of any size.",
         wrong=[
-            (_pads_once, "Padding is added on both sides of the map: it counts twice."),
             (
-                _strides_only,
+                lambda side, layers: _output_side(side, [(k, s, p / 2) for k, s, p in layers]),
+                "Padding is added on both sides of the map: it counts twice.",
+            ),
+            (
+                lambda side, layers: side // math.prod(stride for _, stride, _ in layers),
                 "Dividing by the stride is right only where the padding makes up for the kernel, "
                 "and the side divides evenly. Count the places where the kernel fits.",
             ),
             (
-                _one_too_few,
+                lambda side, layers: _output_side(side, [(k + s, s, p) for k, s, p in layers]),
                 "One place is missing: the kernel also fits once before its first step. Add 1.",
             ),
-            (_first_layer_only, "That is the side after the first layer. Go through all of them."),
+            (
+                lambda side, layers: _output_side(side, layers[:1]),
+                "That is the side after the first layer. Go through all of them.",
+            ),
         ],
         hint="How many places does the kernel have on the padded side, `stride` apart?",
     ),

@@ -14,46 +14,14 @@ def _group_lrs(head_lr: float, times: float, n_groups: int) -> list[float]:
     return [head_lr / times ** (n_groups - 1 - i) for i in range(n_groups)]
 
 
-def _reversed(head_lr: float, times: float, n_groups: int) -> list[float]:
-    return _group_lrs(head_lr, times, n_groups)[::-1]
-
-
-def _growing(head_lr: float, times: float, n_groups: int) -> list[float]:
-    return [head_lr * times**i for i in range(n_groups)]
-
-
-def _one_step_only(head_lr: float, times: float, n_groups: int) -> list[float]:
-    return [head_lr / times] * (n_groups - 1) + [head_lr]
-
-
-def _in_proportion(head_lr: float, times: float, n_groups: int) -> list[float]:
-    return [head_lr / (times * k) for k in range(n_groups - 1, 0, -1)] + [head_lr]
-
-
-def _most_wrong(probabilities: np.ndarray, labels: np.ndarray) -> int:
-    return int(np.asarray(probabilities)[np.arange(len(labels)), labels].argmin())
-
-
-def _most_right(probabilities: np.ndarray, labels: np.ndarray) -> int:
-    return int(np.asarray(probabilities)[np.arange(len(labels)), labels].argmax())
-
-
-def _least_sure(probabilities: np.ndarray, labels: np.ndarray) -> int:
-    return int(np.asarray(probabilities).max(1).argmin())
-
-
-def _surest(probabilities: np.ndarray, labels: np.ndarray) -> int:
-    return int(np.asarray(probabilities).max(1).argmax())
+def _given(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """What each picture's true class was given."""
+    return probabilities[np.arange(len(labels)), labels]
 
 
 def _surest_mistake(probabilities: np.ndarray, labels: np.ndarray) -> int:
-    wrong = np.asarray(probabilities).argmax(1) != labels
-    return int(np.where(wrong, np.asarray(probabilities).max(1), -1).argmax())
-
-
-def _largest_gap(probabilities: np.ndarray, labels: np.ndarray) -> int:
-    given = np.asarray(probabilities)[np.arange(len(labels)), labels]
-    return int((np.asarray(probabilities).max(1) - given).argmax())
+    wrong = probabilities.argmax(1) != labels
+    return np.where(wrong, probabilities.max(1), -1).argmax()
 
 
 _PROBABILITIES = [
@@ -102,19 +70,22 @@ EXERCISES = {
         "The last group, the head, gets the LR itself, and each step towards the input divides "
         "once more. With a factor of 1 all groups get the same.",
         wrong=[
-            (_reversed, "The groups are listed earliest first: the head, with the LR, comes last."),
             (
-                _growing,
+                lambda *given: _group_lrs(*given)[::-1],
+                "The groups are listed earliest first: the head, with the LR, comes last.",
+            ),
+            (
+                lambda head_lr, times, n_groups: [head_lr * times**i for i in range(n_groups)],
                 "Here the earliest group gets head_lr and the head more than that: divide, "
                 "going backwards from the head.",
             ),
             (
-                _one_step_only,
+                lambda head_lr, times, n_groups: [head_lr / times] * (n_groups - 1) + [head_lr],
                 "All groups but the head get the same LR here. Each group gets `times` less than "
                 "the next: divide once more for every step towards the input.",
             ),
             (
-                _in_proportion,
+                lambda lr, times, n: [*(lr / (times * k) for k in range(n - 1, 0, -1)), lr],
                 "Each step towards the input *divides* by `times` again: 10, then 100, not 10, "
                 "then 20.",
             ),
@@ -122,14 +93,17 @@ EXERCISES = {
         hint="Start from the head, the last in the list, and divide once for every step backwards.",
     ),
     "07.3": function(
-        _most_wrong,
+        lambda probabilities, labels: _given(probabilities, labels).argmin(),
         _CASES,
         "Look up what each picture's true class was given, and take the smallest. With three or "
         "more classes that differs from looking for a sure prediction.",
         wrong=[
-            (_most_right, "That one is the most *correct*: its true class got the most."),
             (
-                _least_sure,
+                lambda probabilities, labels: _given(probabilities, labels).argmax(),
+                "That one is the most *correct*: its true class got the most.",
+            ),
+            (
+                lambda probabilities, labels: probabilities.max(1).argmin(),
                 "That one is the most *uncertain*: its best class got little. It may be right.",
             ),
             (
@@ -138,11 +112,14 @@ EXERCISES = {
                 "for its true class where the network wavers between two others.",
             ),
             (
-                _largest_gap,
+                lambda p, labels: (p.max(1) - _given(p, labels)).argmax(),
                 "That is the largest gap between best and true class. Asked for is the smallest "
                 "probability of the true one.",
             ),
-            (_surest, "That one is the surest of all, and it may well be right: use the labels."),
+            (
+                lambda probabilities, labels: probabilities.max(1).argmax(),
+                "That one is the surest of all, and it may well be right: use the labels.",
+            ),
         ],
         hint="Take the probability of each picture's true class, probabilities[i, labels[i]].",
     ),

@@ -14,25 +14,9 @@ from lessonkit.data import Split
 from lessonkit.learner import Learner
 
 
-def _copies(contents: list[bytes]) -> list[int]:
-    return [i for i, content in enumerate(contents) if content in contents[:i]]
-
-
-def _all_involved(contents: list[bytes]) -> list[int]:
-    return [i for i, content in enumerate(contents) if contents.count(content) > 1]
-
-
-def _originals(contents: list[bytes]) -> list[int]:
-    return [i for i, content in enumerate(contents) if content in contents[i + 1 :]]
-
-
 def _by_size(contents: list[bytes]) -> list[int]:
     sizes = [len(content) for content in contents]
     return [i for i, size in enumerate(sizes) if size in sizes[:i]]
-
-
-def _neighbours_only(contents: list[bytes]) -> list[int]:
-    return [i for i in range(1, len(contents)) if contents[i] == contents[i - 1]]
 
 
 _FILES = [
@@ -81,18 +65,24 @@ def _train_on_the_chosen(learn: Learner, choose: Callable[[torch.Tensor, torch.T
 
 EXERCISES = {
     "08.1": function(
-        _copies,
+        lambda contents: [i for i, content in enumerate(contents) if content in contents[:i]],
         _FILES,
         "The first file with a content stays, each later one is a copy. On a disk you would "
         "compare sizes first, and then a checksum, so that no file has to be kept in memory.",
         wrong=[
             (
-                _all_involved,
+                lambda contents: [i for i, one in enumerate(contents) if contents.count(one) > 1],
                 "The first of each group is here as well: drop these, and none is left.",
             ),
-            (_originals, "These are the ones that have a copy later on: the last of each stays."),
+            (
+                lambda contents: [i for i, one in enumerate(contents) if one in contents[i + 1 :]],
+                "These are the ones that have a copy later on: the last of each stays.",
+            ),
             (_by_size, "Two files of the same size may hold different things: compare contents."),
-            (_neighbours_only, "A copy may stand anywhere later in the list, not only next to it."),
+            (
+                lambda files: [i for i in range(1, len(files)) if files[i] == files[i - 1]],
+                "A copy may stand anywhere later in the list, not only next to it.",
+            ),
         ],
         hint="Go through the list and ask of each content whether it was there before.",
     ),

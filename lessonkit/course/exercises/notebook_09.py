@@ -1,7 +1,7 @@
 """Exercises of notebook 09, the lesson, measured."""
 
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 from scipy import stats
@@ -25,31 +25,11 @@ def _interval(with_it, without, t=stats.t.ppf, spread=None) -> list[float]:
     return [effects.mean() - half, effects.mean() + half]
 
 
-def _of_the_runs(with_it, without) -> list[float]:
-    return _interval(with_it, without, spread=lambda effects: np.std(effects, ddof=1))
-
-
-def _by_n(with_it, without) -> list[float]:
-    return _interval(with_it, without, spread=lambda e: np.std(e) / np.sqrt(len(e)))
-
-
-def _normal(with_it, without) -> list[float]:
-    return _interval(with_it, without, t=lambda p, n: 1.96)
-
-
-def _ninety(with_it, without) -> list[float]:
-    return _interval(with_it, without, t=lambda p, n: stats.t.ppf(0.95, n))
-
-
 def _unpaired(with_it, without) -> list[float]:
     both, n = (np.asarray(with_it), np.asarray(without)), len(with_it)
     spread = np.sqrt(sum(np.var(side, ddof=1) for side in both) / n)
     middle, half = both[0].mean() - both[1].mean(), stats.t.ppf(0.975, 2 * n - 2) * spread
     return [middle - half, middle + half]
-
-
-def _turned(with_it, without) -> list[float]:
-    return _interval(without, with_it)
 
 
 def _runs(seed: int, n: int) -> tuple[list[float], list[float]]:
@@ -62,22 +42,6 @@ def _runs(seed: int, n: int) -> tuple[list[float], list[float]]:
 
 def _verdict(low: float, high: float, delta: float) -> str:
     return FAILS if high < delta else HOLDS if low > 0 else UNDECIDED
-
-
-def _zero_first(low: float, high: float, delta: float) -> str:
-    return HOLDS if low > 0 else FAILS if high < delta else UNDECIDED
-
-
-def _zero_only(low: float, high: float, delta: float) -> str:
-    return HOLDS if low > 0 else FAILS if high < 0 else UNDECIDED
-
-
-def _yes_or_no(low: float, high: float, delta: float) -> str:
-    return HOLDS if low > 0 and high >= delta else FAILS
-
-
-def _surely_large(low: float, high: float, delta: float) -> str:
-    return FAILS if high < delta else HOLDS if low > delta else UNDECIDED
 
 
 # --- 09.5: a comparison of the reader's own -------------------------------------------------------
@@ -175,24 +139,27 @@ EXERCISES = {
                 "seed does to both stays in. Subtract seed by seed first.",
             ),
             (
-                _of_the_runs,
+                lambda *sides: _interval(*sides, spread=partial(np.std, ddof=1)),
                 "This says where single runs lie. The interval is for their mean, which is surer: "
                 "divide the spread by the square root of n.",
             ),
             (
-                _by_n,
+                lambda *sides: _interval(*sides, spread=lambda e: np.std(e) / np.sqrt(len(e))),
                 "Nearly: np.std divides by n unless told ddof=1. From few runs that is too narrow.",
             ),
             (
-                _normal,
+                lambda *sides: _interval(*sides, t=lambda p, n: 1.96),
                 "1.96 is right for many runs. The spread of a few is itself a guess: take "
                 "stats.t.ppf(0.975, n - 1).",
             ),
             (
-                _ninety,
+                lambda *sides: _interval(*sides, t=lambda p, n: stats.t.ppf(0.95, n)),
                 "That leaves 5 % out on each side: it is a 90 % interval. Half of 5 % is 2.5 %.",
             ),
-            (_turned, "This is without less with: a gain would look like a loss."),
+            (
+                lambda with_it, without: _interval(without, with_it),
+                "This is without less with: a gain would look like a loss.",
+            ),
         ],
         hint="Mean of the differences, minus and plus t × s / √n.",
     ),
@@ -211,21 +178,21 @@ EXERCISES = {
         "above zero? If neither question has a sure answer, you don't know, and say so.",
         wrong=[
             (
-                _zero_first,
+                lambda low, high, delta: HOLDS if low > 0 else FAILS if high < delta else UNDECIDED,
                 "An interval from 0.002 to 0.008 is surely above zero, and surely too small to "
                 "matter. Ask about δ first.",
             ),
             (
-                _zero_only,
+                lambda low, high, delta: HOLDS if low > 0 else FAILS if high < 0 else UNDECIDED,
                 "You ask about zero only. A claim also fails if the gain is surely smaller than δ.",
             ),
             (
-                _yes_or_no,
+                lambda low, high, delta: HOLDS if low > 0 and high >= delta else FAILS,
                 "An interval from below zero to above δ leaves both open: it is undecided, "
                 "which is not the same as a refutation.",
             ),
             (
-                _surely_large,
+                lambda low, high, d: FAILS if high < d else HOLDS if low > d else UNDECIDED,
                 "You ask for more than the claim says, a gain that is surely larger than δ. The "
                 "claim is a gain that is surely above zero, and perhaps large enough to matter.",
             ),

@@ -69,36 +69,17 @@ def _about_the_body(learn: Learner, accuracy: float) -> str:
     return ""
 
 
-def _touching(train_boxes: np.ndarray, valid_boxes: np.ndarray) -> np.ndarray:
+def _overlaps(
+    train_boxes: np.ndarray, valid_boxes: np.ndarray, less: Callable = np.less
+) -> tuple[np.ndarray, np.ndarray]:
+    """Whether each validation tile overlaps each training tile across, and down: [valid, train]."""
     a, b = np.asarray(valid_boxes)[:, None], np.asarray(train_boxes)[None]
-    across = (a[..., 0] < b[..., 2]) & (b[..., 0] < a[..., 2])
-    down = (a[..., 1] < b[..., 3]) & (b[..., 1] < a[..., 3])
-    return (across & down).any(1)
+    across = less(a[..., 0], b[..., 2]) & less(b[..., 0], a[..., 2])
+    return across, less(a[..., 1], b[..., 3]) & less(b[..., 1], a[..., 3])
 
 
-def _the_same(train_boxes: np.ndarray, valid_boxes: np.ndarray) -> np.ndarray:
-    return (np.asarray(valid_boxes)[:, None] == np.asarray(train_boxes)[None]).all(2).any(1)
-
-
-def _edges_too(train_boxes: np.ndarray, valid_boxes: np.ndarray) -> np.ndarray:
-    a, b = np.asarray(valid_boxes)[:, None], np.asarray(train_boxes)[None]
-    across = (a[..., 0] <= b[..., 2]) & (b[..., 0] <= a[..., 2])
-    down = (a[..., 1] <= b[..., 3]) & (b[..., 1] <= a[..., 3])
-    return (across & down).any(1)
-
-
-def _one_way(train_boxes: np.ndarray, valid_boxes: np.ndarray) -> np.ndarray:
-    a, b = np.asarray(valid_boxes)[:, None], np.asarray(train_boxes)[None]
-    across = (a[..., 0] < b[..., 2]) & (b[..., 0] < a[..., 2])
-    down = (a[..., 1] < b[..., 3]) & (b[..., 1] < a[..., 3])
-    return (across | down).any(1)
-
-
-def _each_way_alone(train_boxes: np.ndarray, valid_boxes: np.ndarray) -> np.ndarray:
-    a, b = np.asarray(valid_boxes)[:, None], np.asarray(train_boxes)[None]
-    across = (a[..., 0] < b[..., 2]) & (b[..., 0] < a[..., 2])
-    down = (a[..., 1] < b[..., 3]) & (b[..., 1] < a[..., 3])
-    return across.any(1) & down.any(1)
+def _touching(*boxes: np.ndarray, less: Callable = np.less) -> np.ndarray:
+    return np.logical_and(*_overlaps(*boxes, less)).any(1)
 
 
 def _squares(corners: list[tuple[int, int]]) -> np.ndarray:
@@ -145,21 +126,21 @@ EXERCISES = {
         "tile. This is the test that tells a leak from a good model.",
         wrong=[
             (
-                _the_same,
+                lambda train, valid: (valid[:, None] == train[None]).all(2).any(1),
                 "This finds tiles that are exactly the same. A tile that is shifted by 16 px "
                 "shares three quarters of its pixels with another, too.",
             ),
             (
-                _edges_too,
+                lambda *boxes: _touching(*boxes, less=np.less_equal),
                 "Tiles that only lie edge to edge share no pixel: right and bottom are the first "
                 "pixels that no longer belong to the tile.",
             ),
             (
-                _one_way,
+                lambda *boxes: np.logical_or(*_overlaps(*boxes)).any(1),
                 "Overlapping across *or* down isn't enough: such tiles may be oceans apart.",
             ),
             (
-                _each_way_alone,
+                lambda *boxes: np.logical_and(*(way.any(1) for way in _overlaps(*boxes))),
                 "It must be one and the same training tile that overlaps across and down.",
             ),
         ],

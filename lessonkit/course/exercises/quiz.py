@@ -26,25 +26,10 @@ from lessonkit.course.exercises.questions import Option, Question, Quiz
 from lessonkit.course.exercises.roughly import Drifted, roughly
 
 __all__ = [
-    "Drifted",
-    "Exercise",
-    "Judge",
-    "Option",
-    "Question",
-    "Quiz",
-    "Verdict",
-    "all_exercises",
-    "check",
-    "choice",
-    "function",
-    "guess",
-    "hint",
-    "judge",
-    "multiple_choice",
-    "number",
-    "progress",
-    "roughly",
-]
+    "Drifted", "Exercise", "Judge", "Option", "Question", "Quiz", "Verdict", "all_exercises",
+    "check", "choice", "function", "guess", "hint", "judge", "multiple_choice", "number",
+    "progress", "roughly",
+]  # fmt: skip
 
 HERE = Path(__file__).parent
 WIDTH = 92  # characters a line

@@ -15,20 +15,7 @@ from lessonkit.course.explorers.lr_schedules import schedules
 from lessonkit.course.explorers.uploading import upload
 
 __all__ = [
-    "LiveFigure",
-    "augmentations",
-    "cleaner",
-    "click_map",
-    "descend",
-    "descent",
-    "guesses",
-    "landscape",
-    "ledger",
-    "pick_lr",
-    "restarts",
-    "roll",
-    "schedules",
-    "transformed",
-    "two_pits",
+    "LiveFigure", "augmentations", "cleaner", "click_map", "descend", "descent", "guesses",
+    "landscape", "ledger", "pick_lr", "restarts", "roll", "schedules", "transformed", "two_pits",
     "upload",
-]
+]  # fmt: skip

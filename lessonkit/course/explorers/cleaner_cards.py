@@ -144,8 +144,8 @@ class Cleaner(widgets.VBox):
             ax.set_axis_off()
         for ax, (file, image) in zip(axes.flat, self._thumbnails.items(), strict=False):
             ax.imshow(np.asarray(image).transpose(1, 2, 0))
-            title = f"{Path(file).stem[:22]}\nas {self.label[file]}"
-            ax.set_title(title, fontsize=7, pad=2, parse_math=False)
+            title = f"{Path(file).stem[:19]}\nas {self.label[file]}"
+            ax.set_title(title, fontsize=8, pad=2, parse_math=False)
         png = io.BytesIO()
         canvas.print_png(png)
         return png.getvalue()

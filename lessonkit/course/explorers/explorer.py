@@ -24,15 +24,9 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 __all__ = [
-    "Explorer",
-    "bundle",
-    "control_text",
-    "controls",
-    "data_address",
-    "in_256_colours",
-    "plain_javascript",
-    "still_bundle",
-]
+    "Explorer", "bundle", "control_text", "controls", "data_address", "in_256_colours",
+    "plain_javascript", "still_bundle",
+]  # fmt: skip
 
 HERE = Path(__file__).parent
 IMPORT = re.compile(r'^import [^;]*?"\./([\w.]+)";\n', re.MULTILINE)

@@ -19,18 +19,9 @@ from lessonkit.course.measured.verdict import FAILS, HOLDS, UNDECIDED, verdict
 from lessonkit.plot import COLOURS
 
 __all__ = [
-    "LIMIT",
-    "STYLES",
-    "Line",
-    "arms",
-    "bounds",
-    "forest",
-    "line",
-    "lines",
-    "pairs",
-    "reading",
+    "LIMIT", "STYLES", "Line", "arms", "bounds", "forest", "line", "lines", "pairs", "reading",
     "seeds",
-]
+]  # fmt: skip
 
 LIMIT = 6.0  # δ; what lies further out is cut off, and an arrow says so
 ROW = 0.19  # inches

@@ -28,20 +28,9 @@ from lessonkit.course.measured.verdict import (
 )
 
 __all__ = [
-    "HALF",
-    "HOURS",
-    "Entry",
-    "chapter",
-    "claim",
-    "effect",
-    "entries",
-    "entry",
-    "half_width",
-    "prediction",
-    "runs",
-    "side",
-    "table",
-]
+    "HALF", "HOURS", "Entry", "chapter", "claim", "effect", "entries", "entry", "half_width",
+    "prediction", "runs", "side", "table",
+]  # fmt: skip
 
 ROOT = Path(__file__).resolve().parents[3]
 RESULTS = ROOT / "experiments" / "results"

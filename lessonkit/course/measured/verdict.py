@@ -12,21 +12,9 @@ import numpy as np
 from scipy import stats
 
 __all__ = [
-    "FAILS",
-    "HOLDS",
-    "KINDS",
-    "UNDECIDED",
-    "Interval",
-    "holm",
-    "over_places",
-    "over_seeds",
-    "over_splits",
-    "p_value",
-    "partial_rank_correlation",
-    "prediction",
-    "runs_needed",
-    "verdict",
-]
+    "FAILS", "HOLDS", "KINDS", "UNDECIDED", "Interval", "holm", "over_places", "over_seeds",
+    "over_splits", "p_value", "partial_rank_correlation", "prediction", "runs_needed", "verdict",
+]  # fmt: skip
 
 CONFIDENCE = 0.95
 HOLDS, FAILS, UNDECIDED = "holds", "does not hold here", "undecided"

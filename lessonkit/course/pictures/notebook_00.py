@@ -8,9 +8,9 @@ import numpy as np
 import torch
 
 from lessonkit import plot
+from lessonkit.course import hardware
 from lessonkit.course.pictures.shared import single
 from lessonkit.images.image_data import Split
-from lessonkit.machine import hardware
 
 COLOURS = plot.COLOURS
 

@@ -27,7 +27,8 @@ def floors(lrs: np.ndarray, heights: Sequence[float]) -> None:
     ax, fine = single(6.5, 3.2), np.geomspace(0.02, 0.5, 100)
     ax.plot(fine, fine / 4, "--", color="0.6", label="proportional to the LR: lr / 4")
     ax.plot(lrs, heights, "o", color=COLOURS["red"], markersize=9, label="1,000 balls")
-    ax.set(xscale="log", yscale="log", xlabel="learning rate", ylabel="floor of the loss")
+    ax.set(xscale="log", yscale="log", xlabel="learning rate (log scale)")
+    ax.set_ylabel("floor of the loss (log scale)")
     ticks_at(ax, lrs)
     ax.legend()
     plt.show()
@@ -42,7 +43,7 @@ def plans_and_losses(plans: Mapping[str, np.ndarray], losses: Mapping[str, np.nd
     for _, values, look in looks(losses):
         tens = np.reshape(values, (-1, 10)).mean(1)
         axes[1].plot(np.arange(5, len(values), 10), tens, **look | {"marker": ""}, linewidth=1.8)
-    axes[1].set(xlabel="mini-batch", ylabel="training loss", ylim=(0, 1.2))
+    axes[1].set(xlabel="mini-batch", ylabel="training loss, means of ten", ylim=(0, 1.2))
     axes[1].legend()
     plt.show()
 

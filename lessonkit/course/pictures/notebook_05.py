@@ -61,7 +61,7 @@ def two_pits(shift: float = 0.0) -> None:
     for name, bottom in BOTTOMS.items():
         heights = explorers.two_pits(np.array([bottom, bottom - shift]))
         ax.plot([bottom, bottom], heights, "o-", color=COLOURS["red"], markersize=8, linewidth=2)
-        ax.text(bottom + 0.3, 0.1, name)
+        ax.text(bottom - 0.3, 0.1, name, ha="right")
     ax.set(xlabel="weight x", ylabel="loss", ylim=(0, 2.4))
     ax.legend(loc="upper center")
     plt.show()

@@ -9,9 +9,9 @@ from matplotlib.axes import Axes
 from torch import Tensor
 
 from lessonkit import plot
+from lessonkit.course import look
 from lessonkit.course.datasets import earth_painting
 from lessonkit.course.pictures.shared import curves, single
-from lessonkit.images import look
 from lessonkit.images.image_data import ImageData, read_pictures
 
 COLOURS = plot.COLOURS

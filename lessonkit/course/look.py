@@ -18,15 +18,9 @@ from lessonkit.images import decode
 from lessonkit.images.image_data import ImageData
 
 __all__ = [
-    "Sides",
-    "counts",
-    "exact_duplicates",
-    "head_on",
-    "nearest",
-    "near_duplicates",
-    "out_of_fold",
+    "Sides", "counts", "exact_duplicates", "head_on", "nearest", "near_duplicates", "out_of_fold",
     "sides",
-]
+]  # fmt: skip
 
 THUMBNAIL = 16  # px, a side: enough to tell pictures apart, too little for what a copy changes
 TURNED = range(5, 9)  # EXIF orientations that swap width and height
