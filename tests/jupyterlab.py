@@ -132,3 +132,16 @@ def run(page, command: str = "notebook:run-all-cells", seconds: float = 600) -> 
     page.evaluate(RUN, command)
     page.wait_for_function("window.finished", timeout=1000 * seconds)
     page.wait_for_function(KERNEL_IDLE, timeout=1000 * seconds)
+
+
+def faults(page, within: str | None = None, **options) -> list[tuple[str, str]]:
+    """What axe finds on a page (or in the elements that `within` selects) and takes seriously.
+
+    The rules that are broken, and the first element that breaks each.
+    """
+    from axe_playwright_python.sync_playwright import Axe
+
+    options = {"resultTypes": ["violations"], **options}
+    found = Axe().run(page, context=within, options=options).response
+    serious = [fault for fault in found["violations"] if fault["impact"] != "minor"]
+    return [(fault["id"], fault["nodes"][0]["html"]) for fault in serious]

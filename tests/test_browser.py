@@ -333,3 +333,16 @@ def test_python_knows_where_every_slider_stands(address_of_every_explorer, page)
     assert [
         what for what in wrong if not what.startswith(("http://127.0.0.1", "data:", "blob:", "ws:"))
     ] == []
+
+
+THEME = "(name) => window.jupyterapp.commands.execute('apputils:change-theme', {theme: name})"
+
+
+def test_axe_finds_nothing_serious_on_explorers_by_day_or_by_night(address_of_every_explorer, page):
+    jupyterlab.open_notebook(page, address_of_every_explorer)
+    jupyterlab.run(page)
+    assert page.locator(".jp-OutputArea-output .explorer").count() == len(NAMES)
+    assert jupyterlab.faults(page, ".explorer") == []
+    page.evaluate(THEME, "JupyterLab Dark")
+    page.wait_for_selector("body[data-jp-theme-light=false]", state="attached")
+    assert jupyterlab.faults(page, ".explorer") == []

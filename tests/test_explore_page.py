@@ -4,6 +4,7 @@ import base64
 import io
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import nbformat
@@ -244,6 +245,9 @@ def test_controls_have_room_and_nothing_is_cut_off(address, page, size):
         assert slider.bounding_box()["width"] >= 150
     for svg in page.locator(".panel > svg").all():
         assert svg.bounding_box()["width"] >= 240
+    tiles = page.locator(".tiles figure").all()
+    rows = Counter(tile.bounding_box()["y"] for tile in tiles)
+    assert len(set(rows.values())) == 1  # the last row is full, too
 
 
 @needs_browser

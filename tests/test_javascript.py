@@ -258,6 +258,17 @@ def test_numbers_are_written_as_python_writes_them():
     ]  # fmt: skip
 
 
+def test_an_axis_never_has_one_tick_alone():
+    ticks, rng = JavaScript("drawing.js"), np.random.default_rng(0)
+    assert ticks("ticksBetween(-4, 4, 3)") == [-4, -2, 0, 2, 4]  # on a phone it was 0 alone
+    for low, span, count in zip(
+        rng.normal(size=N) * 10, 10 ** rng.uniform(-3, 4, N), rng.integers(2, 11, N), strict=True
+    ):
+        places = ticks(f"ticksBetween({low}, {low + span}, {count})")
+        assert 2 <= len(places) <= 15, (low, span, count)
+        assert low - 1e-6 * span <= places[0] and places[-1] <= low + span * (1 + 1e-6)
+
+
 # --- What each explorer tells -------------------------------------------------------------------
 
 

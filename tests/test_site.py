@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 import nbformat
 import pytest
 
-from tests.jupyterlab import needs_browser, needs_sphinx
+from tests.jupyterlab import faults, needs_browser, needs_sphinx
 from tools import notebooks as tool
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -226,15 +226,6 @@ ONE_TEXT = """document.querySelectorAll(".highlight pre")
   .forEach(pre => pre.replaceChildren(pre.textContent))"""
 
 
-def faults(page, **options):
-    """What axe finds on a page and takes seriously: the rules, and the first element of each."""
-    from axe_playwright_python.sync_playwright import Axe
-
-    found = Axe().run(page, options={"resultTypes": ["violations"], **options}).response
-    serious = [fault for fault in found["violations"] if fault["impact"] != "minor"]
-    return [(fault["id"], fault["nodes"][0]["html"]) for fault in serious]
-
-
 @needs_browser
 def test_axe_finds_nothing_serious_by_day_or_by_night(site, page):
     for path in [path for path in pages(site) if read(path).article]:
@@ -285,6 +276,58 @@ def test_the_verdict_is_seen_at_every_width(site, page):
         for cells in page.locator("article tbody tr").all()[::20]:
             box = cells.locator("td").last.bounding_box()
             assert box["x"] >= 0 and box["x"] + box["width"] <= width, width
+
+
+@needs_browser
+def test_a_narrow_ledger_names_no_column_that_a_row_leaves_empty(site, page):
+    page.set_viewport_size(PHONE)
+    page.goto((site / "experiments" / "LEDGER.html").as_uri())
+    assert "" in page.locator("article tbody td").all_inner_texts()
+    assert "" not in page.locator("article tbody td:visible").all_inner_texts()
+
+
+SGDR = ROOT / "notebooks" / "05_sgd_with_restarts.ipynb"
+PLACE = "document.querySelector('[data-explorer=restarts]').getBoundingClientRect().top"
+
+
+@needs_browser
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_an_address_leads_to_its_explorer_and_a_reload_to_where_one_was(site, page, size):
+    page.set_viewport_size(size)
+    page.goto(f"{page_of(site, SGDR).as_uri()}#restarts:how=cosine")
+    page.wait_for_function(f"{PLACE} < 100")
+    bar = page.locator(".mobile-header").bounding_box()  # on a phone only, above everything
+    assert page.evaluate(PLACE) >= (bar["height"] if bar else 0)
+    if size is DESKTOP:  # "follow the ball in the right-hand picture", the text says
+        panels = page.locator("[data-explorer=restarts] .panel").all()
+        assert len({panel.bounding_box()["y"] for panel in panels}) == 1 and len(panels) == 3
+    page.evaluate("window.scrollTo({top: 300, behavior: 'instant'})")
+    page.wait_for_timeout(300)  # until the browser has taken note
+    page.reload()
+    page.wait_for_timeout(300)
+    assert page.evaluate(PLACE) > size["height"]
+
+
+@needs_browser
+def test_the_bar_of_a_phone_hides_nothing_that_the_keyboard_reaches(site, page):
+    page.set_viewport_size(PHONE)
+    page.emulate_media(reduced_motion="reduce")
+    page.goto(page_of(site, SGDR).as_uri())
+    page.locator("[data-explorer=restarts] input[type=range]").first.focus()
+    bar = page.locator(".mobile-header").bounding_box()["height"]
+    for _ in range(20):
+        page.keyboard.press("Shift+Tab")
+        assert page.evaluate("document.activeElement.getBoundingClientRect().top") >= bar
+
+
+@needs_browser
+def test_on_paper_code_is_whole_and_nothing_can_be_pressed(site, page):
+    page.emulate_media(media="print")
+    page.set_viewport_size({"width": 700, "height": 1000})
+    page.goto(page_of(site, SGDR).as_uri())
+    assert page.evaluate(SIDEWAYS) == []
+    assert page.locator("article input[type=range]:visible, .buttons > :visible").count() == 0
+    assert page.locator(".notebook-buttons:visible, article button.copy:visible").count() == 0
 
 
 @needs_browser

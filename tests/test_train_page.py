@@ -328,8 +328,10 @@ HTML = """<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>Trai
 <link rel="stylesheet" href="explorers.css"><link rel="stylesheet" href="train.css">
 <style>:root { color-scheme: light dark; --color-background-primary: Canvas;
 --color-foreground-primary: CanvasText; --color-brand-primary: LinkText; }
-body { margin: 12px; background: Canvas; color: CanvasText; }</style></head>
-<body><main><h1>Train</h1><div id="trainer"></div></main><script src="page.js"></script></body>
+body { margin: 12px; background: Canvas; color: CanvasText; }
+@media (max-width: 48em) { .content { overflow-x: auto; } } /* as Furo has it */</style></head>
+<body><main class="content"><h1>Train</h1><div id="trainer"></div></main>
+<script src="page.js"></script></body>
 </html>"""
 # What the page's script keeps to itself, for one test.
 INSIDE = "globalThis.inside = { squareOf, loadBody };\n"
@@ -532,6 +534,23 @@ def test_bad_input_gets_a_sentence_and_loses_nothing(site, page, tmp_path):
     assert asked == ["beforeunload"] and page.locator(".classes canvas").count() == 2
 
 
+@needs_browser
+@needs_npm
+@pytest.mark.slow
+def test_on_a_phone_what_went_wrong_is_in_sight_and_hides_nothing(site, page, tmp_path):
+    page.set_viewport_size({"width": 360, "height": 640})
+    page.goto((site / "index.html").as_uri())
+    (tmp_path / "text.jpg").write_bytes(b"this is no picture")
+    assert "text.jpg isn't a picture" in choose(page, 0, [tmp_path / "text.jpg"])
+    said = page.locator(".said").bounding_box()
+    assert said["y"] + said["height"] <= 641 < page.locator(".train").bounding_box()["height"]
+    page.locator(".class input").first.focus()
+    for _ in range(8):
+        page.keyboard.press("Tab")
+        focused = page.evaluate("document.activeElement.getBoundingClientRect().bottom")
+        assert focused <= page.locator(".said").bounding_box()["y"] + 1
+
+
 PUT = """([kind, selector, bytes]) => {
   const data = new DataTransfer();
   if (bytes) data.items.add(new File([new Uint8Array(bytes)], "given.jpg", {type: "image/jpeg"}));
@@ -605,6 +624,10 @@ def test_one_click_trains_an_example_and_axe_and_a_phone_are_content(server, pag
     press(page, "Birds and mammals")
     assert done(page) == ""
     assert page.locator(".tries li").count() == 1
+    assert page.evaluate("document.activeElement.textContent") == "Birds and mammals"
+    page.get_by_text("Who made these pictures").click()
+    credits = page.locator("details li").all_inner_texts()
+    assert len(credits) > 30 and all(re.search(r"\(.+, (GPL|CC|public)", one) for one in credits)
     press(page, "Try pictures that it hasn't seen")
     assert done(page) == ""
     assert page.locator(".answers figure").count() == 4

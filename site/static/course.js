@@ -73,6 +73,7 @@ function letItStack(table) {
     [...row.cells].forEach((cell, column) => {
       cell.setAttribute("role", "cell");
       cell.dataset.heading = headings[column].textContent;
+      cell.classList.toggle("nothing", !cell.textContent.trim());
     });
   }
 }

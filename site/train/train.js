@@ -126,6 +126,7 @@ export function showPage(root, controls) {
   // sentence, and everything stays as it was.
   let [turn, waiting] = [Promise.resolve(), 0];
   const during = (act) => () => {
+    const pressed = document.activeElement; // a button that is switched off loses the focus
     if (!waiting) forgive();
     waiting += 1;
     busy = true;
@@ -139,6 +140,7 @@ export function showPage(root, controls) {
       busy = waiting > 0;
       if (!busy) page.removeAttribute("aria-busy");
       update();
+      if (!busy && document.activeElement === document.body && pressed?.isConnected) pressed.focus({ preventScroll: true });
     });
   };
 
@@ -267,6 +269,15 @@ export function showPage(root, controls) {
     if (active && classes.includes(active)) addPictures(active, files);
     else complain("Click into a class first, then paste the picture.");
   });
+
+  // The author of a picture is its title, too, but that neither a finger nor the keyboard gets to see.
+  const makers = made("ul", {});
+  const credits = made("details", {}, made("summary", {}, "Who made these pictures"), makers);
+  function showCredits() {
+    const all = new Set([...classes.flatMap(({ pictures }) => pictures), ...fresh].map(({ credit }) => credit).filter(Boolean));
+    credits.hidden = !all.size;
+    makers.replaceChildren(...[...all].map((credit) => made("li", {}, credit)));
+  }
 
   // A file that misses its class must not take the place of the page.
   for (const kind of ["dragover", "drop"]) document.addEventListener(kind, (event) => event.preventDefault());
@@ -458,7 +469,7 @@ export function showPage(root, controls) {
   const page = made("div", { class: "train" },
     made("h2", {}, "1. Pictures"),
     made("div", { class: "line" }, made("span", {}, "Ready-made:"), button("Birds and mammals", choose(0)), button("Climates from above", choose(1))),
-    list, made("div", { class: "line" }, button("Add a class", () => busy || (addClass(), changed()))),
+    list, credits, made("div", { class: "line" }, button("Add a class", () => busy || (addClass(), changed()))),
     made("h2", {}, "2. Find the learning rate"), made("div", { class: "line" }, looks), reading, after, last, made("div", { class: "said" }, status, problems));
 
   const store = {
@@ -472,6 +483,7 @@ export function showPage(root, controls) {
   let close = () => {};
   function update() {
     for (const one of page.querySelectorAll("button, input[type=file]")) if (!board.contains(one)) one.disabled = busy;
+    showCredits();
     after.hidden = !found;
     last.hidden = !head;
     unseen.hidden = !fresh.length;

@@ -323,7 +323,13 @@ export function renderPage(explorer, place, number) {
   const root = made("div");
   place.replaceChildren(root);
   showExplorer(root, explorer, store);
-  if (mine(parts()[0])) place.scrollIntoView();
+  // Not before the page is complete: its pictures still move what is below them, and the browser,
+  // which finds no anchor of this name, goes back to the top. Who comes back is where they were.
+  const [visit] = performance.getEntriesByType("navigation");
+  if (!mine(parts()[0]) || ["reload", "back_forward"].includes(visit?.type)) return;
+  const arrive = () => place.scrollIntoView({ behavior: "instant" });
+  if (document.readyState === "complete") arrive();
+  else addEventListener("load", () => setTimeout(arrive), { once: true });
 }
 
 const toAddress = (values, { controls, first }) =>

@@ -7,7 +7,7 @@ const MARGIN = { left: 56, right: 14, top: 28, bottom: 42 };
 const escaped = (text) =>
   String(text).replace(/[&<>"]/g, (c) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" })[c]);
 
-// Round places between two ends, about `count` of them.
+// Round places between two ends, about `count` of them, and never one alone: that is no scale.
 export function ticksBetween(low, high, count = 5) {
   const raw = (high - low) / count;
   const power = 10 ** Math.floor(Math.log10(raw));
@@ -15,7 +15,7 @@ export function ticksBetween(low, high, count = 5) {
   const first = Math.ceil(low / step - 1e-9);
   const places = [];
   for (let k = first; k * step <= high + 1e-9 * step; k++) places.push(Number((k * step).toPrecision(12)));
-  return places;
+  return places.length < 2 && count < 10 ? ticksBetween(low, high, 2 * count) : places;
 }
 
 function decades(low, high) {
@@ -56,10 +56,10 @@ const markStyle = ({ colour = "currentColor", hollow = false, edge = "var(--edge
   return `style="fill:${hollow ? "var(--paper)" : colour};stroke:${hollow ? colour : edge};stroke-width:${thick}"`;
 };
 
-// A swatch of a line or mark, for legends.
+// A swatch of a line or mark, for legends: no mark is larger than its line of text.
 function swatch(look) {
   const line = look.line ? `<path d="M1,8H27" ${style(look)}/>` : "";
-  const mark = look.shape ? `<path d="${SHAPES[look.shape](look.size ?? 5)}" transform="translate(14,8)" ${markStyle(look)}/>` : "";
+  const mark = look.shape ? `<path d="${SHAPES[look.shape](Math.min(look.size ?? 5, 7))}" transform="translate(14,8)" ${markStyle(look)}/>` : "";
   return `<svg width="28" height="16" aria-hidden="true">${line}${mark}</svg>`;
 }
 

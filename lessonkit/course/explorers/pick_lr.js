@@ -44,7 +44,7 @@ function finderPanel(width, data, lr) {
   for (const [rule, [shape, colour]] of Object.entries(RULES)) {
     if (!data.found.rules[rule]) continue; // the sweep was too short for it
     const [x, y] = data.found.rules[rule];
-    panel.marks([x], [y], { shape, colour, size: rule === "lowest" ? 8 : 5 }, `${rule} ${exponential(x, 0)}`);
+    panel.marks([x], [y], { shape, colour, size: rule === "lowest" ? 8 : 5 }, `${rule} ${exponential(x)}`);
   }
   panel.upright(lr, { colour: COLOURS.red, dash: "6,4" });
   return panel;

@@ -46,7 +46,7 @@ export const restartsExplorer = {
     const [path, n] = [roll(v.start, lrs), lrs.length];
     const at = step ?? n;
     const made = path.slice(0, at + 1);
-    const widths = panelWidths(width, [1.15, 1, 1]);
+    const widths = panelWidths(width, [1.15, 1, 1], 240);
     const xs = Array.from({ length: 321 }, (_, i) => -4 + i / 40);
     const pits = new Panel({ width: widths[0], x: [-4, 4], y: [-0.1, 2.3], xLabel: "weight x", yLabel: "loss", title: "from the square to the star" });
     pits.line(xs, xs.map(twoPits), { opacity: 0.55, width: 1.5 });

@@ -14,6 +14,7 @@ const LOOKS = {
   triangular: { colour: COLOURS.red, dash: "2,5" },
   "one cycle": { colour: COLOURS.pink, dash: "12,4" },
 };
+const ROOM = { left: 70, right: 14, top: 28, bottom: 42 }; // for 5e−05 beside the axis' own label
 
 export const epochsOf = (v) =>
   v.kind === "sgdr" ? cycleEpochs(v.n_cycle, v.cycle_len, v.cycle_mult) : [v.epochs];
@@ -122,7 +123,7 @@ export const schedulesExplorer = {
     const y = v.log_scale ? [Math.max(low, top * 1e-6) / 2, 2 * top] : [-0.04 * top, 1.1 * top];
     const panel = new Panel({
       width, height: 320, x: [-0.01 * n, 1.01 * n], y, logY: v.log_scale,
-      xLabel: "mini-batch", yLabel: "learning rate", title: v.kind,
+      xLabel: "mini-batch", yLabel: "learning rate", title: v.kind, margin: ROOM,
     });
     for (const kind of [...shown.filter((kind) => kind !== v.kind), v.kind]) {
       const places = thinned(drawn[kind].length);
@@ -137,7 +138,7 @@ export const schedulesExplorer = {
   click({ event, picture, values, data }) {
     const svg = picture.querySelector("svg");
     const n = total(values) * data.steps_per_epoch;
-    const panel = new Panel({ width: svg.clientWidth, x: [-0.01 * n, 1.01 * n], y: [0, 1] });
+    const panel = new Panel({ width: svg.clientWidth, x: [-0.01 * n, 1.01 * n], y: [0, 1], margin: ROOM });
     const step = Math.round(panel.valueAtX(event.clientX - svg.getBoundingClientRect().left));
     return step >= 0 && step < n ? { step } : null;
   },
