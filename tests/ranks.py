@@ -164,7 +164,7 @@ def process(rank: int, case: str) -> int:
     try:
         with processes.joined():
             result = globals()[case]()
-            print("said once", flush=True)
+            print(f"said by {distributed.rank()}", flush=True)
     except processes.Lost:
         return _end("lost", 1)
     except (RuntimeError, ValueError) as error:

@@ -1,5 +1,7 @@
 """Augmentation: what changes, what never does, and that one pass treats each picture on its own."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -201,3 +203,39 @@ def test_pixels_are_looked_up_where_torch_says(size):
         images, grid, padding_mode="reflection", align_corners=False
     )
     assert torch.allclose(move(images, matrices), expected, atol=0.05)
+
+
+def test_a_preset_is_changed_by_replacing_it_only():
+    preset = augment.side_on()  # a checkpoint knows its run by it
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        preset.mirror = False
+    assert not dataclasses.replace(preset, mirror=False).mirror and preset.mirror
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"mirror": True}, {"turns": True}, {"half_turns": True}, {"degrees": 10.0},
+        {"max_zoom": 1.5}, {"shift": 0.2}, {"lighting": 0.2},
+    ],
+)  # fmt: skip
+def test_each_change_works_without_the_others(change):
+    changed = draw(augment.Augment("one", **change), pictures())
+    assert not torch.equal(changed, pictures())
+
+
+def test_photos_from_the_side_are_moved_by_a_twentieth_at_most():
+    line = torch.zeros(300, 3, 100, 100, dtype=torch.uint8)
+    line[..., 50] = 255
+    moving = {"mirror": False, "degrees": 0.0, "max_zoom": 1.0, "lighting": 0.0}
+    moved = draw(dataclasses.replace(augment.side_on(), **moving), line)
+    far = (moved[:, 0, 50].float().argmax(1) - 50).abs()
+    assert 4 <= far.max() <= 5
+
+
+def test_half_turns_leave_a_picture_as_it_is_or_turn_it_upside_down():
+    image = pictures(1)
+    drawn = draw(augment.Augment("half", half_turns=True), image.expand(200, -1, -1, -1))
+    same = (drawn == image).flatten(1).all(1)
+    upside_down = (drawn == torch.rot90(image, 2, (2, 3))).flatten(1).all(1)
+    assert (same | upside_down).all() and 70 < same.sum() < 130

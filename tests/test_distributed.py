@@ -59,10 +59,10 @@ def ended(tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", WELL)
-def test_both_end_well_and_one_speaks(ended, name):
+def test_both_end_well_and_the_first_speaks(ended, name):
     results, said, how = ended[name]
     assert how["statuses"] == [0, 0] and len(results) == 2
-    assert said.count("said once") == 1
+    assert said.count("said by 0") == 1 and "said by 1" not in said
 
 
 @pytest.mark.parametrize("rows", [8, 7])

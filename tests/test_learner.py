@@ -15,7 +15,7 @@ from torch import nn
 from lessonkit import Learner, augment, models, schedule
 from lessonkit.data import DataError
 from lessonkit.images.image_data import Split
-from lessonkit.machine import devices
+from lessonkit.machine import devices, progress
 from lessonkit.recipe import familiarity
 from lessonkit.training import activations, memory
 from lessonkit.training.history import Diverged, Interrupted, check_loss
@@ -55,6 +55,17 @@ def fresh():
 
 
 # --- the schedule ---------------------------------------------------------------------------------
+
+
+def test_the_bar_of_a_fit_is_told_of_each_step_and_each_epoch(monkeypatch):
+    steps, rows = [], []
+    monkeypatch.setattr(progress.Bar, "step", lambda self, **figures: steps.append(figures))
+    monkeypatch.setattr(progress.Bar, "row", lambda self, row: rows.append(row))
+    learn = small()
+    with progress.quiet():
+        learn.fit(1e-3, 2)
+    told = zip(learn.history.loss, learn.history.lr, strict=True)
+    assert steps == [{"loss": loss, "lr": lr} for loss, lr in told] and rows == learn.history.epochs
 
 
 def test_the_lr_of_every_batch_is_the_schedules():
@@ -406,6 +417,7 @@ def test_activations_follow_weights_and_pictures(fresh, change, cache):
 def test_activations_are_computed_once_for_what_stays_the_same(fresh, cache, monkeypatch):
     fresh.activations()
     monkeypatch.setattr(activations, "run", lambda *_: pytest.fail("computed again"))
+    assert fresh.activations() is fresh.activations()  # nor looked up on disk
     fresh.fit(1e-3, 2)
     fresh.validate()
     again = small()
@@ -657,6 +669,24 @@ def test_small_sets_are_one_batch_and_batches_differ_in_size_by_one():
     assert max(sizes) - min(sizes) <= 1
 
 
+@pytest.mark.parametrize(
+    ("optimizer", "decay", "steps"), [(sgd, 5e-4, 1), (adamw, 0.01, 20), (radam, 0.01, 20)]
+)
+def test_without_a_gradient_a_step_takes_lr_times_decay_of_a_weight(optimizer, decay, steps):
+    weight = nn.Parameter(torch.ones(2, 2))
+    weight.grad = torch.zeros(2, 2)
+    made = optimizer([weight], lr=0.1)
+    for _ in range(steps):  # of SGD one: there the decay gathers momentum
+        made.step()
+    torch.testing.assert_close(weight.data, torch.full((2, 2), (1 - 0.1 * decay) ** steps))
+
+
+def test_gradients_are_scaled_only_where_they_are_of_float16():
+    learn = small()
+    learn.fit(1e-3, 1)
+    assert not learn._scaler.is_enabled()
+
+
 def test_weight_decay_spares_biases_and_norms():
     learn = small()
     for group in learn._new_optimizer([0.1] * 3).param_groups:
@@ -793,6 +823,15 @@ def test_gradients_from_before_freezing_dont_count_in_clipping(frozen_to):
         learn.fit(0.05, 1)
         after.append(weights(learn))
     assert same(*after)
+
+
+def test_seed_and_batch_size_may_be_numbers_of_numpys():
+    found = small(seed=np.int64(3), batch_size=np.int64(7)), small(seed=3, batch_size=7)
+    for learn in found:
+        learn.fit(1e-3, 1)
+    assert same(*map(weights, found))
+    with pytest.raises(TypeError, match="float"):
+        small(seed=1.5)
 
 
 def test_what_the_learner_is_made_of_can_be_read_in_an_afternoon():

@@ -18,7 +18,7 @@ from torch import nn
 from torch.utils.data import DataLoader, RandomSampler, TensorDataset
 
 from lessonkit import lr_find
-from lessonkit.lr_finder import LRFinderResult, smooth
+from lessonkit.lr_finder import LRFinderResult, everything_restored, smooth
 from lessonkit.training import optimizers
 
 LRS = np.geomspace(1e-5, 10, 100)
@@ -696,3 +696,134 @@ def run(setup, sweep):
 @settings(max_examples=200 if settings.default.max_examples > 100 else 20)
 def test_a_whole_training_run_after_a_sweep_is_bit_for_bit_one_without(setup):
     assert same(run(setup, sweep=True), run(setup, sweep=False))
+
+
+# --- what of others is put back -------------------------------------------------------------------
+
+
+class Seen(nn.Module):
+    """A network with buffers of odd kinds; one finds its size in the first batch, as observers."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(6, 3)
+        self.register_buffer("graph", torch.eye(6).to_sparse())
+        self.register_buffer("nowhere", torch.zeros(3, device="meta"))
+        self.register_buffer("highest", torch.zeros(0))
+
+    def forward(self, inputs):
+        self.highest.resize_(6).copy_(inputs.amax(0))
+        return self.layer(inputs @ self.graph)
+
+
+def test_buffers_that_are_sparse_or_find_their_size_are_put_back():
+    model = Seen()
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    lr_find(model, optimizer, batches(), F.cross_entropy, steps=20)
+    assert model.highest.shape == (0,) and optimizer.param_groups[0]["lr"] == 0.1
+    assert torch.equal(model.graph.to_dense(), torch.eye(6))
+
+
+def test_tensors_that_others_hold_too_stay_the_same_ones():
+    model, lr = network(), torch.tensor(0.1)
+    optimizer = torch.optim.Adam(model.parameters(), lr)
+    flat = torch.ones(sum(p.numel() for p in model.parameters()))  # all gradients in one
+    sizes = [p.numel() for p in model.parameters()]
+    for parameter, part in zip(model.parameters(), flat.split(sizes), strict=True):
+        parameter.grad = part.view_as(parameter)
+
+    def step(inputs, targets):
+        optimizer.zero_grad(set_to_none=False)
+        loss = F.cross_entropy(model(inputs), targets)
+        loss.backward()
+        optimizer.step()
+        return loss.item()
+
+    lr_find(model, optimizer, batches(), F.cross_entropy, steps=20, train_step=step)
+    assert optimizer.param_groups[0]["lr"] is lr and lr.item() == pytest.approx(0.1)
+    grads = [parameter.grad for parameter in model.parameters()]
+    assert grads[1].data_ptr() == flat[sizes[0] :].data_ptr() and (flat == 1).all()
+
+
+class Asked:
+    """A sampler, or a loss, that keeps in attributes of its own how often it was asked."""
+
+    def __init__(self):
+        self.turns, self.mean, self.seen = 0, torch.zeros(()), []
+        self.pair = torch.zeros(()), np.zeros(2)
+
+    def __call__(self, outputs, targets):
+        self.mean += 1
+        self.seen.append(1)
+        for one in self.pair:
+            one += 1
+        return F.cross_entropy(outputs, targets)
+
+
+class Turning(Asked):
+    def __iter__(self):
+        self.turns += 1
+        return iter(np.random.default_rng(self.turns).permutation(30).tolist())
+
+    def __len__(self):
+        return 30
+
+
+def test_what_losses_samplers_and_inner_datasets_count_is_put_back():
+    class Counted(torch.utils.data.Dataset):
+        count = 0
+
+        def __getitem__(self, i):
+            self.count = self.count + 1
+            return torch.ones(6), torch.tensor(i % 3)
+
+    model, loss, sampler, data = network(), Asked(), Turning(), Counted()
+    data.count = 7
+    loader = DataLoader(torch.utils.data.Subset(data, range(30)), batch_size=10, sampler=sampler)
+    lr_find(model, torch.optim.SGD(model.parameters(), 0.1), loader, loss, steps=20)
+    assert (loss.mean, loss.seen, sampler.turns, data.count) == (0, [], 0, 7)
+    assert loss.pair[0] == 0 and (loss.pair[1] == 0).all()
+
+
+def test_a_gradscaler_can_be_put_back():
+    scaler = torch.amp.GradScaler("cpu", init_scale=1024.0, growth_interval=1)
+    scaler.scale(torch.ones(()))  # from here on its scale is a tensor
+    model = network()
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    with everything_restored(model, optimizer, scaler):
+        for inputs, targets in batches(2):
+            scaler.scale(F.cross_entropy(model(inputs), targets)).backward()
+            scaler.step(optimizer)
+            scaler.update()
+        assert scaler.get_scale() > 1024
+    assert scaler.get_scale() == 1024
+
+
+def test_what_holds_itself_is_gone_through_only_so_deep():
+    model = network()
+    ring = Asked()
+    ring.itself, ring.own = ring, {"noise": torch.Generator().manual_seed(0)}
+    before = ring.own["noise"].get_state()
+    with everything_restored(model, torch.optim.SGD(model.parameters(), 0.1), ring):
+        torch.rand(3, generator=ring.own["noise"])
+    assert torch.equal(ring.own["noise"].get_state(), before)
+
+
+def test_a_curve_begins_with_the_mean_of_its_first_tenth():
+    losses = np.ones(100)
+    losses[9] = 2.0  # so it begins at 1.1, and 1 is more than 5 % below
+    assert not LRFinderResult(LRS, losses).never_falls
+    losses[9:11] = 1.0, 2.0
+    assert LRFinderResult(LRS, losses).never_falls
+
+
+def test_it_stops_with_the_first_batch_at_which_the_smoothed_loss_is_four_times_its_lowest():
+    model, losses = network(), iter([1.0] * 30 + [1.3**k for k in range(60)])
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+
+    def step(inputs, targets):
+        return next(losses)
+
+    found = lr_find(model, optimizer, batches(), F.cross_entropy, steps=90, train_step=step)
+    fourfold = found.smoothed > 4 * np.minimum.accumulate(found.smoothed)
+    assert fourfold[-1] and not fourfold[:-1].any()

@@ -42,3 +42,14 @@ def test_predictions_do_not_depend_on_the_parts(tta, monkeypatch):
 def test_as_one_is_what_torch_cat_makes(sizes):
     parts = [torch.rand(n, 4) for n in sizes]
     assert torch.equal(memory.as_one(iter(parts), sum(sizes)), torch.cat(parts))
+
+
+@given(n=st.integers(1, 70), side=st.sampled_from([28, 128, 224, 600]))
+def test_a_step_takes_as_many_pictures_as_fit_unless_batchnorm_needs_all(n, side):
+    images = torch.zeros(1, 3, 1, 1, dtype=torch.uint8).expand(n, 3, side, side)
+    network = small_cnn(n_classes=3, width=4)
+    assert memory.pictures_at_once(network.train(), images) == n
+    at_once = memory.pictures_at_once(network.eval(), images)
+    assert 1 <= at_once <= n and at_once <= memory.PIXELS / side**2 + 1
+    assert at_once == n or 2 * at_once > memory.PIXELS / side**2 - 1
+    assert memory.pictures_at_once(network, torch.zeros(n, 100_000)) == n

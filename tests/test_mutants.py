@@ -67,6 +67,11 @@ def test_a_mutant_names_its_line_before_and_after():
         ast.parse(mutant.change.of(source))
 
 
+def test_every_file_that_is_sampled_has_tests():
+    for path in mutants.read_by_all():
+        assert mutants.tests_of(str(path)), path
+
+
 def test_tests_that_reach_the_line_are_chosen_the_quickest_first(monkeypatch):
     monkeypatch.setattr(mutants, "tests_of", lambda file: ["t.py"])
     [mutant, *_] = mutants.mutants(mutants.ROOT / "lessonkit" / "schedule.py")

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,8 +10,10 @@ import torch
 
 from lessonkit import Learner, augment, data, eight_steps, models, recipe
 from lessonkit.lr_finder import LRFinderResult
-from lessonkit.recipe import SAFE_LR
+from lessonkit.machine import progress
+from lessonkit.recipe import SAFE_LR, Report
 from lessonkit.training.history import Diverged
+from lessonkit.training.optimizers import radam
 from tests.tiny import coloured, creatures_folder
 
 NAMES = [
@@ -69,6 +72,34 @@ def test_there_are_eight_steps_in_the_lessons_order(report):
     assert report.seconds >= sum(step.seconds for step in report.steps)
 
 
+def test_what_trains_in_steps_3_4_and_8_and_until_when(small, monkeypatch):
+    calls = []
+
+    def train_cycles(learn, lr, epochs, by_loss=False):
+        calls.append((by_loss, learn.precompute, learn.frozen_to, [n / epochs[0] for n in epochs]))
+        return lr, ""
+
+    limits = []
+    monkeypatch.setattr(recipe, "careful_lr", lambda found, most: (limits.append(most) or 1e-3, ""))
+    monkeypatch.setattr(recipe, "train_cycles", train_cycles)
+    monkeypatch.setattr(recipe, "lr_ratios", lambda learn: ([0.04, 0.2, 1.0], "5 times"))
+    learn = eight_steps(coloured(60, 16), cycles=3).learner
+    head = (True, True, 2, [2**i for i in range(recipe.HEAD_CYCLES)])  # a head converges
+    assert calls == [head, (False, False, 2, [1, 1]), (False, False, 0, [1, 2, 4])]
+    assert limits == [3 * SAFE_LR, SAFE_LR]  # of the head, and of all layers
+    unfamiliar, few = 1 - math.log10(5), learn.n_batches / recipe.MANY
+    assert learn.label_smoothing == pytest.approx(0.1 * unfamiliar * few) and few < 1
+
+
+def test_each_step_is_announced_by_its_number():
+    bar = progress.Bar("eight_steps", 8)
+    made = Report(Learner(models.small_cnn(3, 4), coloured()), bar)
+    for number, name in enumerate(NAMES, 1):
+        made.begin(name)
+        assert bar.about == f"{number} {name}" and bar.done == number - 1
+        made.add(chose="nothing")
+
+
 def test_steps_that_do_not_train_say_what_they_chose_and_keep_the_accuracy(report):
     steps = report.steps
     for number in (2, 5, 6, 7):
@@ -83,7 +114,15 @@ def test_the_report_is_about_the_learner_as_it_is_now(report):
     assert report.accuracy == pytest.approx(report.learner.validate()[1])
     assert report.accuracy_tta == pytest.approx(report.learner.validate(tta=True)[1])
     assert report.accuracy > 0.9  # three colours: easy
-    assert all(name in report.table() for name in NAMES)
+    assert report.learner.frozen_to == 0 and report.learner.optimizer is radam
+    lines = report.table().splitlines()
+    for number, (name, step) in enumerate(zip(NAMES, report.steps, strict=True), 1):
+        [line] = [line for line in lines if line.startswith(f"{number} {name}")]
+        assert line.split()[-2:] == [f"{step.accuracy:.3f}", f"{step.seconds:.1f}"]
+    [line] = [line for line in lines if line.startswith("all 8 steps")]
+    assert line.split()[-2:] == [f"{report.accuracy:.3f}", f"{report.seconds:.1f}"]
+    [line] = [line for line in lines if line.startswith("with test-time augmentation")]
+    assert line.split()[-1] == f"{report.accuracy_tta:.3f}"
 
 
 def test_the_same_seed_gives_the_same_run(small):
@@ -153,6 +192,16 @@ def test_a_little_more_familiar_changes_the_ratios_a_little(monkeypatch, report)
 LRS = np.geomspace(1e-5, 10, 100)
 
 
+def test_the_old_classifier_is_asked_about_whole_bytes_that_do_not_wrap_around():
+    model, seen = small_pretrained("", 3).eval(), []
+    model[0].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    halves = torch.zeros(1, 3, 8, 8, dtype=torch.uint8)  # enlarging overshoots at such an edge
+    halves[..., 4:] = 255
+    recipe.familiarity(model, halves)
+    assert seen[0].dtype == torch.uint8 and seen[0].shape[-1] == 16
+    assert (seen[0][..., :6] < 60).all() and (seen[0][..., 10:] > 195).all()
+
+
 def found(losses):
     return LRFinderResult(LRS[: len(losses)], np.array(losses))
 
@@ -179,6 +228,12 @@ def test_an_lr_is_never_far_from_what_has_served_and_says_if_that_is_why(at):
     lr, why = recipe.careful_lr(falling(at), 3 * SAFE_LR)
     assert SAFE_LR / 3 <= lr <= 3 * SAFE_LR
     assert ("which has served" in why) == (lr in (SAFE_LR, 3 * SAFE_LR))
+
+
+@pytest.mark.parametrize("lr", [SAFE_LR / 3, 3 * SAFE_LR])
+def test_what_is_still_near_enough_is_the_rules_own_lr(lr):
+    agreed = SimpleNamespace(never_falls=False, steepest=lr, lowest=20 * lr)
+    assert recipe.careful_lr(agreed, 3 * SAFE_LR) == (lr, "where the loss falls fastest")
 
 
 def test_a_curve_of_nothing_but_noise_gives_an_lr_that_has_served():
@@ -233,6 +288,7 @@ class Scripted(Learner):
         ([(0.9, 0.6), (0.8, 0.7), (0.9, 0.57)], [1, 2, 4], 2),  # the last is overfitting
         ([(0.9, 0.7), (1.0, 0.57), (0.1, 0.9)], [1, 2], 1),  # stops when clearly worse
         ([(0.9, 0.35), (0.8, 0.7), (0.7, 0.8)], [1, 2, 4], 3),  # the first may be worse
+        ([(1.2, 0.3), (0.8, 0.7), (0.7, 0.8)], [1, 2, 4], 3),  # in its loss, too
         ([(0.9, 0.7), (0.8, 0.62), (0.9, 0.62)], [1, 2, 4], 3),  # within a standard error, .1
         ([(0.9, 0.7), (0.8, 0.62), (0.9, 0.54)], [1, 2, 4], 2),  # of the best, not of the last
         ([(0.9, 0.3), (0.8, 0.3), (0.7, 0.8)], [1, 2, 4], 3),  # worse, but the loss still falls

@@ -362,6 +362,18 @@ def test_what_began_on_a_processor_goes_on_where_gradients_are_scaled(tmp_path):
     assert learn._scaler.is_enabled() and len(learn.history.epochs) == 1
 
 
+def test_the_scale_of_gradients_goes_on_too(tmp_path, monkeypatch):
+    growing = partial(torch.amp.GradScaler, init_scale=8.0, growth_interval=1)
+    monkeypatch.setattr(torch.amp, "GradScaler", growing)
+    scales = []
+    for _ in range(2):  # the second time the fit has been done
+        learn = learner(Checkpoint(tmp_path))
+        learn._half = torch.float16
+        learn.fit(1e-3, 1)
+        scales.append(learn._scaler.get_scale())
+    assert scales[0] == scales[1] != 8
+
+
 # --- the command line -----------------------------------------------------------------------------
 
 
@@ -448,6 +460,18 @@ def test_a_disk_that_is_full_at_the_end_says_how_to_go_on(begun, monkeypatch, ca
     assert main([*begun, "--resume"]) == 2
     err = capsys.readouterr().err
     assert "No space" in err and "what was done is in model.pt.resume" in err and "--resume" in err
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_a_checkpoint_among_the_pictures_is_taken_for_no_class(begun, photos, wrapped, capsys):
+    shutil.copytree(photos, "pets/inner" if wrapped else "pets")
+    os.chdir("pets")
+    arguments = ["train", ".", "--size", "32"]
+    assert main(arguments) == 130 and Path(".model.pt.resume").is_dir()
+    before = capsys.readouterr().out
+    assert main([*arguments, "--resume"]) == 130
+    now = capsys.readouterr()
+    assert now.out == before and ".resume gives no picture" not in now.err
 
 
 def test_resume_with_nothing_to_resume_says_so_and_begins(photos, tmp_path, monkeypatch, capsys):

@@ -46,8 +46,11 @@ TESTS = {
     "history": ["learner"],
     "learner": ["determinism", "memory"],
     "loop": ["learner"],
+    "memory": ["learner"],
     "models": ["backbones", "learner"],
+    "onnx_graph": ["learner"],
     "optimizers": ["learner", "models", "recipe"],
+    "processes": ["distributed"],
     "recipe": ["determinism"],
 }
 
@@ -128,6 +131,12 @@ def look(files: list[str], tests: str, told: Path) -> int:
 def _is_stray(module: object, here: str) -> bool:
     name, file = getattr(module, "__name__", ""), getattr(module, "__file__", None) or here
     return name.split(".")[0] == "lessonkit" and not file.startswith(here)
+
+
+def read_by_all() -> list[Path]:
+    """The files whose mutants are drawn unless others are named: the lesson's, and training/."""
+    lesson = [ROOT / "lessonkit" / f"{name}.py" for name in LESSON]
+    return [*lesson, *sorted((ROOT / "lessonkit" / "training").glob("[!_]*.py"))]
 
 
 def tests_of(file: str) -> list[str]:
@@ -287,9 +296,7 @@ def main() -> int:
     parser.add_argument("--list", action="store_true", help="draw and show, run nothing")
     options = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"
-    lesson = [ROOT / "lessonkit" / f"{name}.py" for name in LESSON]
-    training = sorted((ROOT / "lessonkit" / "training").glob("[!_]*.py"))
-    paths = [Path(file).resolve() for file in options.files] or [*lesson, *training]
+    paths = [Path(file).resolve() for file in options.files] or read_by_all()
     everything = [mutant for path in paths for mutant in mutants(path)]
     drawn = random.Random(options.seed).sample(everything, min(options.sample, len(everything)))
     print(f"{len(drawn)} of {len(everything)} mutants", flush=True)
