@@ -62,9 +62,8 @@ def lr_finders(named: dict, ax: Axes | None = None) -> Axes:
     ax = _axes(ax)
     looks = zip(cycle(COLOURS.values()), cycle(DASHES), strict=True)
     for (name, found), (colour, dash) in zip(named.items(), looks, strict=False):
-        start = found.losses[: max(1, len(found.losses) // 10)].mean()
         style = {"color": colour, "linestyle": dash, "linewidth": 2}
-        ax.plot(found.lrs, found.smoothed / start, label=name, **style)
+        ax.plot(found.lrs, found.smoothed / found._start(), label=name, **style)
     ax.axhline(1, color="0.8", linewidth=1, zorder=0)
     ax.set(xscale="log", xlabel="learning rate", ylabel="smoothed loss / its start")
     ax.legend(fontsize="small")

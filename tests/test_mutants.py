@@ -68,7 +68,7 @@ def test_a_mutant_names_its_line_before_and_after():
 
 
 def test_every_file_that_is_sampled_has_tests():
-    for path in mutants.read_by_all():
+    for path in mutants.usual_files():
         assert mutants.tests_of(str(path)), path
 
 

@@ -45,7 +45,6 @@ TESTS = {
     "checkpoint": ["resume"],
     "history": ["learner"],
     "learner": ["determinism", "memory"],
-    "loop": ["learner"],
     "memory": ["learner"],
     "models": ["backbones", "learner"],
     "onnx_graph": ["learner"],
@@ -133,7 +132,7 @@ def _is_stray(module: object, here: str) -> bool:
     return name.split(".")[0] == "lessonkit" and not file.startswith(here)
 
 
-def read_by_all() -> list[Path]:
+def usual_files() -> list[Path]:
     """The files whose mutants are drawn unless others are named: the lesson's, and training/."""
     lesson = [ROOT / "lessonkit" / f"{name}.py" for name in LESSON]
     return [*lesson, *sorted((ROOT / "lessonkit" / "training").glob("[!_]*.py"))]
@@ -296,7 +295,7 @@ def main() -> int:
     parser.add_argument("--list", action="store_true", help="draw and show, run nothing")
     options = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"
-    paths = [Path(file).resolve() for file in options.files] or read_by_all()
+    paths = [Path(file).resolve() for file in options.files] or usual_files()
     everything = [mutant for path in paths for mutant in mutants(path)]
     drawn = random.Random(options.seed).sample(everything, min(options.sample, len(everything)))
     print(f"{len(drawn)} of {len(everything)} mutants", flush=True)

@@ -64,10 +64,11 @@ function swatch(look) {
 }
 
 /* A plot. `x` and `y` are [low, high]; with `logX` and `logY` the axes are logarithmic; `xTicks` and
-   `yTicks` are lists of [place, label] where the usual ones won't do. Sizes are pixels. */
+   `yTicks` are lists of [place, label] where the usual ones won't do. Sizes are pixels; `margin` has
+   the sides that differ from MARGIN. */
 export class Panel {
   constructor(options) {
-    Object.assign(this, { xLabel: "", yLabel: "", title: "", height: 300, margin: MARGIN }, options);
+    Object.assign(this, { xLabel: "", yLabel: "", title: "", height: 300 }, options, { margin: { ...MARGIN, ...options.margin } });
     this.inner = {
       width: this.width - this.margin.left - this.margin.right,
       height: this.height - this.margin.top - this.margin.bottom,

@@ -52,7 +52,7 @@ function planePanel(width, data, network) {
   const ends = [distances[0] - half, distances[distances.length - 1] + half];
   const side = Math.min(width, 400);
   return new Panel({
-    width: side, height: side - 10, x: ends, y: ends, margin: { left: 56, right: 14, top: 28, bottom: 42 },
+    width: side, height: side - 10, x: ends, y: ends,
     xLabel: "a: along the first direction", yLabel: "b: along the second", title: `${network}: dark is low`,
   });
 }

@@ -14,7 +14,7 @@ const LOOKS = {
   triangular: { colour: COLOURS.red, dash: "2,5" },
   "one cycle": { colour: COLOURS.pink, dash: "12,4" },
 };
-const ROOM = { left: 70, right: 14, top: 28, bottom: 42 }; // for 5e−05 beside the axis' own label
+const ROOM = { left: 70 }; // for 5e−05 beside the axis' own label
 
 export const epochsOf = (v) =>
   v.kind === "sgdr" ? cycleEpochs(v.n_cycle, v.cycle_len, v.cycle_mult) : [v.epochs];
