@@ -24,9 +24,9 @@ __all__ = ["REASONS", "fingerprint", "of", "stale"]
 REASONS = {"code", "kit", "pictures"}  # what may have changed
 
 ROOT = Path(__file__).resolve().parent.parent
-# No value depends on them: what a claim must state, pictures of results, progress bars, where files
-# are kept, and how they are read, since an ordinary picture is read as Pillow reads it, which is
-# tested by itself. How a folder is sorted and split does count.
+# No value depends on them: what a claim must state, pictures of results, progress bars, remarks on
+# pictures, where files are kept, and how they are read, since an ordinary picture is read as Pillow
+# reads it, which is tested by itself. How a folder is sorted and split does count.
 LEFT_OUT = {
     "experiments.claim",
     "lessonkit.plot",
@@ -35,6 +35,7 @@ LEFT_OUT = {
     "lessonkit.course.datasets.pets",
     "lessonkit.images.cleaning",
     "lessonkit.images.decode",
+    "lessonkit.images.remarks",
     "lessonkit.images.store",
     "lessonkit.files.cache",
     "lessonkit.files.model_files",

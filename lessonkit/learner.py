@@ -51,7 +51,8 @@ class Learner:
 
     `label_smoothing`, an attribute from 0 (the default) to 1, is the fraction of each target's
     probability that is spread evenly over all classes.
-    Raises ValueError for a batch_size or max_grad_norm that makes no sense.
+    Raises ValueError for a device that isn't here, a batch_size or a max_grad_norm that makes no
+    sense.
     """
 
     def __init__(
@@ -71,7 +72,7 @@ class Learner:
             raise ValueError(
                 f"max_grad_norm is a length above 0, not {max_grad_norm}; math.inf clips nothing."
             )
-        self.device = torch.device(device or devices.best_device())
+        self.device = devices.chosen(device)
         self.model = model.to(self.device)
         self.groups = models.layer_groups(model)
         self.optimizer = optimizer
@@ -82,7 +83,7 @@ class Learner:
         self.history = History()
         self.frozen_to = 0  # groups before this one are frozen
         self._images: ImageData | None = None
-        self._batch_size = batch_size
+        self._batch_size = batch_size and int(batch_size)
         self._precompute = self._said_that_augmentation_waits = False
         self._read_every = 1 if self.device.type == "cpu" else READ_EVERY
         self._half = devices.half_type(self.device)
@@ -128,7 +129,7 @@ class Learner:
             raise DataError(f"This network knows the classes {', '.join(known)}; these have {has}.")
         self._images, self.classes, self.size = images, images.classes, images.size
         self.augment = images.augment
-        self.batch_size = int(self._batch_size or (64 if len(images.train.labels) >= 500 else 32))
+        self.batch_size = self._batch_size or (64 if len(images.train.labels) >= 500 else 32)
 
     @property
     def n_batches(self) -> int:
@@ -377,7 +378,7 @@ class Learner:
         for part, truth in zip(inputs.split(n), labels.split(n), strict=True):
             share = len(truth) / len(labels)
             with torch.autocast(self.device.type, self._half, enabled=self._half is not None):
-                logits = network(self._features(part))
+                logits = self._checked(network(self._features(part)))
                 goal = F.cross_entropy(logits, truth, label_smoothing=self.label_smoothing)
             self._scaler.scale(goal * share).backward()
             plain = F.cross_entropy(logits.float(), truth) if self.label_smoothing else goal
@@ -390,6 +391,16 @@ class Learner:
         self._scaler.step(optimizer)
         self._scaler.update()
         return loss
+
+    def _checked(self, logits: Any) -> Tensor:
+        """The network's outputs; ValueError unless each picture has one for each class."""
+        shape, n = list(getattr(logits, "shape", ())), len(self.classes)
+        if len(shape) != 2 or shape[1] < n:
+            raise ValueError(
+                f"For {n} classes the network must give logits [N, {n}], one for each picture and "
+                f"class, not {shape or type(logits).__name__}: give it another last layer."
+            )
+        return logits
 
     def _features(self, inputs: Tensor) -> Tensor:
         """What the part of the network that trains is given, of a batch from `batches()`."""
@@ -435,7 +446,7 @@ class Learner:
         self.model.eval()
         source = self.activations()["valid"] if self.precompute else self.images.valid.images
         features = map(self._features, in_parts(source, self.batch_size, self.device))
-        return as_one(map(self._trained_part(), features), len(source))
+        return self._checked(as_one(map(self._trained_part(), features), len(source)))
 
     def plot_lr(self, ax: Any = None) -> Any:
         """Draw the LR of every mini-batch so far; returns the matplotlib axes."""

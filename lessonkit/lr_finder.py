@@ -31,6 +31,7 @@ VALUES = (*COUNTS, Tensor, np.ndarray, list, tuple, dict, set, deque)  # and wha
 LONGEST = 100  # a list with more is data, not state
 # Containers that torch itself looks after: hooks, parameters, parts.
 OF_TORCH = {name for name, value in vars(nn.Module()).items() if isinstance(value, dict | set)}
+HOLDING = ("dataset", "sampler", "batch_sampler")  # attributes of a loader, or of a dataset
 RISES = 0.10  # a loss has risen when it has by this fraction of its fall before, or of its start
 
 
@@ -185,10 +186,15 @@ class LRFinderResult:
         return smooth(self.losses)
 
     @property
+    def start(self) -> float:
+        """Where the curve begins: the mean loss of its first tenth, as single batches are noisy."""
+        return float(self.losses[: max(1, len(self.losses) // 10)].mean())
+
+    @property
     def never_falls(self) -> bool:
         """True where the loss never falls by 5 % of its start: usual after fine-tuning (step 7)."""
-        start = self._start()
-        return bool(self.smoothed[self._lowest_index()] > start - FALLS * abs(start))
+        lowest = self.smoothed[self._lowest_index()]
+        return bool(lowest > self.start - FALLS * abs(self.start))
 
     @property
     def too_short(self) -> bool:
@@ -267,10 +273,6 @@ class LRFinderResult:
         note = " (the loss never falls by 5 %: from where it rises)" if self.never_falls else ""
         return f"suggestion {self.suggestion:.1e}{note} {batches}"
 
-    def _start(self) -> float:
-        """Where the curve begins: the mean of the first tenth, as single batches are noisy."""
-        return float(self.losses[: max(1, len(self.losses) // 10)].mean())
-
     def _lowest_index(self) -> int:
         # The first few running means are single batches: a lucky one isn't the lowest point.
         settled = min(len(self.losses) // 10, len(self.losses) - 1)
@@ -278,7 +280,7 @@ class LRFinderResult:
 
     def _risen_index(self) -> int | None:
         """Where the loss has risen, after its lowest point if it falls; None if nowhere."""
-        start, lowest = self._start(), self._lowest_index()
+        start, lowest = self.start, self._lowest_index()
         if self.never_falls:  # and stays risen: before that, a single batch may do it
             below = np.flatnonzero(self.smoothed <= start + RISES * abs(start))
             risen = int(below[-1]) + 1 if len(below) else 0
@@ -318,7 +320,7 @@ def everything_restored(
     attributes; those of `others`, such as a loss or a GradScaler; simple ones of a DataLoader, its
     samplers and datasets; all random generators in these and of Python, numpy and torch. Not
     covered: what functions and objects of one's own keep elsewhere, lists of over 100, a loader's
-    workers, the parts of a ConcatDataset. ValueError for layers that don't know their size yet.
+    workers. ValueError for layers that don't know their size yet.
     """
     nets = [one for one in (model, *others) if isinstance(one, nn.Module)]
     modules = list(dict.fromkeys(part for net in nets for part in net.modules()))
@@ -361,7 +363,7 @@ def _keep_attributes(modules: list[nn.Module], optimizer: Any, others: tuple) ->
     for one in beside:  # which grows meanwhile, by what a loader or dataset holds
         kinds = COUNTS if hasattr(one, "__iter__") or hasattr(one, "__getitem__") else VALUES
         attributes.append((vars(one), kinds, _plain(vars(one), kinds)))
-        held = map(vars(one).get, ("dataset", "sampler", "batch_sampler"))
+        held = [*map(vars(one).get, HOLDING), *vars(one).get("datasets", ())]
         beside += [h for h in held if hasattr(h, "__dict__") and all(h is not b for b in beside)]
 
     def put_back() -> None:
@@ -418,7 +420,12 @@ def _copy_of(value: Any) -> Any:
 
 
 def _as_it_was(value: Any, copied: Any) -> Any:
-    """`value` itself, since others may hold it too, filled with what it held when it was copied."""
+    """`value` itself, since others may hold it too, filled with what it held when it was copied.
+
+    The copy, where it is an object of one's own.
+    """
+    if not isinstance(value, VALUES):
+        return copied
     if isinstance(value, Tensor):
         _write_back(value, copied)
     elif isinstance(value, tuple):

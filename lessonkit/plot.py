@@ -63,7 +63,7 @@ def lr_finders(named: dict, ax: Axes | None = None) -> Axes:
     looks = zip(cycle(COLOURS.values()), cycle(DASHES), strict=True)
     for (name, found), (colour, dash) in zip(named.items(), looks, strict=False):
         style = {"color": colour, "linestyle": dash, "linewidth": 2}
-        ax.plot(found.lrs, found.smoothed / found._start(), label=name, **style)
+        ax.plot(found.lrs, found.smoothed / found.start, label=name, **style)
     ax.axhline(1, color="0.8", linewidth=1, zorder=0)
     ax.set(xscale="log", xlabel="learning rate", ylabel="smoothed loss / its start")
     ax.legend(fontsize="small")

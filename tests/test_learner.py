@@ -651,6 +651,39 @@ def test_a_network_of_ones_own_trains_too():
     assert learn.validate()[1] > 0.9 and len(learn.groups) == 1
 
 
+@pytest.mark.parametrize(
+    ("network", "given"),
+    [
+        (nn.Linear(3, 2), r"\[10, 2\]"),
+        (nn.Sequential(nn.Linear(3, 3), nn.Unflatten(1, (3, 1))), r"\[10, 3, 1\]"),
+        (nn.LSTM(3, 3), "tuple"),
+    ],
+    ids=["fewer outputs than classes", "a map of outputs", "a tuple"],
+)
+@pytest.mark.parametrize("use", ["fit", "lr_find"])
+def test_outputs_that_are_no_logits_for_the_classes_get_a_sentence(network, given, use):
+    class Means(nn.Module):
+        def forward(self, images):
+            return images.float().mean((2, 3)) / 255
+
+    learn = Learner(nn.Sequential(Means(), network), coloured(), batch_size=10)
+    call = {"fit": lambda: learn.fit(0.1, 1), "lr_find": learn.lr_find}[use]
+    with pytest.raises(ValueError, match=rf"3 classes .* not {given}"):
+        call()
+
+
+def test_validating_a_network_for_fewer_classes_gets_the_sentence_too():
+    learn = Learner(models.small_cnn(2, width=4), coloured())
+    with pytest.raises(ValueError, match=r"must give logits \[N, 3\]"):
+        learn.validate()
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:99", "meta:-2"])
+def test_a_device_that_is_not_here_gets_a_sentence(device):
+    with pytest.raises(ValueError, match=f'"cpu".*PyTorch finds no {device}'):
+        small(device=device)
+
+
 def test_other_sizes_may_follow_but_not_other_classes():
     learn = small()
     learn.set_data(learn.images.resized(24))
@@ -830,6 +863,7 @@ def test_seed_and_batch_size_may_be_numbers_of_numpys():
     for learn in found:
         learn.fit(1e-3, 1)
     assert same(*map(weights, found))
+    assert all(type(learn.batch_size) is int for learn in found)
     with pytest.raises(TypeError, match="float"):
         small(seed=1.5)
 

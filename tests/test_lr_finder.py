@@ -785,6 +785,42 @@ def test_what_losses_samplers_and_inner_datasets_count_is_put_back():
     assert loss.pair[0] == 0 and (loss.pair[1] == 0).all()
 
 
+def test_the_parts_of_a_concatdataset_are_put_back():
+    class Counted(torch.utils.data.Dataset):
+        count = 0
+
+        def __len__(self):
+            return 15
+
+        def __getitem__(self, i):
+            self.count = self.count + 1
+            return torch.ones(6), torch.tensor(i % 3)
+
+    model, parts = network(), [Counted(), Counted()]
+    for part in parts:
+        part.count = 7
+    loader = DataLoader(torch.utils.data.ConcatDataset(parts), batch_size=10)
+    lr_find(model, torch.optim.SGD(model.parameters(), 0.1), loader, F.cross_entropy, steps=20)
+    assert [part.count for part in parts] == [7, 7]
+
+
+def test_an_object_of_ones_own_among_an_optimisers_settings_is_put_back():
+    class Warmup:
+        steps = 0
+
+    class Warming(torch.optim.SGD):
+        def step(self, closure=None):
+            for group in self.param_groups:
+                group["warmup"].steps += 1
+            return super().step(closure)
+
+    model, warmup = network(), Warmup()
+    warmup.steps = 3
+    optimizer = Warming([{"params": list(model.parameters()), "warmup": warmup}], 0.1)
+    lr_find(model, optimizer, batches(), F.cross_entropy, steps=20)
+    assert optimizer.param_groups[0]["warmup"].steps == 3
+
+
 def test_a_gradscaler_can_be_put_back():
     scaler = torch.amp.GradScaler("cpu", init_scale=1024.0, growth_interval=1)
     scaler.scale(torch.ones(()))  # from here on its scale is a tensor

@@ -71,16 +71,22 @@ def from_folder(
     splits = _splits(pictures, decoded.pixels.permute(0, 3, 1, 2), labels)
     files = {part: [p.path for p in pictures if p.part == part] for part in PARTS}
     digests = [decoded.digests[picture.path] for picture in pictures]
-    same = defaultdict(list)
-    for digest, picture in zip(digests, pictures, strict=True):
-        same[digest].append(picture.path)
     return ImageData(
-        splits[TRAIN], splits[VALID], classes, size, augment or augmentation.side_on(),
-        fingerprint(size, digests, labels, [len(files[part]) for part in PARTS]),
-        lambda new_size: from_folder(root, new_size, augment, seed, clean),
-        skipped, files[TRAIN], files[VALID], line, splits.get(TEST), files[TEST],
-        [paths for paths in same.values() if len(paths) > 1],
-    )  # fmt: skip
+        train=splits[TRAIN],
+        valid=splits[VALID],
+        test=splits.get(TEST),
+        classes=classes,
+        size=size,
+        augment=augment or augmentation.side_on(),
+        key=fingerprint(size, digests, labels, [len(files[part]) for part in PARTS]),
+        reload=lambda new_size: from_folder(root, new_size, augment, seed, clean),
+        skipped=skipped,
+        train_files=files[TRAIN],
+        valid_files=files[VALID],
+        test_files=files[TEST],
+        cleaned=line,
+        copies=_copies(pictures, digests),
+    )
 
 
 def _read(
@@ -103,6 +109,14 @@ def _read(
     pictures, dropped, line = cleaned(decoded.failed)
     skipped = sorted([*found.skipped, *(decoded.failed | dict(dropped)).items()])
     return decoded, pictures, skipped, line
+
+
+def _copies(pictures: list[Picture], digests: list[str]) -> list[list[str]]:
+    """Groups of files that hold the same pixels."""
+    same = defaultdict(list)
+    for picture, digest in zip(pictures, digests, strict=True):
+        same[digest].append(picture.path)
+    return [paths for paths in same.values() if len(paths) > 1]
 
 
 def _splits(pictures: list[Picture], pixels: Tensor, labels: list[int]) -> dict[str, Split]:

@@ -15,9 +15,6 @@ from lessonkit.files.fingerprint import fingerprint
 __all__ = ["DataError", "ImageData", "Split", "check_size", "read_pictures"]
 
 
-FEW = 25  # validation pictures: with fewer, one more or less is over 4 points of accuracy
-
-
 class DataError(ValueError):
     """Pictures that can't be used for training; the message says why and what to do."""
 
@@ -73,28 +70,9 @@ class ImageData:
 
     def remarks(self) -> list[str]:
         """What to know before training, in sentences: too few pictures to judge by, and copies."""
-        said, n = [], len(self.valid.labels)
-        if n < FEW:
-            said = [f"{n} pictures for validation: each is {100 / n:.1f} points of accuracy."]
-        sets = {"training": (self.train, self.train_files),
-                "validation": (self.valid, self.valid_files),
-                "test": (self.test, self.test_files)}  # fmt: skip
-        place = {
-            file: (name, self.classes[label])
-            for name, (split, files) in sets.items()
-            for file, label in zip(files, split.labels.tolist() if files else (), strict=True)
-        }
-        groups = [[file for file in group if file in place] for group in self.copies]
-        for number, kind in enumerate(("sets", "classes")):
-            across = [g for g in groups if len({place[file][number] for file in g}) > 1]
-            if across:
-                both = " and ".join(dict.fromkeys(place[file][number] for file in across[0]))
-                named = f"{' = '.join(across[0])} ({both})"
-                said.append(f"{len(across)} picture(s) are in two {kind} at once, such as {named}.")
-        if n_more := sum(len(group) - 1 for group in groups if group):
-            example = next(group for group in groups if len(group) > 1)
-            said.append(f"{n_more} file(s) are copies of others, such as {' = '.join(example)}.")
-        return said
+        from lessonkit.images import remarks  # training itself needs none
+
+        return remarks.about(self)
 
     def with_hold_out(self, share: float, seed: int = 0) -> "ImageData":
         """A fraction of each class's training pictures, drawn by `seed`, becomes the test set.
@@ -120,13 +98,14 @@ class ImageData:
         )
 
     def __repr__(self) -> str:
+        from lessonkit.images.remarks import too_few
+
         first = (
             f"ImageData: {len(self.train.labels)} training and {len(self.valid.labels)} validation "
             f"pictures of {self.size} px, {len(self.classes)} classes, augment {self.augment.name}"
         )
         left_out = f", left out: {len(self.skipped)}" if self.skipped else ""
-        few = self.remarks()[:1] if len(self.valid.labels) < FEW else []
-        return "\n".join([first + left_out, *filter(None, [self.cleaned]), *few])
+        return "\n".join([first + left_out, *filter(None, [self.cleaned]), *too_few(self)])
 
 
 def check_size(size: int) -> int:

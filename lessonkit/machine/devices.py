@@ -4,7 +4,7 @@ import os
 
 import torch
 
-__all__ = ["best_device", "half_type", "has_fast_bfloat16"]
+__all__ = ["best_device", "chosen", "half_type", "has_fast_bfloat16"]
 
 
 def best_device() -> str:
@@ -16,6 +16,18 @@ def best_device() -> str:
         return "cuda"
     alone = os.environ.get("WORLD_SIZE", "1") == "1"  # which torchrun sets
     return "mps" if alone and torch.backends.mps.is_available() else "cpu"
+
+
+def chosen(device: str | torch.device | None) -> torch.device:
+    """`device`, or the best one if none is given; ValueError where PyTorch can't compute on it."""
+    try:
+        chosen = torch.device(best_device() if device is None else device)
+        torch.empty(0, device=chosen)
+        return chosen
+    except (AssertionError, RuntimeError) as error:
+        raise ValueError(
+            f'device is "cuda", "mps" or "cpu", and one that is here; PyTorch finds no {device}.'
+        ) from error
 
 
 def has_fast_bfloat16(device: torch.device) -> bool:

@@ -80,7 +80,7 @@ def steepest_places(runs: Sequence[LRFinderResult]) -> None:
     ax = plot.lr_finders({f"run {i}": run for i, run in enumerate(runs, 1)})
     for run in runs:
         height = np.interp(np.log(run.steepest), np.log(run.lrs), run.smoothed)
-        ax.plot(run.steepest, height / run._start(), "Dk", markeredgecolor="white", markersize=9)
+        ax.plot(run.steepest, height / run.start, "Dk", markeredgecolor="white", markersize=9)
     ax.plot([], [], "Dk", label="steepest")
     ax.set_ylim(0, 2)
     ax.legend(fontsize="small")
@@ -93,7 +93,7 @@ def new_and_trained(new: LRFinderResult, trained: LRFinderResult) -> None:
     for rule in ("suggestion", "steepest"):
         marker, colour = plot.RULES[rule]
         lr = getattr(trained, rule)
-        height = np.interp(np.log(lr), np.log(trained.lrs), trained.smoothed) / trained._start()
+        height = np.interp(np.log(lr), np.log(trained.lrs), trained.smoothed) / trained.start
         style = {"color": COLOURS[colour], "markersize": 10, "markeredgecolor": "white"}
         ax.plot(lr, height, marker, label=f"{rule}, trained network", zorder=3, **style)
     ax.set_ylim(0, 4)
