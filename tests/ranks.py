@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 import torch._dynamo  # optimisers load it when first used; here once, before the forks
 import torch.nn.functional as F
+from torch import nn
 
 from lessonkit import Learner, augment, models
 from lessonkit.__main__ import _end
@@ -82,12 +83,15 @@ def fits():
     learn.fit([1e-3, 2e-3, 4e-3], 1, cycle_len=2)
     second = learn.lr_find(steps=12)
     processes.check_equal(learn.model.state_dict().values(), "other weights")
+    measured = nn.BatchNorm1d(3)
+    measured.running_mean += distributed.rank()
+    distributed.same_buffers(measured)
     inputs, _ = next(learn.batches())
     rows = [{k: v for k, v in row.items() if k != "seconds"} for row in learn.history.epochs]
     return {
         "weights": weights(learn), "loss": learn.history.loss, "rows": rows,
         "found": [found.losses.tolist(), second.losses.tolist()],
-        "inputs": inputs.sum((1, 2, 3)).tolist(),
+        "inputs": inputs.sum((1, 2, 3)).tolist(), "statistics": measured.running_mean.tolist(),
     }  # fmt: skip
 
 

@@ -233,6 +233,10 @@ def test_photos_from_the_side_are_moved_by_a_twentieth_at_most():
     assert 4 <= far.max() <= 5
 
 
+def test_photos_from_the_side_are_enlarged_by_a_tenth_at_most_unless_asked():
+    assert augment.side_on() == augment.side_on(1.1)
+
+
 def test_half_turns_leave_a_picture_as_it_is_or_turn_it_upside_down():
     image = pictures(1)
     drawn = draw(augment.Augment("half", half_turns=True), image.expand(200, -1, -1, -1))

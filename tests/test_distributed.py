@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torch.distributed as dist
 
 from lessonkit.learner import Learner
 from lessonkit.training import distributed, processes
@@ -78,6 +79,15 @@ def test_all_come_to_the_same_weights_losses_and_lr_curves_bit_for_bit(ended):
     one, other = ended["fits"][0]
     for what in ("weights", "loss", "rows", "found"):
         assert one[what] == other[what], what
+
+
+def test_the_first_ones_statistics_are_kept(ended):
+    assert [result["statistics"] for result in ended["fits"][0]] == [[0, 0, 0], [0, 0, 0]]
+
+
+def test_only_the_first_that_asks_says_why_it_ends(monkeypatch):
+    monkeypatch.setattr(processes, "_store", dist.HashStore())
+    assert [processes.speaks() for _ in range(3)] == [True, False, False]
 
 
 def test_each_process_sees_other_pictures_changed_in_its_own_way(ended):

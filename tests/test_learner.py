@@ -68,6 +68,15 @@ def test_the_bar_of_a_fit_is_told_of_each_step_and_each_epoch(monkeypatch):
     assert steps == [{"loss": loss, "lr": lr} for loss, lr in told] and rows == learn.history.epochs
 
 
+@pytest.mark.parametrize(("n", "title"), [(1, "fit: 1 epoch"), (2, "fit: 2 epochs")])
+def test_a_fit_says_how_many_epochs_it_takes(n, title, monkeypatch):
+    titles = []
+    monkeypatch.setattr(progress, "_new_bar", lambda said, total, *_: titles.append(said)
+                        or progress.Bar(said, total))  # fmt: skip
+    small().fit(1e-3, n)
+    assert titles == [title]
+
+
 def test_the_lr_of_every_batch_is_the_schedules():
     learn = small()
     learn.fit(0.02, 2, cycle_len=1, cycle_mult=2)

@@ -18,7 +18,7 @@ from torch import nn
 from torch.utils.data import DataLoader, RandomSampler, TensorDataset
 
 from lessonkit import lr_find
-from lessonkit.lr_finder import LRFinderResult, everything_restored, smooth
+from lessonkit.lr_finder import LRFinderResult, _to, everything_restored, smooth
 from lessonkit.training import optimizers
 
 LRS = np.geomspace(1e-5, 10, 100)
@@ -843,6 +843,17 @@ def test_what_holds_itself_is_gone_through_only_so_deep():
     with everything_restored(model, torch.optim.SGD(model.parameters(), 0.1), ring):
         torch.rand(3, generator=ring.own["noise"])
     assert torch.equal(ring.own["noise"].get_state(), before)
+
+
+def test_two_batches_are_enough_for_a_slope_and_one_is_not():
+    fall = LRFinderResult(LRS[:2], np.array([2.0, 1.0]))
+    assert (fall._slopes() < 0).all() and not LRFinderResult(LRS[:1], np.ones(1))._slopes().any()
+
+
+def test_every_part_of_a_batch_goes_to_the_models_device():
+    batch = (torch.ones(1), {"mask": torch.ones(1)}), [torch.ones(1), "a name"]
+    ((inputs, more), (targets, name)) = _to(torch.device("meta"), batch)
+    assert inputs.is_meta and more["mask"].is_meta and targets.is_meta and name == "a name"
 
 
 def test_a_curve_begins_with_the_mean_of_its_first_tenth():

@@ -43,6 +43,18 @@ def test_small_cnn_depends_on_its_seed_alone():
     assert torch.equal(torch.get_rng_state(), before)
     assert torch.equal(one[-1].weight, same[-1].weight)
     assert not torch.equal(one[-1].weight, other[-1].weight)
+    unasked, zero = models.small_cnn(3, 4), models.small_cnn(3, 4, 0)
+    assert torch.equal(unasked[-1].weight, zero[-1].weight)
+
+
+def test_small_cnn_halves_the_picture_three_times():
+    seen = []
+    late = models.small_cnn(3, 4)[1]
+    pool = next(part for part in late if isinstance(part, nn.AdaptiveAvgPool2d))
+    pool.register_forward_pre_hook(lambda module, inputs: seen.append(tuple(inputs[0].shape)))
+    model = models.small_cnn(3, 4)
+    late(model[0](noise(2, 64)))
+    assert seen == [(2, 32, 8, 8)]
 
 
 def test_a_network_without_an_old_classifier_is_not_asked():
