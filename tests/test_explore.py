@@ -79,7 +79,7 @@ def live():
         return f"A line of slope {slope:g} < 5"
 
     controls = {
-        "slope": widgets.FloatSlider(value=1, min=0, max=4, description="slope"),
+        "slope": explore.Slider(value=1, max=4, step=0.5, description="slope"),
         "shown": widgets.Checkbox(value=True, description="shown"),
     }
     return explore.LiveFigure("line", controls, draw, size=(5, 3))
@@ -117,6 +117,16 @@ def test_the_reset_button_resets(live):
     (button,) = buttons
     button.click()
     assert live.values["slope"] == 1
+
+
+def test_a_slider_stays_within_its_range_and_whole_numbers_stay_whole():
+    slider = explore.Slider(value=7, min=2, max=9)
+    slider.value = 12
+    assert slider.value == 9 and isinstance(slider.value, int)
+    slider.max = 5
+    assert slider.value == 5
+    slider.min, slider.value = 0.5, -1
+    assert slider.value == 0.5
 
 
 def test_as_text_it_states_its_values(live):

@@ -12,10 +12,11 @@ from lessonkit.course.explorers.gradient_descent import descend, descent
 from lessonkit.course.explorers.live_figure import LiveFigure
 from lessonkit.course.explorers.loss_surface import landscape, restarts, roll, two_pits
 from lessonkit.course.explorers.lr_schedules import schedules
+from lessonkit.course.explorers.slider import Slider
 from lessonkit.course.explorers.uploading import upload
 
 __all__ = [
-    "LiveFigure", "augmentations", "cleaner", "click_map", "descend", "descent", "guesses",
-    "landscape", "ledger", "pick_lr", "restarts", "roll", "schedules", "transformed", "two_pits",
-    "upload",
+    "LiveFigure", "Slider", "augmentations", "cleaner", "click_map", "descend", "descent",
+    "guesses", "landscape", "ledger", "pick_lr", "restarts", "roll", "schedules", "transformed",
+    "two_pits", "upload",
 ]  # fmt: skip

@@ -1,12 +1,8 @@
 """A map to click on: the spot's tile, and what a network makes of it."""
 
 from collections.abc import Callable
-from pathlib import Path
 
-import anywidget
 import numpy as np
-import traitlets
-from ipywidgets import FloatSlider, Layout
 from matplotlib.axes import Axes
 from PIL import Image
 from torch import Tensor
@@ -14,8 +10,9 @@ from torch import Tensor
 from lessonkit.course.datasets import embedded
 from lessonkit.course.datasets.earth_painting import COLOURS, tiles
 from lessonkit.course.explorers.live_figure import LiveFigure
+from lessonkit.course.explorers.slider import Slider
 
-__all__ = ["ClickImage", "click_map", "clickable"]
+__all__ = ["click_map", "clickable"]
 
 PX_PER_DEGREE = 15  # of the embedded map
 SIZE = 9.2, 3.9  # inches, of 100 pixels
@@ -24,24 +21,11 @@ PLACES = [(0.062, 0.13, 0.68, 0.802), (0.838, 0.632, 0.1272, 0.3), (0.838, 0.13,
 BARS_Y = len(COLOURS) - 0.4, -0.6
 
 
-class ClickImage(anywidget.AnyWidget):
-    """A PNG picture that tells where it was clicked.
-
-    `clicked` is [x, y, n]: fractions of its width and height, from the upper left, and how often.
-    """
-
-    _esm = Path(__file__).with_name("click_image.js")
-    value = traitlets.Bytes().tag(sync=True)
-    alt = traitlets.Unicode().tag(sync=True)
-    clicked = traitlets.List([0.0, 0.0, 0]).tag(sync=True)
-
-
 def clickable(figure: LiveFigure, on_click: Callable[[Axes, float, float], None]) -> LiveFigure:
     """The same figure; a click into its picture calls `on_click(axes, x, y)`, in data coordinates.
 
     Clicks outside of all axes do nothing.
     """
-    image = ClickImage(value=bytes(figure.image.value), alt=figure.alt)
 
     def clicked(change: dict) -> None:
         x, y, _ = change["new"]
@@ -50,10 +34,8 @@ def clickable(figure: LiveFigure, on_click: Callable[[Axes, float, float], None]
             if ax.bbox.contains(*pixel):
                 on_click(ax, *ax.transData.inverted().transform(pixel))
 
-    image.observe(clicked, names="clicked")
-    image.observe(lambda change: image.set_trait("alt", figure.alt), names="value")
-    controls, _, caption = figure.children
-    figure.image, figure.children = image, (controls, image, caption)
+    figure.image.observe(clicked, names="clicked")
+    figure.image.clickable = True
     return figure
 
 
@@ -65,11 +47,10 @@ def click_map(
     `predict` is a learner's: uint8 pictures [N, 3, 64, 64] to probabilities [N, 8].
     """
     picture, climates = embedded.earth_map()
-    look = {"style": {"description_width": "initial"}, "layout": Layout(width="340px"), "step": 0.5}
-    east, north = {"min": -180, "max": 179.5}, {"min": -89.5, "max": 90}
+    east, north = {"min": -180, "max": 179.5, "step": 0.5}, {"min": -89.5, "max": 90, "step": 0.5}
     controls = {
-        "longitude": FloatSlider(longitude, description="longitude, degrees", **east, **look),
-        "latitude": FloatSlider(latitude, description="latitude, degrees", **north, **look),
+        "longitude": Slider(value=longitude, description="longitude, degrees", **east),
+        "latitude": Slider(value=latitude, description="latitude, degrees", **north),
     }
 
     def draw(axes: np.ndarray, longitude: float, latitude: float) -> str:

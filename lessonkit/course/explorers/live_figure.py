@@ -7,14 +7,31 @@ that need no kernel are in explorer.py.
 import html
 import io
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import anywidget
 import ipywidgets as widgets
+import traitlets
 from matplotlib.figure import Figure
 
 from lessonkit.course.explorers.explorer import control_text, in_256_colours, still_bundle
 
-__all__ = ["LiveFigure"]
+__all__ = ["PNG", "LiveFigure"]
+
+
+class PNG(anywidget.AnyWidget):
+    """A picture, and `alt`, its description for those who can't see it.
+
+    A `clickable` one tells where: `clicked` is [x, y, n], fractions of its width and height, from
+    the upper left, and how often.
+    """
+
+    _esm = Path(__file__).with_name("png.js")
+    value = traitlets.Bytes().tag(sync=True)
+    alt = traitlets.Unicode().tag(sync=True)
+    clickable = traitlets.Bool().tag(sync=True)
+    clicked = traitlets.List([0.0, 0.0, 0]).tag(sync=True)
 
 
 class LiveFigure(widgets.VBox):
@@ -37,9 +54,8 @@ class LiveFigure(widgets.VBox):
         self.name, self.controls, self.draw = name, controls, draw
         self.figure = Figure(figsize=size, dpi=100, layout="constrained")
         self.axes = self.figure.subplots(1, columns, squeeze=False)[0]
-        self.image = widgets.Image(format="png", layout=widgets.Layout(max_width="100%"))
+        self.image = PNG()
         self.caption = widgets.HTML()
-        self.alt = ""
         self._first_values, self._waits = self.values, False
         button = widgets.Button(description="Reset", tooltip="Put all controls back")
         button.on_click(self.reset)
@@ -53,6 +69,11 @@ class LiveFigure(widgets.VBox):
     def values(self) -> dict[str, Any]:
         """What the controls stand at."""
         return {name: control.value for name, control in self.controls.items()}
+
+    @property
+    def alt(self) -> str:
+        """What is to be seen, in a sentence."""
+        return self.image.alt
 
     def reset(self, button: widgets.Button | None = None) -> None:
         """Put all controls back to where they were at first."""
@@ -92,7 +113,7 @@ class LiveFigure(widgets.VBox):
         self.image.value = file.getvalue()
 
     def _say(self, sentence: str) -> None:
-        self.alt = sentence
+        self.image.alt = sentence
         self.caption.value = f'<p role="status">{html.escape(sentence, quote=False)}</p>'
 
     def __repr__(self) -> str:
