@@ -290,7 +290,7 @@ def write_table() -> None:
         "in `experiments/results`; what each row means, and how to doubt it, is in "
         "[notebook 09](../notebooks/09_the_lesson_measured.ipynb). Effects in points of accuracy "
         "(of a hundred), as a factor (×), or as a rank correlation. Intervals of tiles allow for "
-        "other places on the map. Rows that no longer are here, and why: "
+        "other places on the map. Rows that are no longer here, and why: "
         f"[RETIRED.md](RETIRED.md).\n\n{table()}\n\n{undecided()}\n",
         encoding="utf-8",
     )
