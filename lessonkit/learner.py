@@ -4,11 +4,10 @@ From top to bottom: pictures, layer groups, a fit, one epoch, one step, results,
 """
 
 import math
-import operator
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
-from numbers import Integral
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lessonkit import models
-from lessonkit.images.as_pictures import as_pictures
 from lessonkit.images.image_data import DataError, ImageData
 from lessonkit.lr_finder import LRFinderResult, lr_find
 from lessonkit.machine import devices, progress
@@ -51,8 +49,8 @@ class Learner:
 
     `label_smoothing`, an attribute from 0 (the default) to 1, is the fraction of each target's
     probability that is spread evenly over all classes.
-    Raises ValueError for a device that isn't here, a batch_size or a max_grad_norm that makes no
-    sense.
+    Raises ValueError for a device that isn't here, and a seed, batch_size or max_grad_norm that
+    makes no sense.
     """
 
     def __init__(
@@ -68,10 +66,12 @@ class Learner:
     ):
         if batch_size is not None and not (isinstance(batch_size, Integral) and batch_size >= 1):
             raise ValueError(f"batch_size is a whole number of pictures from 1 on: {batch_size}?")
-        if not max_grad_norm > 0:  # nor a NaN
+        if not (isinstance(max_grad_norm, Real) and max_grad_norm > 0):  # nor a NaN
             raise ValueError(
                 f"max_grad_norm is a length above 0, not {max_grad_norm}; math.inf clips nothing."
             )
+        if not (isinstance(seed, Integral) and -(2**63) <= seed < 2**63):
+            raise ValueError(f"seed is a whole number, such as 0, not {seed}.")
         self.device = devices.chosen(device)
         self.model = model.to(self.device)
         self.groups = models.layer_groups(model)
@@ -79,7 +79,7 @@ class Learner:
         self.max_grad_norm = max_grad_norm
         self.label_smoothing = 0.0
         self.checkpoint = checkpoint
-        self.generator = torch.Generator().manual_seed(operator.index(seed))
+        self.generator = torch.Generator().manual_seed(int(seed))
         self.history = History()
         self.frozen_to = 0  # groups before this one are frozen
         self._images: ImageData | None = None
@@ -149,7 +149,17 @@ class Learner:
         draws = distributed.own_draws(self.generator)
         for rows in map(distributed.share, order.tensor_split(self.n_batches)):
             inputs, truth = source[rows].to(self.device), labels[rows].to(self.device)
-            yield inputs if self.precompute else self.augment(inputs, draws), truth
+            yield inputs if self.precompute else self._augmented(inputs, draws), truth
+
+    def _augmented(self, inputs: Tensor, draws: torch.Generator) -> Tensor:
+        varied = self.augment(inputs, draws)
+        # Floats from 0 to 1 would be taken for bytes: the network would learn from black pictures.
+        if varied.dtype != inputs.dtype or len(varied) != len(inputs):
+            raise ValueError(
+                "An augmentation gives back as many pictures as it gets, uint8 from 0 to 255, not "
+                f"{str(varied.dtype).removeprefix('torch.')} {list(varied.shape)}."
+            )
+        return varied
 
     # --- Layer groups ---------------------------------------------------------------------------
 
@@ -305,7 +315,7 @@ class Learner:
                 self.model.eval()
 
     def _say_once_that_augmentation_waits(self) -> None:
-        waits = self.precompute and self.augment.name != "none"
+        waits = self.precompute and getattr(self.augment, "name", "") != "none"
         if waits and not self._said_that_augmentation_waits:
             self._said_that_augmentation_waits = True
             progress.note(
@@ -314,6 +324,9 @@ class Learner:
             )
 
     def _new_optimizer(self, lrs: list[float]) -> torch.optim.Optimizer:
+        smoothing = self.label_smoothing  # torch takes a negative one, or NaN, for none
+        if not (isinstance(smoothing, Real) and 0 <= smoothing <= 1):
+            raise ValueError(f"label_smoothing is a fraction from 0 to 1, not {smoothing}.")
         # Small float16 gradients would become 0, so they are scaled up; other types need nothing.
         self._scaler = torch.amp.GradScaler(self.device.type, enabled=self._half is torch.float16)
         return self.optimizer(optimizers.parameter_groups(self.groups, lrs, self.frozen_to))
@@ -432,6 +445,8 @@ class Learner:
         A single picture [3, S, S] or path is N = 1; with `tta` they are means over fixed views.
         Raises DataError for anything else, and for a file that gives no picture.
         """
+        from lessonkit.images.as_pictures import as_pictures  # training needs none of it
+
         images = as_pictures(images, getattr(self, "size", 0))
         self.model.eval()
 

@@ -873,8 +873,6 @@ def test_seed_and_batch_size_may_be_numbers_of_numpys():
         learn.fit(1e-3, 1)
     assert same(*map(weights, found))
     assert all(type(learn.batch_size) is int for learn in found)
-    with pytest.raises(TypeError, match="float"):
-        small(seed=1.5)
 
 
 def test_what_the_learner_is_made_of_can_be_read_in_an_afternoon():

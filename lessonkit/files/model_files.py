@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import asdict
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,7 @@ def write(path: str | Path, learn: Any) -> None:
         "label_smoothing": learn.label_smoothing,
         "frozen_to": learn.frozen_to,
     }
+    _check(about, len(learn.groups))  # else what is written could never be read
     safe_files.write_tensors(path, _tensors(model), about)
 
 
@@ -86,6 +88,7 @@ def read(path: str | Path) -> tuple[models.LayerGroups, dict[str, Any], dict[str
         old = {name.removeprefix(IMAGENET): tensors.pop(name) for name in old}
         nn.Sequential(*model.imagenet).load_state_dict(old)
         model.load_state_dict(tensors)
+        _check(about, len(models.layer_groups(model)))
         arguments = {
             "optimizer": optimizers.BY_NAME.get(about["optimizer"], _unknown_optimizer),
             "max_grad_norm": about["max_grad_norm"] or math.inf,
@@ -101,6 +104,31 @@ def read(path: str | Path) -> tuple[models.LayerGroups, dict[str, Any], dict[str
             f"{path} can't be rebuilt by this version of lessonkit and timm: use those that saved "
             f"it, or train again ({' '.join(str(error).split())[:200]})."
         ) from error
+
+
+def _check(about: dict, n_groups: int) -> None:
+    """ValueError, which names them, for settings that no learner can have."""
+
+    def is_whole(value: Any, low: int, high: float = math.inf) -> bool:
+        return isinstance(value, Integral) and low <= value <= high
+
+    def is_real(value: Any, high: float = math.inf) -> bool:
+        return isinstance(value, Real) and 0 <= value <= high
+
+    classes, norm, n = about["classes"], about["max_grad_norm"], about["batch_size"]
+    names = [name for name in classes if isinstance(name, str | int)]
+    augment = dict(about["augment"])
+    is_right = {
+        "classes": isinstance(classes, list | tuple) and len(set(names)) == len(classes),
+        "size": is_whole(about["size"], 1),
+        "frozen_to": is_whole(about["frozen_to"], 0, n_groups - 1),
+        "batch_size": n is None or is_whole(n, 1),
+        "max_grad_norm": norm is None or (is_real(norm) and norm > 0),
+        "label_smoothing": is_real(about["label_smoothing"], 1.0),
+        "augment": isinstance(augment.pop("name"), str) and all(map(is_real, augment.values())),
+    }
+    if wrong := [name for name, right in is_right.items() if not right]:
+        raise ValueError(f"these settings can't be right: {', '.join(wrong)}")
 
 
 def _unknown_optimizer(groups: list[dict]) -> torch.optim.Optimizer:

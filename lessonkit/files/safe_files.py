@@ -163,4 +163,7 @@ def read_tensors(path: Path | str) -> tuple[dict[str, torch.Tensor], dict]:
             f"{path} has been altered since it was saved, or is of an older lessonkit: copy it "
             "again, or train again."
         )
-    return tensors, json.loads(text)
+    try:
+        return tensors, json.loads(text)
+    except (ValueError, RecursionError):  # the check is no secret: anyone can make a right one
+        raise ModelFileError(f"{path} describes itself in a way that can't be read.") from None

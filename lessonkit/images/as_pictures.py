@@ -28,6 +28,11 @@ def as_pictures(given: Any, size: int) -> Tensor:
                 "Give uint8 pictures [N, 3, S, S] or paths of picture files, not something of type "
                 f"{type(path).__name__}: save it as a picture file and give its path."
             )
+    if not size:
+        raise DataError(
+            "This learner has had no pictures, so that nobody knows the size its network wants: "
+            "give it some by learn.set_data(images), or give uint8 pictures [N, 3, S, S]."
+        )
     return read_pictures(paths, size)
 
 

@@ -119,9 +119,11 @@ def _decode(file: Path | BinaryIO, size: int) -> np.ndarray:
         # Small first: what follows then costs next to nothing, however large the picture.
         # Bicubic, as the pretrained networks were trained. Lanczos looks at twice the pixels.
         mixable = _mixable(image)
-        square = ImageOps.fit(mixable, (size, size), Image.Resampling.BICUBIC)
-        if square.mode == "F":
+        if is_deep := mixable.mode == "F":
             black, white = _black_and_white(image, mixable)
+            mixable = _on_white(image, mixable, white)
+        square = ImageOps.fit(mixable, (size, size), Image.Resampling.BICUBIC)
+        if is_deep:
             shades = (np.asarray(square) - black) / ((white - black) / 255)
             square = Image.fromarray(shades.round().clip(0, 255).astype(np.uint8))
         turn = TURNS.get(orientation(image))
@@ -189,6 +191,21 @@ def _black_and_white(image: Image.Image, numbers: Image.Image) -> tuple[float, f
     if high < white / 16:
         raise Unusable(f"is nearly black: its numbers end at {high:.0f} of {white:.0f}")
     return (white, 0.0) if tags.get(PHOTOMETRIC) == 0 else (0.0, white)
+
+
+def _on_white(image: Image.Image, numbers: Image.Image, white: float) -> Image.Image:
+    """The `numbers`, white where a PNG says that one of them stands for transparent.
+
+    Pillow does so with 8 bits only. Not where it is all of them: nothing would be left.
+    """
+    clear = image.info.get("transparency")
+    if image.format != "PNG" or not isinstance(clear, int):
+        return numbers
+    greys = np.asarray(numbers)
+    is_clear = greys == clear
+    if is_clear.all():
+        return numbers
+    return Image.fromarray(np.where(is_clear, np.float32(white), greys))
 
 
 def _is_transparency(image: Image.Image, counts: list[int]) -> bool:

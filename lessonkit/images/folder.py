@@ -62,6 +62,8 @@ def from_folder(
     """
     root = safe_files.of_user(path)
     size = check_size(size)
+    if not (augment is None or (callable(augment) and hasattr(augment, "name"))):
+        raise DataError(f"augment is one of lessonkit.augment, as augment.none(), not {augment!r}.")
     found = _find(root, seed)
     decoded, pictures, skipped, line = _read(root, size, found, seed, clean)
     classes = check_classes(root, pictures, skipped)

@@ -279,3 +279,22 @@ def test_a_damaged_one_is_not_said_to_need_a_decoder_that_is_there(tmp_path, suf
     content = (tmp_path / f"x.{suffix}").read_bytes()
     for n in (12, 40, len(content) // 2, len(content) - 10):
         refused(tmp_path, content[:n], "damaged", f"x.{suffix}")
+
+
+@pytest.mark.parametrize("depth", [8, 16])
+@pytest.mark.parametrize("clear", [0, 1])
+def test_a_grey_that_stands_for_transparent_is_white_at_every_depth(depth, clear, tmp_path):
+    largest = 2**depth - 1
+    grey = np.full((64, 64, 1), largest // 2)
+    grey[:, 32:] = clear * largest
+    grey[0] = largest  # so that the file's white is there in any case
+    chunk = files.chunk(b"tRNS", struct.pack(">H", clear * largest))
+    content = files.png(grey, chunk, depth=depth)
+    picture = read(tmp_path, content)
+    assert abs(int(picture[40, 8, 0]) - 127) < 2 and (picture[40, 40] == 255).all()
+
+
+def test_a_deep_grey_that_is_all_transparent_stays_as_it_is(tmp_path):
+    chunk = files.chunk(b"tRNS", struct.pack(">H", 30_000))
+    picture = read(tmp_path, files.png(np.full((64, 64, 1), 30_000), chunk, depth=16))
+    assert abs(int(picture[8, 8, 0]) - 30_000 / 257 * 2) < 2  # of the 15 bits it needs
