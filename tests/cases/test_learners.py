@@ -49,5 +49,5 @@ def test_a_learner_that_had_no_pictures_says_so_of_paths(tmp_path):
 
 @pytest.mark.parametrize("given", ["side_on", augment.side_on])
 def test_an_augmentation_is_one_and_not_its_name(given, tmp_path):
-    with pytest.raises(DataError, match="augment is one of lessonkit.augment"):
+    with pytest.raises(DataError, match=r"augment is one of lessonkit\.augment"):
         data.from_folder(tmp_path, 16, given)
