@@ -77,9 +77,10 @@ bounds: .venv/.ready
 	@$(VENV_PYTHON) -m tools.bounds $(NB)
 
 bench: .venv/.ready-bench
-	@for script in benchmarks/*.py; do \
-	  echo "== $$script"; $(VENV_PYTHON) "$$script" || exit 1; \
-	done
+	@missed=""; for script in benchmarks/*.py; do \
+	  echo "== $$script"; $(VENV_PYTHON) "$$script" || missed="$$missed $$script"; \
+	done; \
+	if [ -n "$$missed" ]; then echo "A target is missed, or something failed:$$missed" >&2; exit 1; fi
 
 cells: .venv/.ready
 	@$(VENV_PYTHON) tools/cells.py $(if $(SPLITS),--splits $(SPLITS)) $(ARGS)

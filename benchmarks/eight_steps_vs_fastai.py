@@ -28,7 +28,7 @@ from pathlib import Path
 
 import recipe
 from PIL import Image
-from side_by_side import into_readme
+from side_by_side import into_readme, machine
 
 from lessonkit import data
 from lessonkit.augment import Augment
@@ -42,6 +42,7 @@ STORED = Path(__file__).with_name("fastai.json")
 BEGIN = "<!-- fastai: made by benchmarks/eight_steps_vs_fastai.py -->"
 OURS = "the 8 steps"
 THEIRS = ("fastai, statistics frozen", "fastai as it comes")
+PACKAGES = ["torch", "torchvision", "timm", "fastai", "pillow", "numpy"]
 EPOCHS = 3  # of `fine_tune`, after a frozen one
 PICTURES = 600  # for training
 
@@ -205,7 +206,8 @@ def main() -> None:
             asked = about | {"pictures": counts, "seed": seed, "kind": kind}
             if any(asked.items() <= row.items() for row in rows):
                 continue
-            rows.append(asked | one_run(kind, images, options.size, seed))
+            made = one_run(kind, images, options.size, seed)
+            rows.append(asked | made | {"machine": machine(PACKAGES, threads=1)})
             last = rows[-1]
             print(
                 f"{kind}, seed {seed}: last {last['epochs'][-1]:.3f}, best "

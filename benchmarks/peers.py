@@ -6,7 +6,8 @@ Everything runs on one thread, in turns, on the same pictures; what counts is th
 the median of 15 turns, which other work on the machine disturbs least. `--photos` holds class
 folders, or train/ and valid/ of them (the creatures unless given). Last in each row is what the
 machine couldn't undercut: multiplications at the speed of a large matrix product, or bytes at that
-of a large copy. `--store` writes peers.json and the table in README.md here.
+of a large copy. `--store` writes peers.json and the tables in README.md here, one for each kind of
+processor; ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 imitates another kind.
 """
 
 import argparse
@@ -14,14 +15,13 @@ import io
 import json
 import math
 import os
-import platform
 import statistics
 import sys
 import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from importlib.metadata import version
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -29,11 +29,11 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image
-from side_by_side import into_readme
+from side_by_side import into_readme, machine
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from lessonkit import Learner, augment, data, models
-from lessonkit.course import hardware
 from lessonkit.course.datasets import embedded
 from lessonkit.files import safe_files
 from lessonkit.images.decode import decode
@@ -93,17 +93,33 @@ def in_turns(ways: dict[str, Callable[[], object]], share: int = 1) -> dict[str,
 # --- What the machine can do ----------------------------------------------------------------------
 
 
+@cache
 def multiply_adds_a_ms() -> float:
     """Of float32, on one thread, in a product of matrices of 1,024 rows and columns."""
     a, b = torch.randn(2, 1024, 1024)
     return 1024**3 / in_turns({"product": lambda: a @ b})["product"]
 
 
+@cache
 def bytes_a_ms() -> float:
     """Read and written, in a copy of 256 MB."""
     source = torch.zeros(2**28, dtype=torch.uint8)
     target = torch.empty_like(source)
     return 2 * len(source) / in_turns({"copy": lambda: target.copy_(source)})["copy"]
+
+
+def least_of_body(size: int) -> float:
+    """Milliseconds that a picture's way through the body takes at least."""
+    return MULTIPLY_ADDS * (size / 224) ** 2 / multiply_adds_a_ms()
+
+
+def least_of_step(network: nn.Module, images: torch.Tensor) -> float:
+    """Milliseconds that the multiplications of a training step take at least."""
+    labels = torch.zeros(len(images), dtype=torch.long)
+    with FlopCounterMode(display=False) as counter:
+        F.cross_entropy(network(images), labels).backward()
+    network.zero_grad()
+    return counter.get_total_flops() / 2 / multiply_adds_a_ms()
 
 
 # --- The jobs -------------------------------------------------------------------------------------
@@ -157,7 +173,8 @@ def augmentation(photos: Path) -> Iterator[Row]:
 
     step_times = in_turns({"step": step}, len(images))
     shares = {"lessonkit": times["lessonkit"], "a training step": step_times["step"]}
-    yield Row("augmentation beside a training step of the whole network", shares, 0.03)
+    what = "augmentation beside a training step of the whole network"
+    yield Row(what, shares, 0.03, "a training step", moved)
 
 
 def decoding(photos: Path) -> Iterator[Row]:
@@ -195,7 +212,8 @@ def decoding(photos: Path) -> Iterator[Row]:
         )
         path.unlink()
         note = "one way for all formats, by Pillow; a way of its own for JPEG would be as fast"
-        yield Row(what, times, None, "", math.nan, note)
+        moved = (len(contents) + 3 * size**2) / bytes_a_ms()
+        yield Row(what, times, None, "", moved, note)
 
 
 def frozen_body(photos: Path) -> Iterator[Row]:
@@ -204,7 +222,6 @@ def frozen_body(photos: Path) -> Iterator[Row]:
     body = nn.Sequential(*list(network.children())[:-1])
     plain = backbone.create(ARCH, True).eval()
     plain.reset_classifier(0)
-    speed = multiply_adds_a_ms()
     for size in (128, 224):
         images = data.creatures(size).train.images[:64].contiguous()
         arrays, graph = images.numpy(), activations.graph(body, images[:4])
@@ -216,9 +233,9 @@ def frozen_body(photos: Path) -> Iterator[Row]:
             "lessonkit without onnxruntime": lambda x=images: activations.run(body, x, False),
             "timm": torch.no_grad()(lambda x=images: plain(x / 255)),
         }
-        limit = MULTIPLY_ADDS * (size / 224) ** 2 / speed
         what = f"activations of a photo, {size} px"
-        yield Row(what, in_turns(ways, len(images)), 1.15, "onnxruntime", limit)
+        times = in_turns(ways, len(images))
+        yield Row(what, times, 1.15, "onnxruntime", least_of_body(size))
 
 
 class _Scaled(nn.Module):
@@ -240,9 +257,10 @@ def head(photos: Path) -> Iterator[Row]:
     stored = learn.activations()
     train, valid = stored["train"].numpy(), stored["valid"].numpy()
     labels, truth = images.train.labels.numpy(), images.valid.labels.numpy()
-    accuracies = {}
+    accuracies, starts = {}, []
 
     def ours() -> None:
+        starts.append(len(learn.history.epochs))
         for parameter in learn.groups[-1].parameters():
             nn.init.zeros_(parameter)
         epochs = math.ceil(HEAD_STEPS / learn.n_batches)
@@ -256,7 +274,11 @@ def head(photos: Path) -> Iterator[Row]:
 
     times = in_turns({"lessonkit": ours, "scikit-learn": regression})
     said = ", ".join(f"{name} {value:.3f}" for name, value in accuracies.items())
-    yield Row(f"the head on {len(train)} activations", times, None, "", math.nan, f"reach {said}")
+    # An epoch takes each number once forward and once back, to the weights, for each class. It may
+    # stop early, so epochs are those of the last turn.
+    epochs = len(learn.history.epochs) - starts[-1]
+    least = 2 * epochs * train.size * len(images.classes) / multiply_adds_a_ms()
+    yield Row(f"the head on {len(train)} activations", times, None, "", least, f"reach {said}")
 
     files = [path for path in sorted(photos.rglob("*.jp*g")) if path.is_file()]
     body = nn.Sequential(*learn.groups[:-1])
@@ -285,7 +307,9 @@ def head(photos: Path) -> Iterator[Row]:
     )
     whole = parts["decode"] + parts["activations"] + times["lessonkit"]
     both = {"lessonkit": whole, "simplejpeg, onnxruntime and scikit-learn": parts["theirs"]}
-    yield Row(f"step 3 from {len(files)} files on", both, 1.5)
+    note = f"decoding {parts['decode']:.0f}, the body {parts['activations']:.0f}, the head the rest"
+    least += len(files) * least_of_body(128)
+    yield Row(f"step 3 from {len(files)} files on", both, 1.5, "", least, note)
 
 
 def training(photos: Path) -> Iterator[Row]:
@@ -311,7 +335,8 @@ def training(photos: Path) -> Iterator[Row]:
             optimizer.step()
 
     times = in_turns({"lessonkit": lambda: learn.fit(0.01, 1), "a bare loop": bare_epoch}, 16)
-    yield Row("a step of training, 64 tiles of 32 px", times, 1.05)
+    least = least_of_step(bare.train(), pixels[:64])
+    yield Row("a step of training, 64 tiles of 32 px", times, 1.05, "", least)
 
     steps = {"lessonkit": 0, "torch-lr-finder": 0}
 
@@ -328,7 +353,7 @@ def training(photos: Path) -> Iterator[Row]:
     taken = in_turns({"lessonkit": find, "torch-lr-finder": theirs, "a bare loop": bare_epoch})
     each = {name: taken[name] / n for name, n in steps.items()}
     each["a bare loop"] = taken["a bare loop"] / 16
-    yield Row("a step of the finder, 64 tiles of 32 px", each, 1.05, "a bare loop")
+    yield Row("a step of the finder, 64 tiles of 32 px", each, 1.05, "a bare loop", least)
 
 
 JOBS = [augmentation, decoding, frozen_body, head, training]
@@ -337,12 +362,9 @@ JOBS = [augmentation, decoding, frozen_body, head, training]
 # --- What it says ---------------------------------------------------------------------------------
 
 
-def machine() -> str:
-    """Processor, instruction set, threads and versions, in a line."""
-    model = hardware.describe()["processor"]
-    kinds = torch.backends.cpu.get_cpu_capability()
-    said = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
-    return f"{model}, {kinds}, one thread; Python {platform.python_version()}, {said}"
+def short(ms: float) -> str:
+    """A number in a table: 0.0078, 2.83, 1061."""
+    return f"{ms:.3g}" if ms < 100 else f"{ms:.0f}"
 
 
 def table(rows: list[Row]) -> str:
@@ -350,23 +372,37 @@ def table(rows: list[Row]) -> str:
     lines = ["| what | lessonkit | others | × | must | at least |", "|---|---|---|---|---|---|"]
     for row in rows:
         ours, *others = row.times.items()
-        said = ", ".join(f"{name} {ms:.3g}" for name, ms in others)
+        said = ", ".join(f"{name} {short(ms)}" for name, ms in others)
         must = "–" if row.must is None else f"≤ {row.must:g} {'✓' if row.holds else 'missed'}"
-        limit = "–" if math.isnan(row.limit) else f"{row.limit:.2g}"
+        limit = "–" if math.isnan(row.limit) else short(row.limit)
         what = row.what + (f" ({row.note})" if row.note else "")
-        lines.append(f"| {what} | {ours[1]:.3g} | {said} | {row.ratio:.2f} | {must} | {limit} |")
+        lines.append(f"| {what} | {short(ours[1])} | {said} | {row.ratio:.2f} | {must} | {limit} |")
     return "\n".join(lines)
 
 
+def kind(record: dict) -> str:
+    """The kind of processor of a record, and its threads: what precedes the versions."""
+    return record["machine"].partition(";")[0]
+
+
 def store(rows: list[Row]) -> None:
-    """Write peers.json, and from it the table in README.md."""
-    path = HERE / "peers.json"
-    known = json.loads(path.read_text()) if path.exists() else {"rows": []}
+    """Write peers.json, and from it the tables in README.md, one for each kind of processor.
+
+    Rows measured with other versions on this kind are left out: the line above a table holds for
+    all of it.
+    """
+    path, here = HERE / "peers.json", {"machine": machine(PACKAGES), "rows": []}
+    known = json.loads(path.read_text()) if path.exists() else []
+    known = [known] if isinstance(known, dict) else known
+    before = next((one["rows"] for one in known if one["machine"] == here["machine"]), [])
     new = {row.what: row._asdict() for row in rows}
-    merged = [new.pop(row["what"], row) for row in known["rows"]] + list(new.values())
+    here["rows"] = [new.pop(row["what"], row) for row in before] + list(new.values())
+    known = [here if kind(one) == kind(here) else one for one in known]
+    known += [] if here in known else [here]
     with safe_files.atomic_path(path) as part:
-        part.write_text(json.dumps({"machine": machine(), "rows": merged}, indent=1) + "\n")
-    into_readme(BEGIN, f"{machine()}\n\n{table([Row(**row) for row in merged])}")
+        part.write_text(json.dumps(known, indent=1) + "\n")
+    said = [f"{one['machine']}\n\n{table([Row(**row) for row in one['rows']])}" for one in known]
+    into_readme(BEGIN, "\n\n".join(said))
 
 
 def main() -> int:
@@ -389,7 +425,7 @@ def main() -> int:
         store(rows)
     asked = [row for row in rows if row.must is not None]
     held = sum(row.holds for row in asked)
-    print(f"{held} of {len(asked)} hold. {machine()}")
+    print(f"{held} of {len(asked)} hold. {machine(PACKAGES)}")
     return 0 if held == len(asked) else 1
 
 

@@ -24,7 +24,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image
-from side_by_side import Row, into_readme, ratios, seconds, table
+from side_by_side import Row, into_readme, machine, ratios, seconds, table
 
 from lessonkit import Learner, augment, data, models
 from lessonkit.course import hardware
@@ -37,6 +37,7 @@ from lessonkit.training import activations
 DEVICE = hardware.best_device()
 NAME, WHERE = ("results", "") if DEVICE == "cpu" else (f"results-{DEVICE}", f" on {DEVICE}")
 RESULTS = Path(__file__).with_name(f"{NAME}.json")
+PACKAGES = ["torch", "torchvision", "timm", "fastai", "torch-lr-finder", "pillow", "numpy"]
 BEGIN = f"<!-- performance{WHERE}: made by benchmarks/performance.py -->"
 
 
@@ -333,10 +334,12 @@ MEASURES += [test_time_augmentation, importing, growing]
 def store(rows: list[Row], all_of_them: bool) -> None:
     """Write results.json, and the table made from it into the README beside it.
 
-    Unless these are all rows, those of other names stay.
+    Unless these are all rows, those of other names stay. Each row says on which machine it was
+    measured, and with which versions.
     """
     known = json.loads(RESULTS.read_text()) if RESULTS.exists() and not all_of_them else []
-    new = {row.name: row._asdict() for row in rows}
+    here = machine(PACKAGES)
+    new = {row.name: row._asdict() | {"machine": here} for row in rows}
     merged = [new.pop(row["name"], row) for row in known] + list(new.values())
     RESULTS.write_text(json.dumps(merged, indent=1) + "\n")
     into_readme(BEGIN, table(merged))

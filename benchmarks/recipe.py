@@ -30,7 +30,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from scipy import stats
-from side_by_side import into_readme
+from side_by_side import into_readme, machine
 
 from lessonkit import Learner, data, eight_steps, recipe
 from lessonkit.course.datasets import embedded
@@ -43,6 +43,7 @@ from lessonkit.training.optimizers import radam
 
 STORED = Path(__file__).with_name("recipe.json")
 BEGIN = "<!-- recipe: made by benchmarks/recipe.py -->"
+PACKAGES = ["torch", "torchvision", "timm", "onnxruntime", "scikit-learn", "pillow", "numpy"]
 HEAD_LRS = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
 FACTORS = (1 / 3, 1, 3)  # of the LR that the recipe chose for step 8
 
@@ -296,6 +297,7 @@ def main() -> None:
             except (RuntimeError, ValueError) as error:  # what must not happen: it is counted
                 made = {"crash": f"{type(error).__name__}: {error}"}
             # As JSON has it, so that a row reads the same now and from the file later.
+            made |= {"machine": machine(PACKAGES)}
             rows.append(json.loads(json.dumps(about | made)))
             with safe_files.atomic_path(options.json) as part:
                 part.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")

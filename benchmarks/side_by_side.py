@@ -1,12 +1,17 @@
-"""What the benchmarks share: timing two things in turns, and the table of the results."""
+"""What the benchmarks share: timing two things in turns, the table of the results, the machine."""
 
+import os
+import platform
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
+
+from lessonkit.course import hardware
 
 README = Path(__file__).with_name("README.md")
 END = "<!-- end -->"
@@ -69,13 +74,28 @@ def table(rows: list[dict]) -> str:
     """Rows as stored in results.json as a Markdown table."""
     lines = ["| what | median | repeats | target | |", "|---|---|---|---|---|"]
     for stored in rows:
-        row = Row(**stored)
+        row = Row(**{name: stored[name] for name in Row._fields})
         spread = f"{min(row.values):.3g} to {max(row.values):.3g}"
         mark = "✓" if row.holds else "missed"
         lines.append(
             f"| {row.name} | {row.median:.3g} {row.unit} | {spread} | {row.target} | {mark} |"
         )
     return "\n".join(lines)
+
+
+def machine(packages: Iterable[str], threads: int | None = None) -> str:
+    """Processor (and card), instruction set, threads and versions, in a line.
+
+    `threads` is PyTorch's number of them here, unless a process of its own has another one.
+    """
+    known, threads = hardware.describe(), threads or torch.get_num_threads()
+    card = "" if known["device in use"] == "cpu" else f", {known['graphics card']}"
+    kinds, most = torch.backends.cpu.get_cpu_capability(), os.environ.get("ONEDNN_MAX_CPU_ISA")
+    kinds += f" (oneDNN: {most})" if most else ""
+    said = ", ".join(f"{name} {version(name)}" for name in packages)
+    number = "one thread" if threads == 1 else f"{threads} threads"
+    python = f"Python {platform.python_version()}"
+    return f"{known['processor']}{card}, {kinds}, {number}; {python}, {said}"
 
 
 def into_readme(begin: str, made: str) -> None:

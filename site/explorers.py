@@ -3,7 +3,8 @@
 A stored picture of an explorer has its controls, values and data inside (lessonkit/course/
 explorers/explorer.py). The page keeps that picture for readers without JavaScript, and a script
 puts the explorer in its place. Scripts and style are written beside the page's others, as plain
-scripts: browsers load no modules into a page opened from disk.
+scripts: browsers load no modules into a page opened from disk. Below each output that moves in a
+notebook stands whether it does so here.
 """
 
 import base64
@@ -13,6 +14,7 @@ import io
 import json
 from pathlib import Path
 
+import nbformat
 from docutils import nodes
 from myst_nb.core.render import MimeData, NbElementRenderer
 from PIL import Image
@@ -22,6 +24,11 @@ from lessonkit.course.explorers.explorer import HERE, plain_javascript
 
 NAMES = sorted(path.stem for path in HERE.glob("*.js") if "Explorer = {" in path.read_text("utf-8"))
 render_image = NbElementRenderer.render_image
+WIDGET = "application/vnd.jupyter.widget-view+json"
+MARKS = {
+    "living": "This works here, too: move a control.",
+    "still": "This stands still here. In a running notebook it answers.",
+}
 
 
 def stored(png: bytes) -> dict | None:
@@ -79,6 +86,32 @@ def render_image_or_explorer(self: NbElementRenderer, data: MimeData) -> list[no
     return [before, *elements, after]
 
 
+def mark(output: nbformat.NotebookNode) -> str | None:
+    """Whether an output that moves in a notebook is "living" on its page or "still".
+
+    None for what doesn't move, and for quizzes, which open on the page as HTML.
+    """
+    made = output.get("data", {})
+    if output.output_type != "execute_result" or WIDGET not in made or "text/html" in made:
+        return None
+    png = base64.b64decode(made.get("image/png", ""))
+    return "living" if png and stored(png) else "still"
+
+
+def mark_outputs(app: Sphinx, document: nodes.document) -> None:
+    """Say below each output that moves in a notebook whether it does so on the page."""
+    path = Path(app.env.doc2path(app.env.docname))
+    if path.suffix != ".ipynb":
+        return
+    cells = nbformat.read(path, as_version=4).cells
+    for place in document.findall(nodes.container):
+        if place.get("nb_element") != "cell_code_output":
+            continue
+        outputs = cells[place.parent["cell_index"]].outputs
+        for kind in filter(None, map(mark, outputs)):
+            place += nodes.paragraph("", MARKS[kind], classes=[kind])
+
+
 def write_scripts(app: Sphinx) -> None:
     """One script for each explorer, and the style of all, beside the pages' other ones."""
     folder = Path(app.outdir) / "_static" / "explorers"
@@ -103,5 +136,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
     """Called by Sphinx when it loads this extension."""
     NbElementRenderer.render_image = render_image_or_explorer
     app.connect("builder-inited", write_scripts)
+    app.connect("doctree-read", mark_outputs)
     app.connect("html-page-context", add_scripts)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

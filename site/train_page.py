@@ -9,6 +9,7 @@ from pathlib import Path
 
 from docutils import nodes
 from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
 
 from lessonkit.course.explorers.explorer import controls, plain_javascript
 
@@ -56,6 +57,11 @@ def write_static(app: Sphinx) -> None:
         write(Path(app.outdir) / "_static" / "train")
 
 
+def always_anew(app: Sphinx, env: BuildEnvironment, *changes: set[str]) -> list[str]:
+    """This page at every build: what it says hangs on parts that Sphinx knows nothing of."""
+    return [PAGE] if PAGE in env.found_docs else []
+
+
 def complete_page(app: Sphinx, page: str, template: str, context: dict, tree: nodes.Node) -> None:
     """The script on its own page only; a sentence where the parts are missing."""
     if page != PAGE:
@@ -71,5 +77,6 @@ def complete_page(app: Sphinx, page: str, template: str, context: dict, tree: no
 def setup(app: Sphinx) -> dict[str, bool]:
     """Called by Sphinx when it loads this extension."""
     app.connect("builder-inited", write_static)
+    app.connect("env-get-outdated", always_anew)
     app.connect("html-page-context", complete_page)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -189,9 +189,8 @@ def python_affine(given):
 
 def test_affine_matrices():
     given = draw_changes(N, 5)
-    agree(
-        given, formulas()("given.map(affine)", given=given), python_affine(given).numpy(), 0, 2e-6
-    )
+    found = formulas()("given.map(affine)", given=given)
+    agree(given, found, python_affine(given).numpy(), 0, 1e-6)
 
 
 def test_pictures_are_looked_up_alike():

@@ -148,6 +148,21 @@ def test_the_home_page_names_every_notebook_with_its_minutes(site):
     assert minutes == 450  # seven and a half hours, as README, TEACHERS and this page say
 
 
+def test_what_moves_in_a_notebook_is_marked_as_living_or_still(site):
+    marks = {}
+    for path in NOTEBOOKS:
+        found = read(page_of(site, path)).select("article .living, article .still")
+        marks[path.stem] = [mark["class"][0] for mark in found]
+    assert marks["01_the_learning_rate"] == ["living"]
+    assert marks["06_transfer_learning"] == ["still"]
+    assert marks["08_your_own_images"] == ["still"] * 3  # cards, upload, map; no quiz
+    for path in NOTEBOOKS:
+        page = read(page_of(site, path))
+        for place in page.select(".explorer-place"):
+            assert place.find_next_sibling(class_="living"), path.name
+        assert len(page.select(".explorer-place")) == marks[path.stem].count("living"), path.name
+
+
 def test_public_functions_are_on_the_page_of_functions(site):
     from lessonkit import Learner, schedule
 
@@ -224,6 +239,8 @@ def test_pages_fit_a_desktop_and_a_phone(site, page):
 # on one page (below), so that here a piece of code is one text, not thousands of coloured ones.
 ONE_TEXT = """document.querySelectorAll(".highlight pre")
   .forEach(pre => pre.replaceChildren(pre.textContent))"""
+# What is folded away axe doesn't see, such as a quiz's answers.
+UNFOLD = "document.querySelectorAll('details').forEach(folded => { folded.open = true; })"
 
 
 @needs_browser
@@ -232,6 +249,7 @@ def test_axe_finds_nothing_serious_by_day_or_by_night(site, page):
         page.emulate_media(color_scheme="light")
         page.goto(path.as_uri())
         page.evaluate(ONE_TEXT)
+        page.evaluate(UNFOLD)
         assert faults(page) == [], path.relative_to(site)
         page.emulate_media(color_scheme="dark")  # that changes colours, and nothing else
         assert faults(page, runOnly=["color-contrast"]) == [], (

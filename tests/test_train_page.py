@@ -27,7 +27,7 @@ from lessonkit.images import decode
 from lessonkit.lr_finder import LRFinderResult, _exploded
 from lessonkit.networks.weights import OWN
 from lessonkit.training.optimizers import adamw, parameter_groups
-from tests.jupyterlab import needs_browser
+from tests.jupyterlab import needs_browser, needs_sphinx
 from tests.test_javascript import JavaScript
 from tests.tiny import coloured
 
@@ -311,6 +311,26 @@ def test_without_npm_the_site_is_built_and_the_page_says_what_is_missing(
     assert train_page.PLACE not in context["body"] and "Node.js" in context["body"]
 
 
+@needs_sphinx
+def test_once_npm_has_come_the_next_build_has_a_page_that_trains(monkeypatch, tmp_path):
+    from sphinx.application import Sphinx
+
+    source, html = tmp_path / "source", tmp_path / "html"
+    (source / "site").mkdir(parents=True)
+    (source / "site" / "train.md").write_text(f"# Train\n\n{train_page.PLACE}\n")
+    settings = {"extensions": ["myst_parser", "train_page"], "root_doc": train_page.PAGE}
+
+    def built(parts):
+        monkeypatch.setattr(train_page, "parts_are_there", lambda: parts)
+        quiet = {"status": None, "warning": None}
+        Sphinx(source, None, html, tmp_path / "trees", "html", settings.copy(), **quiet).build()
+        return (html / "site" / "train.html").read_text("utf-8")
+
+    for parts in (False, True, False):
+        page = built(parts)
+        assert ("can't train" in page, "train/page.js" in page) == (not parts, parts)
+
+
 def test_npm_is_told_one_version_by_its_checksum():
     wanted = json.loads((train_page.SITE / "package.json").read_text("utf-8"))
     locked = json.loads((train_page.SITE / "package-lock.json").read_text("utf-8"))
@@ -590,6 +610,25 @@ def test_what_is_dropped_while_others_are_read_is_read_too(site, page):
     assert page.locator(".tally").all_inner_texts() == ["2 pictures", "0 pictures"]
 
 
+ASK_TO_CLOSE = """() => {
+  const said = document.querySelector(".sentence");
+  new MutationObserver(() => {
+    if (!said.textContent.startsWith("Reading picture 2")) return;
+    globalThis.asked = !dispatchEvent(new Event("beforeunload", { cancelable: true }));
+  }).observe(said, { childList: true });
+}"""
+
+
+@needs_browser
+@needs_npm
+@pytest.mark.slow
+def test_a_tab_that_is_closed_while_pictures_are_read_asks_first(site, page):
+    page.goto((site / "index.html").as_uri())
+    page.evaluate(ASK_TO_CLOSE)
+    assert choose(page, 0, photos("bird", 2)) == ""
+    assert page.evaluate("asked")
+
+
 @needs_browser
 @needs_npm
 @pytest.mark.slow
@@ -612,6 +651,12 @@ def test_one_bad_new_picture_stops_no_other_and_names_are_heard(site, page, tmp_
     )
     assert "text.jpg isn't a picture" in done(page)
     assert page.locator(".answers figure").count() == 2
+    # Pasted beside it, a picture is a new one: in a class it would cost the trained network.
+    page.get_by_label("Choose a new picture").focus()
+    page.evaluate(PUT, ["paste", "body", list(photos("mammal", 6)[-1].read_bytes())])
+    assert done(page) == ""
+    assert page.locator(".answers figure").count() == 3
+    assert page.locator(".tally").all_inner_texts() == ["3 pictures", "3 pictures"]
 
 
 @needs_browser

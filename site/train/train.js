@@ -219,12 +219,12 @@ export function showPage(root, controls) {
         const known = classes.flatMap(({ pictures }) => pictures).find((other) => other.square.every((value, k) => value === square[k]));
         if (known) throw new Error(`${file.name} is the same picture as ${known.name}, which is here already: left out.`);
         one.pictures.push({ name: file.name, square });
+        own = true; // at once: the tab may be closed while the next one is read
       } catch (error) {
         complain(error.message);
       }
     }
     const added = one.pictures.length - before;
-    own ||= added > 0;
     say(`${plural(added, "picture")} added to ${one.name}.`);
     one.redraw();
     if (added) changed();
@@ -266,7 +266,8 @@ export function showPage(root, controls) {
   document.addEventListener("paste", (event) => {
     const files = [...event.clipboardData.files];
     if (!files.length) return;
-    if (active && classes.includes(active)) addPictures(active, files);
+    if (active === newPicture) predict(files);
+    else if (active && classes.includes(active)) addPictures(active, files);
     else complain("Click into a class first, then paste the picture.");
   });
 
@@ -457,8 +458,9 @@ export function showPage(root, controls) {
   const tries = made("ol", { class: "tries" });
   const unseen = button("Try pictures that it hasn't seen", () => predict(fresh));
   const takes = picker("Choose a new picture", "Choose a new picture", true, predict);
-  const newPicture = made("div", { class: "class", role: "group", "aria-label": "A new picture" }, made("div", { class: "line" }, takes, unseen, made("span", { class: "hint" }, "or drop it here")), answers);
+  const newPicture = made("div", { class: "class", role: "group", "aria-label": "A new picture" }, made("div", { class: "line" }, takes, unseen, made("span", { class: "hint" }, "or drop or paste it here")), answers);
   dropZone(newPicture, predict);
+  for (const kind of ["focusin", "pointerdown"]) newPicture.addEventListener(kind, () => (active = newPicture));
   const saves = button("Download the model", download, { class: "go" });
   const after = made("div", {},
     made("h2", {}, "3. Train"), board, made("div", { class: "line" }, trains, made("span", { class: "hint" }, "Each time from the start, on the same pictures, so that you can compare.")), tries);

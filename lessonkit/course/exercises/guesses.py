@@ -33,10 +33,11 @@ class Guess:
         if options:
             self.field = ipywidgets.RadioButtons(options=options, value=None, layout=layout)
         else:
-            hint = "a number, then Enter"
+            # A label that is seen: a tooltip alone is no name for everybody.
             self.field = ipywidgets.Text(
-                placeholder=hint, tooltip=question, continuous_update=False, layout=layout
-            )
+                description="number", placeholder="then Enter", tooltip=question,
+                continuous_update=False, style={"description_width": "initial"}, layout=layout,
+            )  # fmt: skip
         self.note = ipywidgets.HTML()
         self.numeric = not options
         kept = _read().get(name, "")

@@ -11,7 +11,7 @@ function render({ model, el }) {
   const follow = () => {
     for (const name of ["min", "max", "step", "value"]) input[name] = model.get(name);
     input.setAttribute("aria-label", model.get("description"));
-    shown.textContent = input.value;
+    shown.textContent = model.get("value");
   };
   input.addEventListener("input", () => {
     model.set("value", Number(input.value));
