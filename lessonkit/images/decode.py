@@ -120,8 +120,10 @@ def _decode(file: Path | BinaryIO, size: int) -> np.ndarray:
         # Bicubic, as the pretrained networks were trained. Lanczos looks at twice the pixels.
         mixable = _mixable(image)
         if is_deep := mixable.mode == "F":
-            black, white = _black_and_white(image, mixable)
-            mixable = _on_white(image, mixable, white)
+            clear = _is_clear(image, mixable)
+            black, white = _black_and_white(image, mixable, clear)
+            if clear is not None:
+                mixable = Image.fromarray(np.where(clear, np.float32(white), mixable))
         square = ImageOps.fit(mixable, (size, size), Image.Resampling.BICUBIC)
         if is_deep:
             shades = (np.asarray(square) - black) / ((white - black) / 255)
@@ -172,13 +174,18 @@ def _mixable(image: Image.Image) -> Image.Image:
     return mixable
 
 
-def _black_and_white(image: Image.Image, numbers: Image.Image) -> tuple[float, float]:
+def _black_and_white(
+    image: Image.Image, numbers: Image.Image, clear: np.ndarray | None
+) -> tuple[float, float]:
     """Which of the `numbers` of a picture with more than 8 bits of grey are black and white.
 
     Cameras and scanners often write 10, 12 or 14 bits into 16: white is what the file says, or
-    else the end of the smallest of these ranges that holds all numbers.
+    else the end of the smallest of these ranges that holds all numbers, but for those that are
+    `clear`: such a number is often beyond the others. What is not clear may be a black drawing.
     """
     low, high = numbers.getextrema()
+    if clear is not None:
+        high = float(np.asarray(numbers).max(where=~clear, initial=0.0))
     high = min(high, 2**31 - 1)  # the largest number that Pillow has, which has been rounded up
     if low < 0 and not _is_signed(image):
         raise Unusable("holds numbers of 32 bits from 2**31 on, which aren't read")
@@ -188,24 +195,21 @@ def _black_and_white(image: Image.Image, numbers: Image.Image) -> tuple[float, f
     said = tags.get(BITS, (16,))[0]
     depths = [said] if said < 16 else [8, 10, 12, 14, *range(15 if _is_signed(image) else 16, 32)]
     white = 2.0 ** next(depth for depth in depths if high < 2**depth) - 1
-    if high < white / 16:
+    if high < white / 16 and clear is None:
         raise Unusable(f"is nearly black: its numbers end at {high:.0f} of {white:.0f}")
     return (white, 0.0) if tags.get(PHOTOMETRIC) == 0 else (0.0, white)
 
 
-def _on_white(image: Image.Image, numbers: Image.Image, white: float) -> Image.Image:
-    """The `numbers`, white where a PNG says that one of them stands for transparent.
+def _is_clear(image: Image.Image, numbers: Image.Image) -> np.ndarray | None:
+    """Where a PNG says that one of the `numbers` stands for transparent, which becomes white.
 
-    Pillow does so with 8 bits only. Not where it is all of them: nothing would be left.
+    Pillow does so with 8 bits only. None where it is no number or all: nothing would be left.
     """
-    clear = image.info.get("transparency")
-    if image.format != "PNG" or not isinstance(clear, int):
-        return numbers
-    greys = np.asarray(numbers)
-    is_clear = greys == clear
-    if is_clear.all():
-        return numbers
-    return Image.fromarray(np.where(is_clear, np.float32(white), greys))
+    number = image.info.get("transparency")
+    if image.format != "PNG" or not isinstance(number, int):
+        return None
+    clear = np.asarray(numbers) == number
+    return clear if clear.any() and not clear.all() else None
 
 
 def _is_transparency(image: Image.Image, counts: list[int]) -> bool:

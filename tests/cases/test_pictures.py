@@ -297,4 +297,21 @@ def test_a_grey_that_stands_for_transparent_is_white_at_every_depth(depth, clear
 def test_a_deep_grey_that_is_all_transparent_stays_as_it_is(tmp_path):
     chunk = files.chunk(b"tRNS", struct.pack(">H", 30_000))
     picture = read(tmp_path, files.png(np.full((64, 64, 1), 30_000), chunk, depth=16))
-    assert abs(int(picture[8, 8, 0]) - 30_000 / 257 * 2) < 2  # of the 15 bits it needs
+    assert abs(int(picture[8, 8, 0]) - 30_000 / 257) < 1
+
+
+@pytest.mark.parametrize("clear", [0, 4096, 65535])
+def test_a_number_for_transparent_says_nothing_of_how_many_bits_are_used(clear, tmp_path):
+    grey = np.full((64, 64, 1), 2040)
+    grey[:, 32:], grey[0] = clear, 4080  # 12 bits
+    chunk = files.chunk(b"tRNS", struct.pack(">H", clear))
+    picture = read(tmp_path, files.png(grey, chunk, depth=16))
+    assert abs(int(picture[40, 8, 0]) - 127) < 2 and (picture[40, 40] == 255).all()
+
+
+def test_a_black_drawing_on_a_transparent_ground_of_16_bits_is_read(tmp_path):
+    grey = np.zeros((64, 64, 1), int)
+    grey[:, 32:] = 65535
+    chunk = files.chunk(b"tRNS", b"\xff\xff")
+    picture = read(tmp_path, files.png(grey, chunk, depth=16))
+    assert (picture[40, 8] == 0).all() and (picture[40, 40] == 255).all()
