@@ -108,6 +108,10 @@ def read(path: str | Path) -> tuple[models.LayerGroups, dict[str, Any], dict[str
 
 def _check(about: dict, n_groups: int) -> None:
     """ValueError, which names them, for settings that no learner can have."""
+    # Numbers may be numpy's or torch's; the file will hold plain ones.
+    about = {
+        name: value.item() if hasattr(value, "item") else value for name, value in about.items()
+    }
 
     def is_whole(value: Any, low: int, high: float = math.inf) -> bool:
         return isinstance(value, Integral) and low <= value <= high
