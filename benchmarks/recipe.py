@@ -13,14 +13,15 @@ them, on the same training and test pictures:
 The course's own four sets, and those folders of class folders that --photos holds, each a set.
 Creatures by 5-fold cross-validation; earth tests on half of the validation blocks, of places that
 no training tile shows. --whole: no limit on the training pictures. Runs that are in the JSON file
-aren't run again, so a run that was stopped goes on. The last line says how many bounds hold. What
-is stored beside this script is put as a table into README.md here.
+aren't run again, so a run that was stopped goes on. The last line says how many bounds hold; exit
+status 0 only if all do. What is stored beside this script is put as a table into README.md here.
 """
 
 import argparse
 import json
 import math
 import statistics
+import sys
 import time
 import warnings
 from collections.abc import Callable
@@ -270,7 +271,8 @@ def points(paired: tuple[float, float, float]) -> str:
     return f"{mean:+.1f} ({low:+.1f} to {high:+.1f})" if math.isfinite(low) else f"{mean:+.1f}"
 
 
-def main() -> None:
+def main() -> int:
+    """The command line; returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--photos", type=Path, help="a folder of folders, each a set of pictures")
     parser.add_argument("--sets", nargs="+", help="only these")
@@ -296,8 +298,8 @@ def main() -> None:
                     made = run(images, split, options.cycles, options.sweeps)
             except (RuntimeError, ValueError) as error:  # what must not happen: it is counted
                 made = {"crash": f"{type(error).__name__}: {error}"}
-            # As JSON has it, so that a row reads the same now and from the file later.
             made |= {"machine": machine(PACKAGES)}
+            # As JSON has it, so that a row reads the same now and from the file later.
             rows.append(json.loads(json.dumps(about | made)))
             with safe_files.atomic_path(options.json) as part:
                 part.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
@@ -306,7 +308,8 @@ def main() -> None:
     print(said)
     if options.json == STORED:
         into_readme(BEGIN, said)
+    return 1 if "missed: " in said else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -5,7 +5,7 @@ import platform
 import statistics
 import time
 from collections.abc import Callable, Iterable
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import NamedTuple
 
@@ -92,10 +92,18 @@ def machine(packages: Iterable[str], threads: int | None = None) -> str:
     card = "" if known["device in use"] == "cpu" else f", {known['graphics card']}"
     kinds, most = torch.backends.cpu.get_cpu_capability(), os.environ.get("ONEDNN_MAX_CPU_ISA")
     kinds += f" (oneDNN: {most})" if most else ""
-    said = ", ".join(f"{name} {version(name)}" for name in packages)
+    said = ", ".join(map(_with_version, packages))
     number = "one thread" if threads == 1 else f"{threads} threads"
     python = f"Python {platform.python_version()}"
     return f"{known['processor']}{card}, {kinds}, {number}; {python}, {said}"
+
+
+def _with_version(package: str) -> str:
+    # onnxruntime, for one, is optional: what was measured without it must not be lost.
+    try:
+        return f"{package} {version(package)}"
+    except PackageNotFoundError:
+        return f"no {package}"
 
 
 def into_readme(begin: str, made: str) -> None:

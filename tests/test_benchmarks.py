@@ -72,6 +72,21 @@ def test_the_machine_is_named_with_threads_and_versions(peers):
     assert torch.backends.cpu.get_cpu_capability() in said
 
 
+def test_what_is_not_installed_is_named_and_loses_no_measurement(peers):
+    assert peers.machine(["torch", "no-such-thing"]).endswith(", no no-such-thing")
+
+
+@pytest.mark.parametrize(("said", "status"), [("missed: a\n0 of 1", 1), ("1 of 1", 0)])
+def test_a_recipe_that_misses_a_bound_ends_with_an_error(
+    said, status, peers, monkeypatch, tmp_path
+):
+    import recipe  # beside peers
+
+    monkeypatch.setattr("sys.argv", ["recipe.py", "--splits=0", f"--json={tmp_path / 'x.json'}"])
+    monkeypatch.setattr(recipe, "summary", lambda rows: f"{said} bounds hold")
+    assert recipe.main() == status
+
+
 def test_the_least_time_of_a_step_counts_its_multiplications(peers, monkeypatch):
     monkeypatch.setattr(peers, "multiply_adds_a_ms", lambda: 1.0)
     network = nn.Sequential(nn.Linear(5, 7), nn.Linear(7, 2))

@@ -24,7 +24,8 @@ def write(path: str | Path, learn: Any) -> None:
     """Write a learner of a network from `lessonkit.models`; an older file is replaced at the end.
 
     Raises ValueError for any other network or augmentation, as a file without code can't say how
-    to build it, for a learner that never had pictures, and OSError where nothing can be written.
+    to build it, for a learner that never had pictures or has settings that `read` would refuse, and
+    OSError where nothing can be written.
     """
     model = learn.model
     if not isinstance(model, models.LayerGroups) or not hasattr(model, "about"):
@@ -122,6 +123,7 @@ def _check(about: dict, n_groups: int) -> None:
     classes, norm, n = about["classes"], about["max_grad_norm"], about["batch_size"]
     names = [name for name in classes if isinstance(name, str | int)]
     augment = dict(about["augment"])
+    named, amounts = isinstance(augment.pop("name"), str), augment.values()
     is_right = {
         "classes": isinstance(classes, list | tuple) and len(set(names)) == len(classes),
         "size": is_whole(about["size"], 1),
@@ -129,7 +131,8 @@ def _check(about: dict, n_groups: int) -> None:
         "batch_size": n is None or is_whole(n, 1),
         "max_grad_norm": norm is None or (is_real(norm) and norm > 0),
         "label_smoothing": is_real(about["label_smoothing"], 1.0),
-        "augment": isinstance(augment.pop("name"), str) and all(map(is_real, augment.values())),
+        # -10 degrees are as good as 10; abs turns both into what is_real knows.
+        "augment": named and all(isinstance(one, Real) and is_real(abs(one)) for one in amounts),
     }
     if wrong := [name for name, right in is_right.items() if not right]:
         raise ValueError(f"these settings can't be right: {', '.join(wrong)}")

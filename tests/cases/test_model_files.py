@@ -1,5 +1,6 @@
 """Models read from and written to places of many kinds."""
 
+import math
 import os
 import sys
 
@@ -7,6 +8,7 @@ import pytest
 from safetensors.torch import save_file
 
 from lessonkit import Learner, models
+from lessonkit.augment import Augment
 from lessonkit.files import safe_files
 from lessonkit.files.fingerprint import fingerprint
 from lessonkit.training.checkpoint import Checkpoint
@@ -61,7 +63,13 @@ WRONG = {
     "label_smoothing": ["a", None, -1, 1.5],
     "classes": [None, "abc", [[], [], []], ["a", "a", "b"], {"a": 1, "b": 2, "c": 3}],
     "size": [None, "16", 0],
-    "augment": [None, {"name": "x", "degrees": "a"}, {"name": 1}, {"degrees": 1.0}],
+    "augment": [
+        None,
+        {"name": "x", "degrees": "a"},
+        {"name": "x", "degrees": math.nan},
+        {"name": 1},
+        {"degrees": 1.0},
+    ],
 }
 
 
@@ -73,6 +81,13 @@ def test_forged_settings_are_refused_when_the_file_is_read(name, value, tmp_path
     safe_files.write_tensors(file, tensors, about | {name: value})
     with pytest.raises(safe_files.ModelFileError, match="can't be rebuilt"):
         Learner.load(file, device="cpu")
+
+
+def test_a_turn_the_other_way_round_can_be_saved(tmp_path):
+    learn = small()
+    learn.augment = Augment("turned", degrees=-10.0)
+    learn.save(tmp_path / "m.pt")
+    assert Learner.load(tmp_path / "m.pt", device="cpu").augment == learn.augment
 
 
 def test_what_could_never_be_read_is_not_written(tmp_path):

@@ -1,6 +1,7 @@
 // A number, chosen with the browser's own slider: it has a name, and keys that move it.
 function render({ model, el }) {
   const box = document.createElement("label");
+  const name = document.createElement("span");
   const shown = document.createElement("output");
   const input = document.createElement("input");
   box.style.cssText = "display: grid; grid-template-columns: 1fr auto; gap: 4px; width: 300px; "
@@ -9,7 +10,8 @@ function render({ model, el }) {
   input.type = "range";
   input.setAttribute("data-lm-suppress-shortcuts", "true");  // JupyterLab takes arrows otherwise
   const follow = () => {
-    for (const name of ["min", "max", "step", "value"]) input[name] = model.get(name);
+    for (const part of ["min", "max", "step", "value"]) input[part] = model.get(part);
+    name.textContent = model.get("description");
     input.setAttribute("aria-label", model.get("description"));
     shown.textContent = model.get("value");
   };
@@ -18,7 +20,7 @@ function render({ model, el }) {
     model.save_changes();
   });
   model.on("change", follow);
-  box.append(model.get("description"), shown, input);
+  box.append(name, shown, input);
   follow();
   el.append(box);
 }
