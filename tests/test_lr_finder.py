@@ -769,14 +769,18 @@ class Turning(Asked):
         return 30
 
 
+class Counted(torch.utils.data.Dataset):
+    count = 0
+
+    def __len__(self):
+        return 15
+
+    def __getitem__(self, i):
+        self.count = self.count + 1
+        return torch.ones(6), torch.tensor(i % 3)
+
+
 def test_what_losses_samplers_and_inner_datasets_count_is_put_back():
-    class Counted(torch.utils.data.Dataset):
-        count = 0
-
-        def __getitem__(self, i):
-            self.count = self.count + 1
-            return torch.ones(6), torch.tensor(i % 3)
-
     model, loss, sampler, data = network(), Asked(), Turning(), Counted()
     data.count = 7
     loader = DataLoader(torch.utils.data.Subset(data, range(30)), batch_size=10, sampler=sampler)
@@ -786,16 +790,6 @@ def test_what_losses_samplers_and_inner_datasets_count_is_put_back():
 
 
 def test_the_parts_of_a_concatdataset_are_put_back():
-    class Counted(torch.utils.data.Dataset):
-        count = 0
-
-        def __len__(self):
-            return 15
-
-        def __getitem__(self, i):
-            self.count = self.count + 1
-            return torch.ones(6), torch.tensor(i % 3)
-
     model, parts = network(), [Counted(), Counted()]
     for part in parts:
         part.count = 7

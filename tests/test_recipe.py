@@ -120,9 +120,8 @@ def test_the_report_is_about_the_learner_as_it_is_now(report):
         [line] = [line for line in lines if line.startswith(f"{number} {name}")]
         assert line.split()[-2:] == [f"{step.accuracy:.3f}", f"{step.seconds:.1f}"]
         lrs = step.lr if isinstance(step.lr, list) else [step.lr] if step.lr else []
-        assert line.removeprefix(f"{number} {name}").split()[:-2] == [
-            f"{lr:.1e}" for lr in lrs
-        ] or (line.split()[-3] == "–" and not lrs)
+        shown = [f"{lr:.1e}" for lr in lrs] or ["–"]
+        assert line.removeprefix(f"{number} {name}").split()[:-2] == shown
     [line] = [line for line in lines if line.startswith("all 8 steps")]
     assert line.split()[-2:] == [f"{report.accuracy:.3f}", f"{report.seconds:.1f}"]
     [line] = [line for line in lines if line.startswith("with test-time augmentation")]

@@ -29,4 +29,4 @@ class Slider(anywidget.AnyWidget):
 
     @traitlets.observe("min", "max")
     def _follow_the_range(self, change: dict[str, Any]) -> None:
-        self.value = min(max(self.value, self.min), self.max)
+        self.value = self.value  # which _within looks at anew
