@@ -34,10 +34,11 @@ include_patterns = [
 exclude_patterns = [".*", "**/.ipynb_checkpoints", "site/_build", "site/node_modules"]
 root_doc = "site/index"
 
-extensions = ["myst_nb", "jupyter_pages", "api_page", "explorers", "train_page"]
+extensions = ["myst_nb", "jupyter_pages", "api_page", "explorers", "quizzes", "train_page"]
 nb_execution_mode = "off"
 # Without this an explorer would be fetched from elsewhere, only to stand still. So it is its PNG,
-# a quiz its HTML, and a progress bar, which has neither, its title.
+# a quiz its HTML, both of which a script brings to life, and a progress bar, which has neither, its
+# title.
 nb_mime_priority_overrides = [("html", "application/vnd.jupyter.widget-view+json", None)]
 nb_ipywidgets_js = {}
 myst_heading_anchors = 3

@@ -20,6 +20,7 @@ from myst_nb.core.render import MimeData, NbElementRenderer
 from PIL import Image
 from sphinx.application import Sphinx
 
+from lessonkit.course.exercises.radio_quiz import ANSWERS
 from lessonkit.course.explorers.explorer import HERE, plain_javascript
 
 NAMES = sorted(path.stem for path in HERE.glob("*.js") if "Explorer = {" in path.read_text("utf-8"))
@@ -27,6 +28,7 @@ render_image = NbElementRenderer.render_image
 WIDGET = "application/vnd.jupyter.widget-view+json"
 MARKS = {
     "living": "This works here, too: move a control.",
+    "asking": "This works here, too: choose an answer.",
     "still": "This stands still here. In a running notebook it answers.",
 }
 
@@ -89,11 +91,13 @@ def render_image_or_explorer(self: NbElementRenderer, data: MimeData) -> list[no
 def mark(output: nbformat.NotebookNode) -> str | None:
     """Whether an output that moves in a notebook is "living" on its page or "still".
 
-    None for what doesn't move, and for quizzes, which open on the page as HTML.
+    "asking" for a quiz that answers there; None for a quiz that doesn't, and for what doesn't move.
     """
     made = output.get("data", {})
-    if output.output_type != "execute_result" or WIDGET not in made or "text/html" in made:
+    if output.output_type != "execute_result" or WIDGET not in made:
         return None
+    if "text/html" in made:
+        return "asking" if ANSWERS in made["text/html"] else None
     png = base64.b64decode(made.get("image/png", ""))
     return "living" if png and stored(png) else "still"
 

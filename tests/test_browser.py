@@ -165,6 +165,18 @@ def move_explorer(page, explorer):
         page.wait_for_function(changed, arg=[handle, before], timeout=60_000)
 
 
+def guess_by_keyboard(page, asked, score):
+    """Choose the second answer of a quiz's second question, then its first, and read the reply."""
+    second = asked.get_by_role("group").nth(1)
+    second.get_by_role("radio").nth(1).focus()
+    page.keyboard.press("Space")
+    second.get_by_text("✓ Right. Measured:").wait_for()
+    page.keyboard.press("ArrowUp")
+    second.get_by_text("✗ Not so. Measured:").wait_for()
+    assert second.get_by_text("✓ Right.").count() == 0
+    asked.get_by_text(score).wait_for()
+
+
 def pictures(page):
     """The images of the explorers that Python draws, in order."""
     return page.locator(".jp-OutputArea-output img.widget-image").all()
@@ -303,8 +315,9 @@ every = every_explorer()
 
 # Widgets that the notebooks above leave out, as training leads to them.
 QUESTIONS = [
-    "from lessonkit import quiz\nfrom lessonkit.course import twelve_questions\n"
+    "from lessonkit import explore, quiz\nfrom lessonkit.course import twelve_questions\n"
     "from lessonkit.course.clinic import diagnoses",
+    "asked = explore.guesses([('07', 'constant', 'A cosine?'), ('06', 'tiles', 'TTA?')])\nasked",
     "number = quiz.guess('a number', 'How many?')\nnumber",
     "number.beside(3.0)",
     "quiz.guess('a word', 'Which?', ['more', 'fewer'])",
@@ -319,7 +332,8 @@ QUESTIONS = [
 def address_of_every_explorer(tmp_path_factory):
     folder, scratch = tmp_path_factory.mktemp("every"), tmp_path_factory.mktemp("jupyter")
     sources = [EVERY, *(f"every[{name!r}]" for name in NAMES), *QUESTIONS]
-    sources.append("print('Python:', *every.values(), len(every['schedules'].lrs), sep='\\n')")
+    told = "print('Python:', *every.values(), asked.chosen, len(every['schedules'].lrs), sep='\\n')"
+    sources.append(told)
     cells = [nbformat.v4.new_code_cell(source) for source in sources]
     tool.write(tool.normalise(nbformat.v4.new_notebook(cells=cells)), folder / "every.ipynb")
     with jupyterlab.server(folder, scratch) as to_address:
@@ -341,18 +355,19 @@ def test_python_knows_where_every_slider_stands(address_of_every_explorer, page)
     schedules.get_by_label("epochs", exact=True).press("ArrowRight")
     descent = page.locator(".explorer", has_text="momentum")
     descent.get_by_label("momentum", exact=True).press("ArrowRight")
+    guess_by_keyboard(page, page.locator(".quiz", has_text="A cosine?"), "0 of 2 right so far.")
     page.locator(".jp-CodeCell").last.locator(".cm-content").click()
     jupyterlab.run(page, "notebook:run-cell")
     said = page.locator(".jp-CodeCell").last.locator(".jp-OutputArea-output").inner_text()
     assert "schedules: kind=cosine lr=0.1 epochs=8" in said and said.split()[-1] == "400"
-    assert "descent: learning_rate=0.5 momentum=0.05" in said
+    assert "descent: learning_rate=0.5 momentum=0.05" in said and "[None, 0]" in said
     assert [
         what for what in wrong if not what.startswith(("http://127.0.0.1", "data:", "blob:", "ws:"))
     ] == []
 
 
 THEME = "(name) => window.jupyterapp.commands.execute('apputils:change-theme', {theme: name})"
-WIDGETS = ".jp-OutputArea-output:has(.jupyter-widgets, .explorer)"
+WIDGETS = ".jp-OutputArea-output:has(.jupyter-widgets, .explorer, .quiz)"
 
 
 def faults_by_day_and_by_night(page, within):

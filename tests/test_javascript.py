@@ -4,6 +4,7 @@ Python is the truth. Each formula gets a thousand random inputs on both sides, a
 tells the same sentence on both sides, wherever its controls stand.
 """
 
+import itertools
 import json
 import re
 from functools import cache
@@ -14,6 +15,7 @@ import torch
 
 from lessonkit import augment, schedule
 from lessonkit.course import explorers as explore
+from lessonkit.course.exercises import questions, radio_quiz
 from lessonkit.course.explorers import explorer
 from lessonkit.course.explorers.augmentation import _allowed
 from lessonkit.course.explorers.loss_surface import two_pits_slope
@@ -371,6 +373,38 @@ def test_pick_lr_tells_the_same():
         figure, "tellPick", [{"learning_rate": lr} for lr in (1e-3, 0.01, 0.1, 10.0)],
         "v.learning_rate, data",
     )  # fmt: skip
+
+
+# --- Quizzes ------------------------------------------------------------------------------------
+
+
+def test_a_quiz_says_what_python_has_written():
+    asked = radio_quiz.Quiz("two", TWO)
+    page = (radio_quiz.HERE / "quiz.js").read_text("utf-8")
+    engine = engines.MiniRacer()
+    engine.eval(re.sub(r"^export (default .*)?", "", page, flags=re.MULTILINE))
+    engine.eval(f"const asked = {json.dumps(asked.asked)};")
+    for i, question in enumerate(TWO):
+        for place, option in enumerate(question.options):
+            said = engine.eval(f"answer(asked[{i}], {place}, false)")
+            assert said.startswith("<b>✓ Right.</b>" if option.right else "<b>✗ Not so.</b>")
+            assert (
+                said.endswith(option.why)
+                and engine.eval(f"answer(asked[{i}], {place}, true)") == "Kept."
+            )
+        assert engine.eval(f"answer(asked[{i}], null, false)") == ""
+    right = [[option.right for option in question.options] for question in TWO]
+    for chosen in itertools.product([None, 0, 1], [None, 0, 1]):
+        n = sum(place is not None and right[i][place] for i, place in enumerate(chosen))
+        said = engine.eval(f"score(asked, {json.dumps(chosen)})")
+        assert said == f"{n} of 2 right so far."
+
+
+Option = questions.Option
+TWO = [
+    questions.Question("One?", [Option("yes", True, "It is."), Option("no", False, "But it is.")]),
+    questions.Question("Two?", [Option("no", False, "Alas."), Option("yes", True, "Indeed.")]),
+]
 
 
 # --- The files themselves -----------------------------------------------------------------------

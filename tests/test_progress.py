@@ -223,6 +223,7 @@ CELLS = [
 import sys, time
 from types import ModuleType
 from lessonkit import progress, quiz
+from lessonkit.course.exercises import radio_quiz
 with progress.bar("fit: 2 epochs", 20) as bar:
     for step in range(20):
         time.sleep(0.01)
@@ -241,7 +242,7 @@ how_many = [quiz.Question("How many?", [quiz.Option("7", True, "1 + 2 + 4.")])]
 quiz.check("99.1", 7)
 quiz.roughly(0.9 + time.time() % 0.01, 0.9, within=0.01, what="accuracy")
 """,
-    "quiz.Quiz('99', how_many)",
+    "radio_quiz.Quiz('99', how_many)",
     """
 from pathlib import Path
 if not Path("cached").exists():

@@ -630,20 +630,20 @@ def test_ctrl_c_in_an_exercise_that_trains_goes_on():
 
 def test_the_quiz_answers_each_choice_with_sign_word_and_reason(page_99):
     closing = quiz.multiple_choice("99")
-    assert [radio.index for radio in closing.radios] == [None, None]
-    closing.radios[0].index = 1
-    assert "✗ Not so." in closing.answers[0].value and "It moves." in closing.answers[0].value
-    assert closing.answers[1].value == ""
-    closing.radios[0].index = 0
-    closing.radios[1].value = "nothing"
-    assert "✓ Right." in closing.answers[0].value and "It moves." not in closing.answers[0].value
-    assert "2 of 2" in closing.score.value
+    assert closing.chosen == [None, None]
+    climbs, nothing = closing.asked
+    assert climbs["text"] == "What does <code>lr</code> &lt; 0 do?"
+    assert [option["text"] for option in climbs["options"]] == ["climbs", "nothing"]
+    assert [option["right"] for option in nothing["options"]] == [False, True]
+    right, wrong = (option["said"] for option in climbs["options"])
+    assert right == "<b>✓ Right.</b> It goes <em>up</em> the loss."
+    assert wrong == "<b>✗ Not so.</b> It moves."
 
 
 def test_the_quiz_reads_the_same_without_a_kernel(page_99):
     closing = quiz.multiple_choice("99")
     before = closing._repr_mimebundle_()
-    closing.radios[0].index = 1
+    closing.chosen = [1, None]
     bundle = closing._repr_mimebundle_()
     assert bundle == before
     assert bundle["text/plain"] == "quiz 99: 2 questions"

@@ -81,12 +81,19 @@ def test_everything_that_a_cell_has_put_out_is_there(site):
         assert len(page.select(".cell_output img")) == pictures, path.name
 
 
-def test_the_closing_quiz_can_be_read_with_its_answers(site):
+def has_a_quiz(path):
+    """Whether a notebook has a quiz that tells what is right; 00's doesn't, as 10 asks it again."""
+    return re.match(r"(?!00)\d\d_", path.name) and path.parent.name == "notebooks"
+
+
+def test_the_closing_quiz_can_be_read_with_its_answers_without_javascript(site):
     for path in NOTEBOOKS:
-        page = page_of(site, path)
-        # The test in 00 tells nothing: it is taken once more at the end of 10.
-        if re.match(r"(?!00)\d\d_", path.name) and path.parent.name == "notebooks":
-            assert read(page).select(".cell_output details summary"), page.name
+        page = read(page_of(site, path))
+        loaded = [script["src"] for script in page.select("script[src]") if "quiz" in script["src"]]
+        assert bool(loaded) == bool(has_a_quiz(path)), path.name
+        if loaded:
+            assert page.select(".cell_output details summary"), path.name
+            assert page.select(".cell_output ~ .asking, .cell_output .asking"), path.name
 
 
 def test_every_picture_has_alt_text(site):
@@ -284,6 +291,34 @@ def test_a_picture_is_enlarged_and_put_back(site, page):
     page.keyboard.press("Escape")
     assert page.locator("dialog").count() == 0
     assert page.evaluate("document.activeElement.className") == "enlarge"
+
+
+@needs_browser
+def test_a_quiz_answers_on_the_page(site, page):
+    for path in filter(has_a_quiz, NOTEBOOKS):
+        folded = read(page_of(site, path)).select(".cell_output details")
+        page.goto(page_of(site, path).as_uri())
+        groups = page.locator(".quiz").get_by_role("group").all()
+        assert len(groups) == len(folded), path.name
+        assert page.locator(".cell_output details:has-text('Answers')").count() == 0
+        for group, answers in zip(groups, folded, strict=True):
+            said = [words(answer.get_text()) for answer in answers.select("li")]
+            choices = group.get_by_role("radio").all()
+            assert len(choices) == len(said) >= 2
+            for choice, text in list(zip(choices, said, strict=True))[-2:]:
+                choice.focus()
+                page.keyboard.press("Space")
+                assert words(group.get_by_role("status").inner_text()) == text
+
+
+@needs_browser
+def test_a_quiz_counts_what_is_right(site, page):
+    page.goto(page_of(site, ROOT / "notebooks" / "09_the_lesson_measured.ipynb").as_uri())
+    asked = page.locator(".quiz", has_text="Seven cycles with restarts")
+    for group in asked.get_by_role("group").all():  # of all eight, that it does not hold
+        group.get_by_label("does not hold here").check()
+    right = asked.get_by_text("✓ Right.").count()
+    assert 0 < right < 8 and asked.get_by_text(f"{right} of 8 right so far.").is_visible()
 
 
 @needs_browser

@@ -5,12 +5,12 @@ measure how well you remember being told. Of each question your first choice is 
 only, in twelve_questions.json: {"first": {question: the option chosen}, "again": {...}}, in words.
 """
 
-import html
 from typing import Any
 
 from lessonkit.course import records
 from lessonkit.course.board import Board
 from lessonkit.course.exercises import quiz
+from lessonkit.course.exercises.radio_quiz import Quiz
 
 __all__ = ["TOPICS", "again", "compare", "forget", "remember", "results"]
 
@@ -32,7 +32,7 @@ NAME = "twelve_questions"
 TIMES = ("first", "again")  # in notebook 00, in notebook 10
 
 
-def remember(asked: quiz.Quiz, time: str = "first") -> quiz.Quiz:
+def remember(asked: Quiz, time: str = "first") -> Quiz:
     """`asked` itself, with the first choice in each question to be kept as it is made.
 
     `time` is "first", when nobody is told what is right, or "again". An answer that has been kept
@@ -41,24 +41,23 @@ def remember(asked: quiz.Quiz, time: str = "first") -> quiz.Quiz:
     if time not in TIMES:
         raise ValueError(f"time is one of {', '.join(TIMES)}, not {time!r}.")
     asked.silent = time == "first"
-    for question, radio in zip(asked.questions, asked.radios, strict=True):
 
-        def keep(change: dict, question: quiz.Question = question) -> None:
-            if change["new"] is None:
-                return
-            kept = _read()
-            answers = kept.setdefault(time, {})
-            answers.setdefault(question.text, question.options[change["new"]].text)
-            try:
-                records.write(NAME, kept)
-            except OSError as error:
-                asked.score.value = f"<p>Your answers can't be kept: {html.escape(str(error))}</p>"
+    def keep(change: dict) -> None:
+        kept = _read()
+        answers = kept.setdefault(time, {})
+        for question, place in zip(asked.questions, change["new"], strict=True):
+            if place is not None:
+                answers.setdefault(question.text, question.options[place].text)
+        try:
+            records.write(NAME, kept)
+        except OSError as error:
+            asked.problem = f"Your answers can't be kept: {error}"
 
-        radio.observe(keep, names="index")
+    asked.observe(keep, names="chosen")
     return asked
 
 
-def again() -> quiz.Quiz:
+def again() -> Quiz:
     """The same questions once more, for notebook 10."""
     return remember(quiz.multiple_choice("00"), "again")
 

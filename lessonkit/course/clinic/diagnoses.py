@@ -14,7 +14,7 @@ from lessonkit.course import records
 from lessonkit.course.board import Board
 from lessonkit.course.clinic.patients import checked
 from lessonkit.course.exercises import questions
-from lessonkit.course.exercises.questions import Quiz
+from lessonkit.course.exercises.radio_quiz import Quiz
 
 __all__ = ["SUSPECTS", "diagnose", "first_diagnoses", "forget", "score"]
 
@@ -30,19 +30,20 @@ def diagnose(number: int) -> Quiz:
     Raises ValueError for a patient that there isn't.
     """
     asked = Quiz(f"patient {checked(number)}", [QUESTIONS[number]])
-    asked.radios[0].observe(partial(_keep, asked, number), names="index")
+    asked.observe(partial(_keep, asked, number), names="chosen")
     return asked
 
 
 def _keep(asked: Quiz, number: int, change: dict) -> None:
-    if change["new"] is None:
+    [place] = change["new"]
+    if place is None:
         return
     kept = _read()
-    kept.setdefault(str(number), SUSPECTS[number][change["new"]].text)
+    kept.setdefault(str(number), SUSPECTS[number][place].text)
     try:
         records.write(NAME, kept)
     except OSError as error:
-        asked.score.value = f"<p>Your diagnosis can't be kept: {html.escape(str(error))}</p>"
+        asked.problem = f"Your diagnosis can't be kept: {error}"
 
 
 def first_diagnoses() -> dict[int, tuple[str, bool]]:

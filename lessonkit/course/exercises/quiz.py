@@ -22,11 +22,11 @@ from lessonkit.course.board import Board
 from lessonkit.course.exercises import questions, solved
 from lessonkit.course.exercises.guesses import guess
 from lessonkit.course.exercises.judges import Exercise, Judge, Verdict, choice, function, number
-from lessonkit.course.exercises.questions import Option, Question, Quiz
+from lessonkit.course.exercises.questions import Option, Question
 from lessonkit.course.exercises.roughly import Drifted, roughly
 
 __all__ = [
-    "Drifted", "Exercise", "Judge", "Option", "Question", "Quiz", "Verdict", "all_exercises",
+    "Drifted", "Exercise", "Judge", "Option", "Question", "Verdict", "all_exercises",
     "check", "choice", "function", "guess", "hint", "judge", "multiple_choice", "number",
     "progress", "roughly",
 ]  # fmt: skip
@@ -118,8 +118,10 @@ def _content(name: str) -> ModuleType:
 # --- The closing quiz ---------------------------------------------------------------------------
 
 
-def multiple_choice(notebook: str) -> Quiz:
-    """The closing quiz of a notebook, such as "02". Raises ValueError if there is none."""
+def multiple_choice(notebook: str) -> Any:
+    """The closing quiz of a notebook, such as "02": a widget. ValueError if there is none."""
+    from lessonkit.course.exercises.radio_quiz import Quiz  # exercises need no widgets
+
     file = HERE / f"notebook_{notebook}.md"
     if not file.is_file():
         raise ValueError(f"Notebook {notebook} has no quiz.")

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 
-from lessonkit.course.exercises import quiz
+from lessonkit.course.exercises.questions import Option, Question
+from lessonkit.course.exercises.radio_quiz import Quiz
 from lessonkit.course.explorers.explorer import Explorer, controls
 from lessonkit.course.measured import forest
 from lessonkit.course.measured import ledger as stored
@@ -99,19 +100,19 @@ def _draw(ax: Axes, verdict: str, notebook: str, unit: str, row: int) -> None:
         ax.text(-forest.LIMIT - 0.4, place, f"{entry.number}  {entry.name}", **text)
 
 
-def guesses(rows: Sequence[tuple[str, str, str]]) -> quiz.Quiz:
+def guesses(rows: Sequence[tuple[str, str, str]]) -> Quiz:
     """Claims to guess the verdicts of, before looking: each is (number, row's name, what to guess).
 
     The answers are the ledger's.
     """
-    return quiz.Quiz("guesses", [_guess(stored.entry(n, name), text) for n, name, text in rows])
+    return Quiz("guesses", [_guess(stored.entry(n, name), text) for n, name, text in rows])
 
 
-def _guess(entry: Entry, text: str) -> quiz.Question:
+def _guess(entry: Entry, text: str) -> Question:
     mean, low, high = (entry.shown(value) for value in entry.interval[:3])
     found = f"Measured: {mean} ({low} to {high}), δ {entry.shown(entry.delta).lstrip('+')}."
     options = [
-        quiz.Option(said, said == entry.verdict, f"{found} The ledger says: {entry.verdict}.")
+        Option(said, said == entry.verdict, f"{found} The ledger says: {entry.verdict}.")
         for said in (HOLDS, FAILS, UNDECIDED)
     ]
-    return quiz.Question(text, options)
+    return Question(text, options)
