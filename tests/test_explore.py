@@ -127,6 +127,12 @@ def test_a_slider_stays_within_its_range_and_whole_numbers_stay_whole():
     assert slider.value == 5
     slider.min, slider.value = 0.5, -1
     assert slider.value == 0.5
+    slider.value = np.float32(0.75)
+    assert slider.value == 0.75 and type(slider.value) is float
+    for number in (np.nan, np.inf, "3", None):
+        with pytest.raises(traitlets.TraitError, match="value is a number"):
+            slider.value = number
+    assert slider.value == 0.75
 
 
 def test_as_text_it_states_its_values(live):

@@ -37,6 +37,7 @@ FLOORS = [
     "course.exercises.judges course.exercises.guesses course.exercises.solved",
     "course.hardware course.look",
     "course.exercises.questions",
+    "course.exercises.radio_quiz",
     "course.exercises.training course.exercises.quiz",
     "course.clinic course.challenge course.twelve_questions",
     "course.explorers course.exercises",

@@ -627,6 +627,11 @@ def test_a_tab_that_is_closed_while_pictures_are_read_asks_first(site, page):
     page.evaluate(ASK_TO_CLOSE)
     assert choose(page, 0, photos("bird", 2)) == ""
     assert page.evaluate("asked")
+    asks = "!dispatchEvent(new Event('beforeunload', { cancelable: true }))"
+    for left in (True, False):  # as long as one of them is there
+        assert page.evaluate(asks)
+        page.get_by_role("button", name=re.compile(r"Remove .*\.jpg")).first.click()
+        assert page.evaluate(asks) == left
 
 
 @needs_browser

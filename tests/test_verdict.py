@@ -43,6 +43,11 @@ def test_a_prediction_covers_the_next_run_as_often_as_it_says():
     assert np.mean(inside) == pytest.approx(0.95, abs=0.015)
 
 
+@pytest.mark.parametrize("effects", [[], [0.3]])
+def test_of_a_single_run_nothing_is_predicted(effects):
+    assert v.prediction(effects) == (-math.inf, math.inf)
+
+
 def test_more_splits_of_the_same_photos_do_not_make_an_interval_narrow():
     few, many = (v.over_splits(EFFECTS * times, 0.2) for times in (5, 500))
     assert many.spread == pytest.approx(math.sqrt(0.25) * np.std(EFFECTS), rel=0.01)

@@ -135,7 +135,7 @@ def _check(about: dict, n_groups: int) -> None:
         "augment": named and all(isinstance(one, Real) and is_real(abs(one)) for one in amounts),
     }
     if wrong := [name for name, right in is_right.items() if not right]:
-        raise ValueError(f"these settings can't be right: {', '.join(wrong)}")
+        raise ValueError(f"these settings can't be right, set them anew: {', '.join(wrong)}")
 
 
 def _unknown_optimizer(groups: list[dict]) -> torch.optim.Optimizer:

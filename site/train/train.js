@@ -150,6 +150,7 @@ export function showPage(root, controls) {
 
   const changed = () => {
     [found, history, head] = [null, null, null];
+    own &&= classes.some(({ pictures }) => pictures.length > 0);
     for (const old of [answers, tries, reading]) old.replaceChildren();
     update();
   };

@@ -93,7 +93,7 @@ def test_a_turn_the_other_way_round_can_be_saved(tmp_path):
 def test_what_could_never_be_read_is_not_written(tmp_path):
     learn = small()
     learn.label_smoothing = 2
-    with pytest.raises(ValueError, match="can't be right: label_smoothing"):
+    with pytest.raises(ValueError, match="can't be right, set them anew: label_smoothing"):
         learn.save(tmp_path / "m.pt")
     assert not [*tmp_path.iterdir()]
 

@@ -72,10 +72,10 @@ function meaning(v) {
       return `${epochs} along a straight line down. Good: nothing to choose but its end, and often as good as a cosine. Bad: you must know beforehand how long you train.`;
     case "cosine":
       return v.floor >= 0.3
-        ? `${epochs} along half a cosine, which ends at ${general(100 * v.floor)} % of the top. Bad: with a floor this high the weights never come to rest.`
+        ? `${epochs} along half a cosine, which ends at ${general(100 * v.floor)} % of the top. Good: no step is lost at a tiny LR. Bad: with a floor this high the weights never come to rest.`
         : `${epochs} along half a cosine: one cycle of cycle_len=${v.epochs}. Good: long at a high LR, and it comes to rest at the end. Bad: stopped half-way it is worth little.`;
     case "sgdr":
-      if (v.n_cycle === 1) return `One cycle of ${epochs}: nothing restarts, this is a plain cosine.`;
+      if (v.n_cycle === 1) return `One cycle of ${epochs}: nothing restarts, this is a plain cosine. Good: long at a high LR, and it comes to rest at the end. Bad: stopped half-way it is worth little.`;
       if (total(v) === v.n_cycle) return `${v.n_cycle} cycles of one epoch each. Good: after each of them there is a finished network to keep. Bad: an epoch may be too short to come to rest, and each restart undoes what was reached.`;
       return `${v.n_cycle} cosine cycles of ${epochsOf(v).join(", ")} epochs. Good: each restart may leave a narrow pit, and each end is a finished network${v.cycle_mult > 1 ? "; cycle_mult gives the last cycle most of the time" : ""}. Bad: the loss climbs back at each restart, so stop only at the end of a cycle.`;
     case "triangular":

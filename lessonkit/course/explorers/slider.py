@@ -1,5 +1,7 @@
 """A slider for pictures that Python draws."""
 
+import math
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +9,16 @@ import anywidget
 import traitlets
 
 __all__ = ["Slider"]
+
+
+class Number(traitlets.TraitType):
+    """A finite number: whole ones stay whole, and numpy's become Python's."""
+
+    def validate(self, slider: Any, number: Any) -> float:
+        """The number that is kept; TraitError for anything else."""
+        if not (isinstance(number, Real) and math.isfinite(number)):
+            raise traitlets.TraitError(f"A slider's {self.name} is a number, not {number!r}.")
+        return int(number) if isinstance(number, Integral) else float(number)
 
 
 class Slider(anywidget.AnyWidget):
@@ -17,10 +29,10 @@ class Slider(anywidget.AnyWidget):
     """
 
     _esm = Path(__file__).with_name("slider.js")
-    value = traitlets.Union([traitlets.Int(), traitlets.Float()]).tag(sync=True)
-    min = traitlets.Union([traitlets.Int(), traitlets.Float()]).tag(sync=True)
-    max = traitlets.Union([traitlets.Int(100), traitlets.Float()]).tag(sync=True)
-    step = traitlets.Union([traitlets.Int(1), traitlets.Float()]).tag(sync=True)
+    value = Number(0).tag(sync=True)
+    min = Number(0).tag(sync=True)
+    max = Number(100).tag(sync=True)
+    step = Number(1).tag(sync=True)
     description = traitlets.Unicode().tag(sync=True)
 
     @traitlets.validate("value")

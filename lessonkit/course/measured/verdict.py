@@ -89,7 +89,12 @@ def _interval(effects: Sequence[float], share: float) -> Interval:
 
 
 def prediction(effects: Sequence[float]) -> tuple[float, float]:
-    """Where one more run's effect should fall, 95 times in a hundred: (low, high)."""
+    """Where one more run's effect should fall, 95 times in a hundred: (low, high).
+
+    From minus to plus infinity where fewer than two effects say how far runs differ.
+    """
+    if len(effects) < 2:
+        return -math.inf, math.inf
     n, mean = len(effects), float(np.mean(effects))
     half = _t(n - 1) * float(np.std(effects, ddof=1)) * math.sqrt(1 + 1 / n)
     return mean - half, mean + half
