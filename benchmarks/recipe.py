@@ -119,7 +119,6 @@ def run(images: ImageData, split: int, cycles: int, sweeps: bool) -> dict:
         "seconds": time.perf_counter() - started,
         "lrs": {n: report.steps[n - 1].lr for n in (2, 3, 6, 8)},
         "notes": [step.note for step in report.steps if step.note],
-        "pictures": [len(part.labels) for part in (images.train, images.valid, images.test)],
     }
     learn = beside(report, split)
     train, test = features(learn)
@@ -298,7 +297,8 @@ def main() -> int:
                     made = run(images, split, options.cycles, options.sweeps)
             except (RuntimeError, ValueError) as error:  # what must not happen: it is counted
                 made = {"crash": f"{type(error).__name__}: {error}"}
-            made |= {"machine": machine(PACKAGES)}
+            parts = (images.train, images.valid, images.test)
+            made |= {"pictures": [len(part.labels) for part in parts], "machine": machine(PACKAGES)}
             # As JSON has it, so that a row reads the same now and from the file later.
             rows.append(json.loads(json.dumps(about | made)))
             with safe_files.atomic_path(options.json) as part:

@@ -4,12 +4,15 @@ import json
 import os
 import shutil
 import subprocess
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
+
+from tests.tiny import coloured
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -85,6 +88,24 @@ def test_a_recipe_that_misses_a_bound_ends_with_an_error(
     monkeypatch.setattr("sys.argv", ["recipe.py", "--splits=0", f"--json={tmp_path / 'x.json'}"])
     monkeypatch.setattr(recipe, "summary", lambda rows: f"{said} bounds hold")
     assert recipe.main() == status
+
+
+def test_a_run_that_crashes_is_counted_and_ends_nothing(peers, monkeypatch, tmp_path, capsys):
+    import recipe  # beside peers
+
+    def crashes(*_):
+        raise RuntimeError("singular")
+
+    pictures = replace(coloured(), test=coloured().valid)
+    file = tmp_path / "x.json"
+    monkeypatch.setattr("sys.argv", ["recipe.py", "--splits=1", f"--json={file}"])
+    monkeypatch.setattr(recipe, "sets", lambda photos: {"made up": lambda size: pictures})
+    monkeypatch.setattr(recipe, "three_sets", lambda name, images, split, most: images)
+    monkeypatch.setattr(recipe, "run", crashes)
+    assert recipe.main() == 1
+    [row] = json.loads(file.read_text(encoding="utf-8"))
+    assert row["crash"] == "RuntimeError: singular"
+    assert "missed: made up 96 px" in capsys.readouterr().out
 
 
 def test_the_least_time_of_a_step_counts_its_multiplications(peers, monkeypatch):
