@@ -134,8 +134,10 @@ def run(page, command: str = "notebook:run-all-cells", seconds: float = 600) -> 
     page.wait_for_function(KERNEL_IDLE, timeout=1000 * seconds)
 
 
-def faults(page, within: str | None = None, **options) -> list[tuple[str, str]]:
-    """What axe finds on a page (or in the elements that `within` selects) and takes seriously.
+def faults(
+    page, within: str | None = None, minor: bool = False, **options
+) -> list[tuple[str, str]]:
+    """What axe finds on a page (or in the elements that `within` selects), `minor` faults or not.
 
     The rules that are broken, and the first element that breaks each. What WCAG 2.2 adds, targets
     of 24 pixels, axe looks at only if it is told to.
@@ -145,5 +147,5 @@ def faults(page, within: str | None = None, **options) -> list[tuple[str, str]]:
     rules = {"target-size": {"enabled": True}}
     options = {"resultTypes": ["violations"], "rules": rules, **options}
     found = Axe().run(page, context=within, options=options).response
-    serious = [fault for fault in found["violations"] if fault["impact"] != "minor"]
+    serious = [one for one in found["violations"] if minor or one["impact"] != "minor"]
     return [(fault["id"], fault["nodes"][0]["html"]) for fault in serious]
