@@ -28,8 +28,6 @@ from lessonkit.training.optimizers import adamw, sgd
 
 __all__ = ["Diverged", "History", "Interrupted", "Learner", "adamw", "sgd"]
 
-READ_EVERY = 16  # mini-batches: each time a loss is read, the graphics card must be waited for
-
 
 class Learner:
     """A network, the pictures to train it on, and how to train it.
@@ -64,14 +62,12 @@ class Learner:
         max_grad_norm: float = math.inf,
         checkpoint: Any = None,
     ):
-        if batch_size is not None and not (isinstance(batch_size, Integral) and batch_size >= 1):
-            raise ValueError(f"batch_size is a whole number of pictures from 1 on: {batch_size}?")
         if not (isinstance(max_grad_norm, Real) and max_grad_norm > 0):  # nor a NaN
             raise ValueError(
                 f"max_grad_norm is a length above 0, not {max_grad_norm}; math.inf clips nothing."
             )
-        if not (isinstance(seed, Integral) and -(2**63) <= seed < 2**63):
-            raise ValueError(f"seed is a whole number, such as 0, not {seed}.")
+        if not (isinstance(seed, Integral) and -(2**63) <= seed < 2**64):  # torch takes no others
+            raise ValueError(f"seed is a whole number of at most 64 bits, such as 0, not {seed}.")
         self.device = devices.chosen(device)
         self.model = model.to(self.device)
         self.groups = models.layer_groups(model)
@@ -83,9 +79,10 @@ class Learner:
         self.history = History()
         self.frozen_to = 0  # groups before this one are frozen
         self._images: ImageData | None = None
-        self._batch_size = batch_size and int(batch_size)
+        self._batch_size = None if batch_size is None else _checked_batch_size(batch_size)
         self._precompute = self._said_that_augmentation_waits = False
-        self._read_every = 1 if self.device.type == "cpu" else READ_EVERY
+        # A graphics card must be waited for each time that a loss is read: once an epoch is enough.
+        self._reads_each_loss = self.device.type == "cpu"
         self._half = devices.half_type(self.device)
         self._bfloat16: bool | None = None  # may a frozen body use it? found out when first needed
         self._activations: tuple = (None, None, {})  # pictures, their _glance, and they
@@ -134,7 +131,7 @@ class Learner:
     @property
     def n_batches(self) -> int:
         """How many mini-batches an epoch has."""
-        return math.ceil(len(self.images.train.labels) / self.batch_size)
+        return math.ceil(len(self.images.train.labels) / _checked_batch_size(self.batch_size))
 
     def batches(self) -> Iterator[tuple[Tensor, Tensor]]:
         """One epoch: (inputs, labels) in a new random order, batches of nearly equal sizes.
@@ -339,11 +336,13 @@ class Learner:
         unread: list[tuple[float, Tensor]] = []
         try:
             for factor, loss in zip(shape, self._steps(optimizer, shape, lrs), strict=True):
-                unread.append((float(lrs[-1] * factor), loss))
-                if len(unread) == self._read_every:
-                    self._read(unread, start, bar)
+                lr = float(lrs[-1] * factor)
+                unread.append((lr, loss))
+                if self._reads_each_loss:
+                    self._read(unread, start)
+                bar.step(**({} if unread else {"loss": self.history.loss[-1]}), lr=lr)
         finally:
-            self._read(unread, start, bar)
+            self._read(unread, start)
         distributed.same_buffers(self.model)
         valid_loss, accuracy = self.validate()
         sizes = [len(part) for part in self.images.train.labels.tensor_split(self.n_batches)]
@@ -359,14 +358,13 @@ class Learner:
         self.history.ends.append(len(self.history.loss))
         bar.row(row)
 
-    def _read(self, unread: list[tuple[float, Tensor]], start: int, bar) -> None:
+    def _read(self, unread: list[tuple[float, Tensor]], start: int) -> None:
         """Move LRs and losses into the history; Diverged if the loss has exploded."""
         history, read = self.history, unread[:]
         unread.clear()
         for lr, loss in read:
             history.lr.append(lr)
             history.loss.append(loss.item())
-            bar.step(loss=history.loss[-1], lr=lr)
             check_loss(history.loss[start:], history.lr[start:], self.n_batches, len(self.classes))
 
     # --- One step -------------------------------------------------------------------------------
@@ -500,3 +498,9 @@ class Learner:
         if images is not None:
             learn.set_data(images)
         return learn
+
+
+def _checked_batch_size(n: int) -> int:
+    if not (isinstance(n, Integral) and n >= 1):
+        raise ValueError(f"batch_size is a whole number of pictures from 1 on, not {n!r}.")
+    return int(n)

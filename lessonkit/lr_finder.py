@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
+from numbers import Integral
 from types import ModuleType
 from typing import Any
 
@@ -60,14 +61,16 @@ def lr_find(
 
     A model in eval mode is put in train mode for the sweep, unless there is a `train_step`. At the
     end all is as it was: see `everything_restored`. Raises ValueError for a bad range of LRs,
-    batches that run out or can't be taken apart, and a first loss that isn't finite.
+    steps that aren't a whole number, batches that run out or can't be taken apart, and a first loss
+    that isn't finite.
     """
     stop = math.inf if stop is None else stop
-    if not (0 < lr_min < lr_max < math.inf and steps >= 1 and stop > 1):
-        raise ValueError(
-            f"The LR must rise: from above 0, not from {lr_min} to {lr_max}, in one step or more, "
-            f"not {steps}; and stop, a factor, is above 1, not {stop}."
-        )
+    if not 0 < lr_min < lr_max < math.inf:
+        raise ValueError(f"The LR must rise: from above 0, not from {lr_min} to {lr_max}.")
+    if not stop > 1:
+        raise ValueError(f"stop, a factor, is above 1, not {stop}.")
+    if not (isinstance(steps, Integral) and steps >= 1):
+        raise ValueError(f"steps is a whole number of batches, from 1 on, not {steps}.")
     ratios = _ratios(optimizer)
     step = train_step or _plain_step(model, optimizer, loss)
     lrs, losses = np.geomspace(lr_min, lr_max, int(steps)), []
@@ -363,7 +366,7 @@ def _keep_attributes(modules: list[nn.Module], optimizer: Any, others: tuple) ->
     for one in beside:  # which grows meanwhile, by what a loader or dataset holds
         kinds = COUNTS if hasattr(one, "__iter__") or hasattr(one, "__getitem__") else VALUES
         attributes.append((vars(one), kinds, _plain(vars(one), kinds)))
-        held = [*map(vars(one).get, HOLDING), *vars(one).get("datasets", ())]
+        held = [*map(vars(one).get, HOLDING), *_parts(vars(one).get("datasets"))]
         beside += [h for h in held if hasattr(h, "__dict__") and all(h is not b for b in beside)]
 
     def put_back() -> None:
@@ -374,6 +377,13 @@ def _keep_attributes(modules: list[nn.Module], optimizer: Any, others: tuple) ->
                 kept[name] = _as_it_was(value, copied)
 
     return put_back
+
+
+def _parts(datasets: Any) -> list:
+    """What a ConcatDataset or StackDataset is made of; nothing of anything else by that name."""
+    if not isinstance(datasets, list | tuple | dict) or len(datasets) > LONGEST:
+        return []
+    return list(datasets.values() if isinstance(datasets, dict) else datasets)
 
 
 def _keep_optimizer(optimizer: torch.optim.Optimizer) -> Callable:

@@ -361,5 +361,5 @@ class Report:
 
 
 def _lrs(lr: float | list[float] | None) -> str:
-    lrs = lr if isinstance(lr, list) else [lr] if lr else []
+    lrs = lr if isinstance(lr, list) else [] if lr is None else [lr]
     return " ".join(f"{value:.1e}" for value in lrs) or "–"

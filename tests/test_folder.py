@@ -81,6 +81,16 @@ def test_part_of_the_training_set_is_another_set_and_stays_so_at_other_sizes(roo
     assert half.key != images.key != images.with_training([0, 1]).key
     assert half.resized(32).train_files == half.train_files and half.resized(32).size == 32
     assert half.with_training([1]).train_files == images.train_files[2:3]
+    for none in ([], slice(0), np.zeros(len(images.train.labels), bool)):
+        with pytest.raises(DataError, match="No training picture is left"):
+            images.with_training(none)
+
+
+def test_an_empty_path_is_not_the_current_folder(root, monkeypatch):
+    monkeypatch.chdir(root)
+    with pytest.raises(DataError, match="Which folder"):
+        data.from_folder("", 16)
+    assert data.from_folder(".", 16).classes == data.from_folder(root, 16).classes
 
 
 def test_sets_without_one_to_train_on_are_not_taken_for_classes(tmp_path):

@@ -308,11 +308,10 @@ def test_where_batchnorm_measures_the_mini_batch_it_goes_through_whole(monkeypat
     assert sizes == [39]
 
 
-@pytest.mark.parametrize("every", [3, 16])
-def test_losses_that_are_read_later_are_the_same(every):
+def test_losses_that_are_read_later_are_the_same():
     at_once, later = small(), small()
     at_once.fit(0.02, 2)
-    later._read_every = every  # as on a graphics card
+    later._reads_each_loss = False  # as on a graphics card
     later.fit(0.02, 2)
     assert later.history.loss == at_once.history.loss and later.history.lr == at_once.history.lr
     said = []
@@ -693,6 +692,12 @@ def test_a_device_that_is_not_here_gets_a_sentence(device):
         small(device=device)
 
 
+def test_a_best_device_that_does_not_work_is_named(monkeypatch):
+    monkeypatch.setattr(devices, "best_device", lambda: "cuda:99")
+    with pytest.raises(ValueError, match="PyTorch finds no cuda:99"):
+        small()
+
+
 def test_other_sizes_may_follow_but_not_other_classes():
     learn = small()
     learn.set_data(learn.images.resized(24))
@@ -865,6 +870,29 @@ def test_gradients_from_before_freezing_dont_count_in_clipping(frozen_to):
         learn.fit(0.05, 1)
         after.append(weights(learn))
     assert same(*after)
+
+
+@pytest.mark.parametrize("size", [0, -4, 2.5, None])
+def test_a_batch_size_set_later_is_looked_at_too(size):
+    learn = small()
+    learn.batch_size = size
+    with pytest.raises(ValueError, match=f"batch_size is a whole number .* not {size}"):
+        learn.fit(1e-3, 1)
+
+
+@pytest.mark.parametrize("seed", [-(2**63), 2**63, 2**64 - 1])
+def test_seeds_have_64_bits(seed):
+    assert len(small(seed=seed).history.loss) == 0
+    with pytest.raises(ValueError, match="at most 64 bits"):
+        small(seed=2**64)
+
+
+@pytest.mark.parametrize("lr", [None, "high", [1e-3, None], [[1e-3]], {}])
+@pytest.mark.parametrize("use", ["fit", "lr_find"])
+def test_what_is_no_lr_gets_a_sentence(lr, use):
+    learn = small()
+    with pytest.raises(ValueError, match="LR"):
+        learn.fit(lr, 1) if use == "fit" else learn.lr_find(lr)
 
 
 def test_seed_and_batch_size_may_be_numbers_of_numpys():

@@ -798,6 +798,51 @@ def test_the_parts_of_a_concatdataset_are_put_back():
     assert [part.count for part in parts] == [7, 7]
 
 
+def test_the_parts_of_a_stackdataset_are_put_back():
+    class Labels(Counted):
+        def __getitem__(self, i):
+            return super().__getitem__(i)[1]
+
+    class Inputs(Counted):
+        def __getitem__(self, i):
+            return super().__getitem__(i)[0]
+
+    model, inputs, labels = network(), Inputs(), Labels()
+    inputs.count = labels.count = 7
+    counts = []
+
+    def step(batch):
+        counts.append((inputs.count, labels.count))
+        return F.cross_entropy(model(batch["x"]), batch["y"]).item()
+
+    loader = DataLoader(torch.utils.data.StackDataset(x=inputs, y=labels), batch_size=10)
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    lr_find(model, optimizer, loader, F.cross_entropy, steps=20, train_step=step)
+    assert counts[0] == (17, 17) and (inputs.count, labels.count) == (7, 7)
+
+
+@pytest.mark.parametrize("datasets", [None, 3, "names", object(), iter(range(3))])
+def test_an_attribute_called_datasets_may_be_anything(datasets):
+    class Batches(list):
+        pass
+
+    model, given = network(), Batches(batches(3))
+    given.datasets = datasets
+    lr_find(model, torch.optim.SGD(model.parameters(), 0.1), given, F.cross_entropy, steps=12)
+    assert given.datasets is datasets
+    if hasattr(datasets, "__next__"):
+        assert list(datasets) == [0, 1, 2]  # nothing was taken out of it
+
+
+@pytest.mark.parametrize("steps", [0, -1, 1.5, None, "10"])
+def test_steps_are_a_whole_number_of_batches(steps):
+    model = network()
+    with pytest.raises(ValueError, match=f"whole number of batches, from 1 on, not {steps}"):
+        lr_find(
+            model, torch.optim.SGD(model.parameters(), 0.1), batches(), F.cross_entropy, steps=steps
+        )
+
+
 def test_an_object_of_ones_own_among_an_optimisers_settings_is_put_back():
     class Warmup:
         steps = 0

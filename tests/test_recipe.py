@@ -167,6 +167,9 @@ def test_held_out_pictures_are_a_share_of_each_class_and_stay_so_at_other_sizes(
     for share in (-0.1, 0.7):
         with pytest.raises(data.DataError, match="hold_out"):
             images.with_hold_out(share)
+    for seed in (-1, 1.5):
+        with pytest.raises(data.DataError, match="seed"):
+            images.with_hold_out(0.25, seed)
     with pytest.raises(data.DataError, match="class 0 has 1 training picture"):
         images.with_training([0, 1, 2]).with_hold_out(0.2)
 

@@ -8,7 +8,6 @@ import unicodedata
 import warnings
 from collections import Counter, defaultdict
 from collections.abc import Container, Iterable, Sequence
-from numbers import Integral
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,7 +21,7 @@ from lessonkit.files import safe_files
 from lessonkit.files.fingerprint import fingerprint
 from lessonkit.images import cleaning, decode, store
 from lessonkit.images.cleaning import PARTS, TEST, TRAIN, VALID, Picture
-from lessonkit.images.image_data import DataError, ImageData, Split, check_size
+from lessonkit.images.image_data import DataError, ImageData, Split, check_seed, check_size
 
 __all__ = ["check_classes", "find_pictures", "from_folder", "is_systems"]
 
@@ -57,9 +56,11 @@ def from_folder(
     left out and listed in `.skipped` with the reason. `augment` is `side_on()` unless given. What
     was decided about single pictures, in a cleaning file beside the folder (see
     `lessonkit.images.cleaning`), holds unless `clean` is false; each picture stays in its set.
-    Raises DataError for a missing folder, a size outside 16 to 1024, a bad seed, and where too
-    little is left to train on.
+    Raises DataError for a missing folder, a size outside 16 to 1024, a bad seed or augmentation,
+    and where too little is left to train on.
     """
+    if path == "":  # which Python takes for the current folder
+        raise DataError('Which folder? The path is empty; the current folder is ".".')
     root = safe_files.of_user(path)
     size = check_size(size)
     if not (augment is None or (callable(augment) and hasattr(augment, "name"))):
@@ -155,8 +156,7 @@ Parts = tuple[str, ...]  # the names on the way from the root to a file or folde
 def _find(root: Path, seed: int) -> _Found:
     if not os.path.isdir(root):  # which takes names that no folder can have, too
         raise DataError(f"There is no folder {root}.")
-    if not (isinstance(seed, Integral) and 0 <= seed < 2**63):
-        raise DataError(f"seed is a whole number from 0 to 2**63 - 1, not {seed}.")
+    check_seed(seed)
     files, folders, skipped = _walk(root)
     found = _layout(files, folders, skipped)
     labels = {picture.label for picture in found.pictures}

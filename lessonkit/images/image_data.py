@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from numbers import Integral
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,7 +13,7 @@ from torch import Tensor
 from lessonkit.augment import Augment
 from lessonkit.files.fingerprint import fingerprint
 
-__all__ = ["DataError", "ImageData", "Split", "check_size", "read_pictures"]
+__all__ = ["DataError", "ImageData", "Split", "check_seed", "check_size", "read_pictures"]
 
 
 class DataError(ValueError):
@@ -58,8 +59,11 @@ class ImageData:
         return replace(self, augment=augment)
 
     def with_training(self, rows: slice | Sequence[int]) -> "ImageData":
-        """Only these rows of the training set, such as slice(None, None, 2); all for validation."""
-        numbers = np.arange(len(self.train.labels))[rows]
+        """Only these rows of the training set, such as slice(None, None, 2), one at least."""
+        some = isinstance(rows, slice) or len(rows) > 0
+        numbers = np.arange(len(self.train.labels))[rows if some else slice(0)]
+        if not len(numbers):
+            raise DataError("No training picture is left: give the number of one row at least.")
         return replace(
             self,
             train=Split(self.train.images[numbers], self.train.labels[numbers]),
@@ -77,9 +81,10 @@ class ImageData:
     def with_hold_out(self, share: float, seed: int = 0) -> "ImageData":
         """A fraction of each class's training pictures, drawn by `seed`, becomes the test set.
 
-        At least one of each class. DataError unless `share` is above 0 and at most 0.5, and for a
-        class with fewer than two training pictures.
+        At least one of each class. DataError unless `share` is above 0 and at most 0.5, for a bad
+        seed, and for a class with fewer than two training pictures.
         """
+        check_seed(seed)
         if not 0 < share <= 0.5:
             raise DataError(f"hold_out is a share of the training pictures, 0 to 0.5, not {share}.")
         generator, labels = np.random.default_rng(seed), self.train.labels.numpy()
@@ -113,6 +118,12 @@ def check_size(size: int) -> int:
     if size not in range(16, 1025):
         raise DataError(f"size is a square's side in pixels, from 16 to 1024, not {size}.")
     return int(size)  # it may be a number of numpy's, which JSON can't write
+
+
+def check_seed(seed: int) -> None:
+    """DataError unless a split can be drawn by `seed`."""
+    if not (isinstance(seed, Integral) and 0 <= seed < 2**63):
+        raise DataError(f"seed is a whole number from 0 to 2**63 - 1, not {seed}.")
 
 
 def read_pictures(paths: Sequence[str | Path], size: int) -> Tensor:

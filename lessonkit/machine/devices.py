@@ -20,13 +20,14 @@ def best_device() -> str:
 
 def chosen(device: str | torch.device | None) -> torch.device:
     """`device`, or the best one if none is given; ValueError where PyTorch can't compute on it."""
+    wanted = best_device() if device is None else device
     try:
-        chosen = torch.device(best_device() if device is None else device)
+        chosen = torch.device(wanted)
         torch.empty(0, device=chosen)
         return chosen
-    except (AssertionError, RuntimeError) as error:
+    except (AssertionError, RuntimeError, TypeError) as error:
         raise ValueError(
-            f'device is "cuda", "mps" or "cpu", and one that is here; PyTorch finds no {device}.'
+            f'device is "cuda", "mps" or "cpu", and one that works here; PyTorch finds no {wanted}.'
         ) from error
 
 
