@@ -91,13 +91,13 @@ def render_image_or_explorer(self: NbElementRenderer, data: MimeData) -> list[no
 def mark(output: nbformat.NotebookNode) -> str | None:
     """Whether an output that moves in a notebook is "living" on its page or "still".
 
-    "asking" for a quiz that answers there; None for a quiz that doesn't, and for what doesn't move.
+    "asking" for a quiz that answers there; None for what doesn't move.
     """
     made = output.get("data", {})
     if output.output_type != "execute_result" or WIDGET not in made:
         return None
     if "text/html" in made:
-        return "asking" if ANSWERS in made["text/html"] else None
+        return "asking" if ANSWERS in made["text/html"] else "still"
     png = base64.b64decode(made.get("image/png", ""))
     return "living" if png and stored(png) else "still"
 

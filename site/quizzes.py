@@ -20,7 +20,7 @@ def script() -> str:
 {re.sub(r"^export (default .*;$)?", "", code, flags=re.MULTILINE)}
 const show = () => {{
   const folded = [...document.querySelectorAll(".cell_output details")]
-    .filter((details) => details.querySelector("summary").textContent === "{ANSWERS}");
+    .filter((details) => details.innerHTML.startsWith("{ANSWERS}"));
   new Set(folded.map((details) => details.closest(".output"))).forEach(renderOn);
 }};
 if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", show);

@@ -171,7 +171,9 @@ def guess_by_keyboard(page, asked, score):
     second.get_by_role("radio").nth(1).focus()
     page.keyboard.press("Space")
     second.get_by_text("✓ Right. Measured:").wait_for()
-    page.keyboard.press("ArrowUp")
+    page.keyboard.press("ArrowUp")  # goes there, and chooses nothing
+    second.get_by_text("✓ Right. Measured:").wait_for()
+    page.keyboard.press("Space")
     second.get_by_text("✗ Not so. Measured:").wait_for()
     assert second.get_by_text("✓ Right.").count() == 0
     asked.get_by_text(score).wait_for()
@@ -318,6 +320,8 @@ QUESTIONS = [
     "from lessonkit import explore, quiz\nfrom lessonkit.course import twelve_questions\n"
     "from lessonkit.course.clinic import diagnoses",
     "asked = explore.guesses([('07', 'constant', 'A cosine?'), ('06', 'tiles', 'TTA?')])\nasked",
+    "asked",  # once more
+    "silent = twelve_questions.first()\nsilent",
     "number = quiz.guess('a number', 'How many?')\nnumber",
     "number.beside(3.0)",
     "quiz.guess('a word', 'Which?', ['more', 'fewer'])",
@@ -332,7 +336,9 @@ QUESTIONS = [
 def address_of_every_explorer(tmp_path_factory):
     folder, scratch = tmp_path_factory.mktemp("every"), tmp_path_factory.mktemp("jupyter")
     sources = [EVERY, *(f"every[{name!r}]" for name in NAMES), *QUESTIONS]
-    told = "print('Python:', *every.values(), asked.chosen, len(every['schedules'].lrs), sep='\\n')"
+    told = "asked.chosen, asked.problem = [1, 0], 'Alas.'\n"
+    told += "silent.problem = 'No room.'\n"
+    told += "print('Python:', *every.values(), len(every['schedules'].lrs), sep='\\n')"
     sources.append(told)
     cells = [nbformat.v4.new_code_cell(source) for source in sources]
     tool.write(tool.normalise(nbformat.v4.new_notebook(cells=cells)), folder / "every.ipynb")
@@ -355,12 +361,24 @@ def test_python_knows_where_every_slider_stands(address_of_every_explorer, page)
     schedules.get_by_label("epochs", exact=True).press("ArrowRight")
     descent = page.locator(".explorer", has_text="momentum")
     descent.get_by_label("momentum", exact=True).press("ArrowRight")
-    guess_by_keyboard(page, page.locator(".quiz", has_text="A cosine?"), "0 of 2 right so far.")
+    shown, again = page.locator(".quiz", has_text="A cosine?").all()
+    guess_by_keyboard(page, shown, "0 of 2 right so far.")
+    again.get_by_text("✗ Not so. Measured:").wait_for()  # the same quiz, shown twice
+    silent = page.locator(".quiz", has_text="Which number is 1e-2?").first
+    silent.get_by_role("radio").first.check()
+    silent.get_by_text("Kept.").wait_for()
     page.locator(".jp-CodeCell").last.locator(".cm-content").click()
     jupyterlab.run(page, "notebook:run-cell")
     said = page.locator(".jp-CodeCell").last.locator(".jp-OutputArea-output").inner_text()
     assert "schedules: kind=cosine lr=0.1 epochs=8" in said and said.split()[-1] == "400"
-    assert "descent: learning_rate=0.5 momentum=0.05" in said and "[None, 0]" in said
+    assert "descent: learning_rate=0.5 momentum=0.05" in said
+    for one in (shown, again):  # what Python sets
+        assert one.get_by_role("radio").nth(1).is_checked()
+        assert one.get_by_role("status").all_inner_texts()[-1] == "Alas."
+    silent.get_by_text("No room.").wait_for()
+    assert (
+        silent.get_by_text("Kept.").count() == 0 and silent.get_by_text("right so far").count() == 0
+    )
     assert [
         what for what in wrong if not what.startswith(("http://127.0.0.1", "data:", "blob:", "ws:"))
     ] == []

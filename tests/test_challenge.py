@@ -16,7 +16,7 @@ from lessonkit import augment, data
 from lessonkit.course import challenge, records, time_limit, twelve_questions
 from lessonkit.course.challenge import Entry
 from lessonkit.course.datasets import embedded
-from lessonkit.course.exercises import quiz
+from lessonkit.course.exercises import radio_quiz
 from lessonkit.learner import Learner
 from lessonkit.lr_finder import LRFinderResult
 from lessonkit.models import LayerGroups, small_cnn
@@ -355,12 +355,11 @@ def test_a_second_damaged_file_replaces_no_first(tmp_path, monkeypatch):
 def chosen(asked, number, right):
     """Click on a right or a wrong option of a question."""
     options = asked.questions[number].options
-    place = [option.right for option in options].index(right)
-    asked.chosen = [*asked.chosen[:number], place, *asked.chosen[number + 1 :]]
+    asked.choose(number, [option.right for option in options].index(right))
 
 
 def test_answers_of_both_times_stand_side_by_side():
-    first = twelve_questions.remember(quiz.multiple_choice("00"))
+    first = twelve_questions.first()
     chosen(first, 0, False)
     chosen(first, 1, True)
     again = twelve_questions.again()
@@ -372,27 +371,59 @@ def test_answers_of_both_times_stand_side_by_side():
     assert all(row["first"] is row["again"] is None for row in table[2:])
 
 
-def test_what_is_right_is_told_only_when_the_test_is_taken_again():
-    first = twelve_questions.remember(quiz.multiple_choice("00"))
-    for right in (True, False):
-        for number in range(12):
-            chosen(first, number, right)
+def test_what_is_right_is_told_only_when_the_test_is_taken_again(monkeypatch):
+    def known_to_the_browser(make):
+        """All that a quiz has sent to it, from its beginning."""
+        sent = []
+
+        def noting(send):
+            def noted(asked, *args, **kwargs):
+                sent.append(asked.get_state())
+                return send(asked, *args, **kwargs)
+
+            return noted
+
+        with monkeypatch.context() as patch:
+            for name in ("open", "send_state"):
+                patch.setattr(radio_quiz.Quiz, name, noting(getattr(radio_quiz.Quiz, name)))
+            asked = click_on_all(make())
+        return asked, json.dumps(sent, default=str, ensure_ascii=False)
+
+    def click_on_all(asked):
+        for right in (True, False):
+            for number in range(12):
+                chosen(asked, number, right)
+        return asked
+
+    first, sent = known_to_the_browser(twelve_questions.first)
     page = first._repr_mimebundle_()["text/html"]
-    options = [option for question in first.questions for option in question.options]
-    assert "Answers" not in page and not any(option.why in page for option in options)
-    sent = [option for question in first.asked for option in question["options"]]
-    assert first.silent and all(set(option) == {"text"} for option in sent)
-    again = twelve_questions.again()
-    sent = [option for question in again.asked for option in question["options"]]
-    assert not again.silent and [o["right"] for o in sent] == [o.right for o in options]
+    why = [option.why for question in first.questions for option in question.options]
+    assert "Answers" not in page and not any(reason in page for reason in why)
+    assert "Right." not in sent and "right" not in json.dumps(first.asked)
+    again, sent = known_to_the_browser(twelve_questions.again)
+    assert "✓ Right." in sent and "✗ Not so." in sent
+    options = [option for question in again.asked for option in question["options"]]
+    expected = [option.right for question in first.questions for option in question.options]
+    assert [option["right"] for option in options] == expected
 
 
 def test_the_first_choice_counts_also_after_a_restart():
-    asked = twelve_questions.remember(quiz.multiple_choice("00"))
+    asked = twelve_questions.first()
     chosen(asked, 4, False)
     chosen(asked, 4, True)
-    chosen(twelve_questions.remember(quiz.multiple_choice("00")), 4, True)
+    chosen(twelve_questions.first(), 4, True)
     assert twelve_questions.results()[4]["first"] is False
+
+
+def test_after_forgetting_only_new_choices_are_kept():
+    asked = twelve_questions.again()
+    chosen(asked, 3, False)
+    twelve_questions.forget()
+    chosen(asked, 4, True)
+    table = twelve_questions.results()
+    assert (table[3]["again"], table[4]["again"]) == (None, True)
+    chosen(asked, 3, True)
+    assert twelve_questions.results()[3]["again"] is True
 
 
 def test_forgetting_deletes_the_file():
@@ -431,3 +462,6 @@ def test_where_nothing_can_be_kept_the_quiz_says_so_and_goes_on(monkeypatch):
     asked = twelve_questions.again()
     chosen(asked, 0, True)
     assert "no space left" in asked.problem and asked.chosen[0] is not None
+    monkeypatch.undo()
+    chosen(asked, 1, True)
+    assert asked.problem == ""

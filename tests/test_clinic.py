@@ -109,7 +109,7 @@ def choose(number, right, asked=None):
     options = diagnoses.SUSPECTS[number]
     place = [option.right for option in options].index(right)
     asked = asked or diagnoses.diagnose(number)
-    asked.chosen = [place]
+    asked.choose(0, place)
     return asked
 
 

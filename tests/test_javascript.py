@@ -427,6 +427,8 @@ def test_a_quiz_says_what_python_has_written():
             )
         assert engine.eval(f"answer(asked[{i}], null, false)") == ""
     right = [[option.right for option in question.options] for question in TWO]
+    silent = radio_quiz.Quiz("two", TWO, silent=True).asked
+    assert "right" not in json.dumps(silent) and len(silent) == len(TWO)
     for chosen in itertools.product([None, 0, 1], [None, 0, 1]):
         n = sum(place is not None and right[i][place] for i, place in enumerate(chosen))
         said = engine.eval(f"score(asked, {json.dumps(chosen)})")

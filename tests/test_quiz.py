@@ -14,6 +14,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 import torch
+import traitlets
 from hypothesis import given
 from hypothesis import strategies as st
 from nbformat.v4 import new_code_cell, new_notebook, new_output
@@ -638,6 +639,26 @@ def test_the_quiz_answers_each_choice_with_sign_word_and_reason(page_99):
     right, wrong = (option["said"] for option in climbs["options"])
     assert right == "<b>✓ Right.</b> It goes <em>up</em> the loss."
     assert wrong == "<b>✗ Not so.</b> It moves."
+
+
+def test_each_click_is_told_in_its_order(page_99):
+    closing, told = quiz.multiple_choice("99"), []
+    closing.on_choice(lambda question, option: told.append((question.text[:4], option.text)))
+    for question, option in ((1, 0), (1, 1), (0, 0)):
+        closing._handle_custom_msg({"question": question, "option": option}, [])
+    assert closing.chosen == [0, 1]
+    texts = [option.text for option in closing.questions[1].options]
+    assert told == [("And ", texts[0]), ("And ", texts[1]), ("What", "climbs")]
+
+
+@pytest.mark.parametrize("chosen", [[], [1], [None, 2], [-1, None], ["yes", None], [None] * 3])
+def test_what_nobody_can_choose_is_refused(page_99, chosen):
+    closing = quiz.multiple_choice("99")
+    with pytest.raises(traitlets.TraitError, match="each of the 2 questions"):
+        closing.chosen = chosen
+    assert closing.chosen == [None, None]
+    closing.chosen = [np.int64(1), None]
+    assert type(closing.chosen[0]) is int
 
 
 def test_the_quiz_reads_the_same_without_a_kernel(page_99):

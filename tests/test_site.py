@@ -160,6 +160,7 @@ def test_what_moves_in_a_notebook_is_marked_as_living_or_still(site):
     for path in NOTEBOOKS:
         found = read(page_of(site, path)).select("article .living, article .still")
         marks[path.stem] = [mark["class"][0] for mark in found]
+    assert marks["00_start_here"][-1] == "still"  # the twelve questions
     assert marks["01_the_learning_rate"] == ["living"]
     assert marks["06_transfer_learning"] == ["still"]
     assert marks["08_your_own_images"] == ["still"] * 3  # cards, upload, map; no quiz

@@ -10,9 +10,10 @@ from typing import Any
 from lessonkit.course import records
 from lessonkit.course.board import Board
 from lessonkit.course.exercises import quiz
+from lessonkit.course.exercises.questions import Option, Question
 from lessonkit.course.exercises.radio_quiz import Quiz
 
-__all__ = ["TOPICS", "again", "compare", "forget", "remember", "results"]
+__all__ = ["TOPICS", "again", "compare", "first", "forget", "results"]
 
 TOPICS = [
     "notation of learning rates",
@@ -32,34 +33,33 @@ NAME = "twelve_questions"
 TIMES = ("first", "again")  # in notebook 00, in notebook 10
 
 
-def remember(asked: Quiz, time: str = "first") -> Quiz:
-    """`asked` itself, with the first choice in each question to be kept as it is made.
+def first() -> Quiz:
+    """The test as notebook 00 has it, when nobody is told what is right.
 
-    `time` is "first", when nobody is told what is right, or "again". An answer that has been kept
-    stays: `forget()` starts anew.
+    The first choice in each question is kept as it is made, and stays; `forget()` starts anew.
     """
-    if time not in TIMES:
-        raise ValueError(f"time is one of {', '.join(TIMES)}, not {time!r}.")
-    asked.silent = time == "first"
-
-    def keep(change: dict) -> None:
-        kept = _read()
-        answers = kept.setdefault(time, {})
-        for question, place in zip(asked.questions, change["new"], strict=True):
-            if place is not None:
-                answers.setdefault(question.text, question.options[place].text)
-        try:
-            records.write(NAME, kept)
-        except OSError as error:
-            asked.problem = f"Your answers can't be kept: {error}"
-
-    asked.observe(keep, names="chosen")
-    return asked
+    return _remembered("first")
 
 
 def again() -> Quiz:
-    """The same questions once more, for notebook 10."""
-    return remember(quiz.multiple_choice("00"), "again")
+    """The same questions once more, for notebook 10, with the answers."""
+    return _remembered("again")
+
+
+def _remembered(time: str) -> Quiz:
+    asked = quiz.multiple_choice("00", silent=time == "first")
+
+    def keep(question: Question, option: Option) -> None:
+        kept = _read()
+        kept.setdefault(time, {}).setdefault(question.text, option.text)
+        try:
+            records.write(NAME, kept)
+            asked.problem = ""
+        except OSError as error:
+            asked.problem = f"Your answers can't be kept: {error}"
+
+    asked.on_choice(keep)
+    return asked
 
 
 def results() -> list[dict[str, Any]]:

@@ -90,6 +90,7 @@ def decode(path: Path, size: int) -> np.ndarray:
             raise Unusable("is gone, or never was there" if gone else "is not a file", gone)
         if path.stat().st_size == 0:
             raise Unusable("is empty (0 bytes)")
+        _check_checksums(path)
         try:
             return _decode(path, size)
         except (SyntaxError, ValueError, OSError) as error:
@@ -167,6 +168,9 @@ def _mixable(image: Image.Image) -> Image.Image:
     mode = "RGBA" if image.has_transparency_data else "L" if image.mode == "L" else "RGB"
     mixable = image if image.mode == mode else image.convert(mode)
     if mode == "RGBA" and not _is_transparency(image, mixable.getchannel("A").histogram()):
+        *colours, alpha = mixable.getextrema()
+        if alpha == (0, 0) and all(low == high for low, high in colours):
+            raise Unusable("is transparent everywhere, without a picture underneath")
         mixable = mixable.convert("RGB")
     colours = image if image.mode == "CMYK" else mixable.convert("RGB")
     if is_cut and max(high for _, high in colours.getextrema()) < 64:
@@ -266,6 +270,21 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode == "RGBA":
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     return image.convert("RGB")
+
+
+def _check_checksums(path: Path) -> None:
+    """Raise Unusable for a PNG whose pixels aren't all there, as after a download that broke off.
+
+    Where zeros fill the rest of the file, Pillow may make black of them: it checks no pixels' sums.
+    """
+    with path.open("rb") as file:
+        if file.read(8) != PNG:
+            return
+        while len(header := file.read(8)) == 8 and header[4:] != b"IEND":
+            chunk = header[4:] + file.read(int.from_bytes(header[:4]) + 4)
+            is_whole = zlib.crc32(chunk[:-4]) == int.from_bytes(chunk[-4:])
+            if not header[4:].isalpha() or (header[4:] == b"IDAT" and not is_whole):
+                raise Unusable("is damaged: a part of its pixels is missing")
 
 
 def _without_side_chunks(path: Path) -> BinaryIO | None:

@@ -150,7 +150,7 @@ export function showPage(root, controls) {
 
   const changed = () => {
     [found, history, head] = [null, null, null];
-    own &&= classes.some(({ pictures }) => pictures.length > 0);
+    own &&= classes.some(({ pictures }) => pictures.some(({ mine }) => mine));
     for (const old of [answers, tries, reading]) old.replaceChildren();
     update();
   };
@@ -219,7 +219,7 @@ export function showPage(root, controls) {
         const square = await squareOf(file);
         const known = classes.flatMap(({ pictures }) => pictures).find((other) => other.square.every((value, k) => value === square[k]));
         if (known) throw new Error(`${file.name} is the same picture as ${known.name}, which is here already: left out.`);
-        one.pictures.push({ name: file.name, square });
+        one.pictures.push({ name: file.name, square, mine: true });
         own = true; // at once: the tab may be closed while the next one is read
       } catch (error) {
         complain(error.message);

@@ -234,6 +234,27 @@ def test_damaged_pixels_of_a_png_are_still_refused(tmp_path):
     refused(tmp_path, good[: len(good) - 40], "damaged", "x.png")
 
 
+@pytest.mark.parametrize("share", [0.3, 0.5, 0.8, 0.95])
+@pytest.mark.parametrize("side", [64, 200])
+def test_a_png_that_ends_in_zeros_is_not_taken_for_a_black_one(tmp_path, share, side):
+    noise = np.random.default_rng(0).integers(0, 256, (side, side, 3)).astype(np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(noise).save(file, "PNG")
+    good = file.getvalue()
+    there = int(share * len(good))
+    bad = good[:there] + bytes(len(good) - there)
+    refused(tmp_path, bad, "is damaged: a part of its pixels is missing", "x.png")
+    assert read(tmp_path, good).std() > 5
+    assert read(tmp_path, good[:-12]).std() > 5  # all pixels are there, and no more
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP"])
+def test_nothing_at_all_under_an_alpha_of_zero_is_named(tmp_path, kind):
+    file = io.BytesIO()
+    Image.new("RGBA", (64, 64), (0, 0, 0, 0)).save(file, kind, lossless=True)
+    refused(tmp_path, file.getvalue(), "is transparent everywhere", f"x.{kind.lower()}")
+
+
 # --- Formats --------------------------------------------------------------------------------------
 
 KINDS = {

@@ -14,6 +14,7 @@ from lessonkit.course import records
 from lessonkit.course.board import Board
 from lessonkit.course.clinic.patients import checked
 from lessonkit.course.exercises import questions
+from lessonkit.course.exercises.questions import Option, Question
 from lessonkit.course.exercises.radio_quiz import Quiz
 
 __all__ = ["SUSPECTS", "diagnose", "first_diagnoses", "forget", "score"]
@@ -30,18 +31,16 @@ def diagnose(number: int) -> Quiz:
     Raises ValueError for a patient that there isn't.
     """
     asked = Quiz(f"patient {checked(number)}", [QUESTIONS[number]])
-    asked.observe(partial(_keep, asked, number), names="chosen")
+    asked.on_choice(partial(_keep, asked, number))
     return asked
 
 
-def _keep(asked: Quiz, number: int, change: dict) -> None:
-    [place] = change["new"]
-    if place is None:
-        return
+def _keep(asked: Quiz, number: int, question: Question, option: Option) -> None:
     kept = _read()
-    kept.setdefault(str(number), SUSPECTS[number][place].text)
+    kept.setdefault(str(number), option.text)
     try:
         records.write(NAME, kept)
+        asked.problem = ""
     except OSError as error:
         asked.problem = f"Your diagnosis can't be kept: {error}"
 

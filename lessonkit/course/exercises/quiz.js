@@ -1,12 +1,12 @@
 // Questions with radio buttons: each choice is answered at once, with the reason.
 
 export const score = (questions, chosen) => {
-  const right = questions.filter((question, i) => chosen[i] !== null && question.options[chosen[i]].right).length;
+  const right = questions.filter((question, i) => question.options[chosen[i]]?.right).length;
   return `${right} of ${questions.length} right so far.`;
 };
 
 export const answer = (question, choice, silent) => {
-  if (choice === null || choice === undefined) return "";
+  if (choice === null) return "";
   return silent ? "Kept." : question.options[choice].said;
 };
 
@@ -23,15 +23,22 @@ const html = (tag, attributes, inside) => {
   return element;
 };
 
+/* Arrow keys go from option to option and choose none: each choice is told whether it is right, and the
+   first may be kept. Space chooses. */
+function walk(event, inputs) {
+  const way = { ArrowDown: 1, ArrowRight: 1, ArrowUp: -1, ArrowLeft: -1 }[event.key];
+  if (!way) return;
+  event.preventDefault();
+  inputs[(inputs.indexOf(event.target) + way + inputs.length) % inputs.length].focus();
+}
+
 /* Show `questions` in `root`: [{text, options: [{text, right, said}]}], with texts in HTML. `store`
-   keeps what was chosen: `chosen()`, `choose(list)`, and says whether the quiz is `silent()` and what
-   `problem()` there is. Returns what brings the answers up to date. */
+   keeps what was chosen: `chosen()`, `choose(question, option)`, and says whether the quiz is
+   `silent` and what `problem()` there is. Returns what brings the answers up to date. */
 export function showQuiz(root, questions, store) {
   const id = `quiz-${Math.random().toString(36).slice(2)}`; // radio buttons of one name belong together
-  const choose = (question, choice) => {
-    const chosen = questions.map((_, i) => store.chosen()[i] ?? null);
-    chosen[question] = choice;
-    store.choose(chosen);
+  const choose = (question, option) => {
+    store.choose(question, option);
     follow();
   };
   const parts = questions.map((question, i) => {
@@ -42,6 +49,7 @@ export function showQuiz(root, questions, store) {
       input.addEventListener("change", () => choose(i, place));
       return input;
     });
+    inputs.forEach((input) => input.addEventListener("keydown", (event) => walk(event, inputs)));
     const labels = question.options.map((option, place) => made("label", {}, inputs[place], html("span", {}, option.text)));
     const told = made("p", { class: "told", role: "status" });
     const box = made("fieldset", {}, html("legend", {}, number + question.text), ...labels, told);
@@ -53,12 +61,12 @@ export function showQuiz(root, questions, store) {
     if (element.innerHTML !== inside) element.innerHTML = inside; // what is written again is read out again
   };
   const follow = () => {
-    const chosen = store.chosen();
+    const [chosen, unkept] = [store.chosen(), store.silent && store.problem()];
     parts.forEach(({ inputs, told }, i) => {
       inputs.forEach((input, place) => (input.checked = chosen[i] === place));
-      say(told, answer(questions[i], chosen[i], store.silent()));
+      say(told, unkept ? "" : answer(questions[i], chosen[i], store.silent));
     });
-    const counted = questions.length > 1 && !store.silent() && chosen.some((choice) => choice !== null);
+    const counted = questions.length > 1 && !store.silent && chosen.some((choice) => choice !== null);
     say(total, counted ? score(questions, chosen) : "");
     problem.textContent = store.problem();
   };
@@ -72,18 +80,18 @@ export function showQuiz(root, questions, store) {
 function render({ model, el }) {
   const root = made("div");
   const store = {
+    silent: model.get("silent"),
     chosen: () => model.get("chosen"),
-    choose: (chosen) => {
-      model.set("chosen", chosen);
-      model.save_changes();
+    choose: (question, option) => {
+      model.set("chosen", model.get("chosen").map((other, i) => (i === question ? option : other)));
+      model.send({ question, option }); // Python sets it, too
     },
-    silent: () => model.get("silent"),
     problem: () => model.get("problem"),
   };
   const follow = showQuiz(root, model.get("asked"), store);
-  model.on("change:chosen change:problem change:silent", follow);
+  model.on("change:chosen change:problem", follow);
   el.append(root);
-  return () => model.off("change:chosen change:problem change:silent", follow);
+  return () => model.off("change:chosen change:problem", follow);
 }
 
 // On a page: the questions stand there already, with their answers folded away.
@@ -103,10 +111,10 @@ export function questionsOn(page) {
 }
 
 export function renderOn(page) {
-  const root = made("div");
-  let chosen = [];
-  const store = { chosen: () => chosen, choose: (list) => (chosen = list), silent: () => false, problem: () => "" };
-  showQuiz(root, questionsOn(page), store);
+  const [root, questions] = [made("div"), questionsOn(page)];
+  const chosen = questions.map(() => null);
+  const choose = (question, option) => (chosen[question] = option);
+  showQuiz(root, questions, { silent: false, chosen: () => chosen, choose, problem: () => "" });
   page.replaceChildren(root);
 }
 

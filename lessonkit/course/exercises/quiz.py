@@ -118,11 +118,14 @@ def _content(name: str) -> ModuleType:
 # --- The closing quiz ---------------------------------------------------------------------------
 
 
-def multiple_choice(notebook: str) -> Any:
-    """The closing quiz of a notebook, such as "02": a widget. ValueError if there is none."""
+def multiple_choice(notebook: str, silent: bool = False) -> Any:
+    """The closing quiz of a notebook, such as "02": a `radio_quiz.Quiz`, `silent` or not.
+
+    Raises ValueError if there is none.
+    """
     from lessonkit.course.exercises.radio_quiz import Quiz  # exercises need no widgets
 
     file = HERE / f"notebook_{notebook}.md"
     if not file.is_file():
         raise ValueError(f"Notebook {notebook} has no quiz.")
-    return Quiz(notebook, questions.read(file))
+    return Quiz(notebook, questions.read(file), silent)

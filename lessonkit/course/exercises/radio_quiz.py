@@ -2,7 +2,7 @@
 
 import html
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from lessonkit.course.exercises.questions import Option, Question
 __all__ = ["ANSWERS", "HERE", "Quiz"]
 
 HERE = Path(__file__).parent
-ANSWERS = "Answers"  # what opens them, where no JavaScript runs
+ANSWERS = "<summary>Answers</summary>"  # what opens them, where no JavaScript runs
 
 
 class Quiz(anywidget.AnyWidget):
@@ -30,17 +30,43 @@ class Quiz(anywidget.AnyWidget):
     _css = HERE / "quiz.css"
     asked = traitlets.List().tag(sync=True)  # what the JavaScript shows
     chosen = traitlets.List().tag(sync=True)
-    silent = traitlets.Bool(False).tag(sync=True)
+    silent = traitlets.Bool(read_only=True).tag(sync=True)
     problem = traitlets.Unicode().tag(sync=True)
 
-    def __init__(self, name: str, questions: Sequence[Question]):
+    def __init__(self, name: str, questions: Sequence[Question], silent: bool = False):
         self.name, self.questions = name, list(questions)
-        super().__init__(chosen=[None] * len(self.questions))
-        self._ask()
+        self._listeners: list[Callable[[Question, Option], None]] = []
+        self.set_trait("silent", silent)
+        asked = [_shown(question, silent) for question in self.questions]
+        super().__init__(asked=asked, chosen=[None] * len(self.questions))
+        # Each choice is a message of its own: of a trait that changes twice while the kernel is
+        # busy only the last value would arrive, and not the reader's first choice.
+        self.on_msg(lambda quiz, message, buffers: self.choose(**message))
 
-    @traitlets.observe("silent")
-    def _ask(self, change: dict | None = None) -> None:
-        self.asked = [_shown(question, self.silent) for question in self.questions]
+    def choose(self, question: int, option: int) -> None:
+        """Choose an option of a question, by their numbers, as a click does."""
+        self.chosen = [*self.chosen[:question], option, *self.chosen[question + 1 :]]
+        asked = self.questions[question]
+        for listener in self._listeners:
+            listener(asked, asked.options[option])
+
+    def on_choice(self, listener: Callable[[Question, Option], None]) -> None:
+        """Have `listener(question, option)` called whenever an option is chosen."""
+        self._listeners.append(listener)
+
+    @traitlets.validate("chosen")
+    def _possible(self, proposed: dict[str, Any]) -> list[int | None]:
+        ranges = [range(len(question.options)) for question in self.questions]
+        chosen = proposed["value"]
+        if len(chosen) != len(ranges) or not all(
+            option is None or option in options
+            for option, options in zip(chosen, ranges, strict=True)
+        ):
+            raise traitlets.TraitError(
+                f"chosen has for each of the {len(ranges)} questions the number of an option, from "
+                f"0 on, or None, unlike {chosen}."
+            )
+        return [None if option is None else int(option) for option in chosen]
 
     def __repr__(self) -> str:
         n = len(self.questions)
@@ -81,7 +107,7 @@ def _as_page(questions: Sequence[Question], silent: bool) -> str:
     for question in questions:
         options = "".join(f"<li>{_marked(option.text)}</li>" for option in question.options)
         answers = "".join(f"<li>{_verdict(option)}</li>" for option in question.options)
-        folded = f'<details><summary>{ANSWERS}</summary><ol type="a">{answers}</ol></details>'
+        folded = f'<details>{ANSWERS}<ol type="a">{answers}</ol></details>'
         parts.append(
             f'<p>{_marked(question.text)}</p><ol type="a">{options}</ol>{"" if silent else folded}'
         )

@@ -27,19 +27,19 @@ def run_with_restarts(learn: Learner, restarts: Sequence[int]) -> None:
 
 
 def around_a_restart(stored: np.ndarray, fresh: np.ndarray) -> None:
-    """Accuracies [seeds, 2], before and after the first epoch of a new cycle, in two ways."""
-    axes = pair(8, 3.4, sharey=True)
+    """Accuracies [seeds, 9] in the first epoch of a new cycle, every two mini-batches, two ways."""
+    axes, batches = pair(8, 3.4, sharey=True), 2 * np.arange(stored.shape[1])
     for ax, values, title in zip(
         axes,
         (stored, fresh),
         ("BatchNorm's stored statistics", "statistics measured anew"),
         strict=True,
     ):
-        ax.plot([0, 1], values.T, "o-", color=COLOURS["sky"], markeredgecolor="black")
-        ax.plot([0, 1], values.mean(0), "_-", color=COLOURS["red"], markersize=22, linewidth=3)
-        ax.set_xticks([0, 1], ["end of cycle 2", "one epoch later"])
-        ax.set(title=title, xlim=(-0.4, 1.4))
+        ax.plot(batches, values.T, "-", color=COLOURS["sky"], linewidth=1)
+        ax.plot(batches, values.mean(0), "o-", color=COLOURS["red"], linewidth=3, label="mean")
+        ax.set(title=title, xlabel="mini-batches since the restart")
     axes[0].set_ylabel("validation accuracy")
+    axes[1].legend(loc="lower left")
     plt.show()
 
 
