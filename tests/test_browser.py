@@ -57,7 +57,7 @@ def shown(cell):
 
 def is_asked(cell, exercise):
     """Whether a cell is the exercise that will be answered, or the closing quiz."""
-    asked = rf'^quiz\.(check\("{re.escape(exercise)}"|multiple_choice\()'
+    asked = rf'^(quiz\.(check\("{re.escape(exercise)}"|multiple_choice\()|twelve_questions\.first)'
     return bool(re.search(asked, cell.source, re.MULTILINE))
 
 

@@ -138,6 +138,9 @@ def test_exercises_and_quiz(path):
     names = {call.args[0].value for call in checks if isinstance(call.args[0], ast.Constant)}
     names = {name for name in names if str(name).startswith(f"{number}.")}
     assert len(names) >= 3, f"exercises checked: {sorted(names)}"
+    if number == "00":  # whose quiz tells nothing: 10 asks it again
+        assert [cell.source for cell in cells].count("twelve_questions.first()") == 1
+        return
     quizzes = [call for cell in cells for call in calls(cell, "multiple_choice")]
     assert [call.args[0].value for call in quizzes] == [number]
 
