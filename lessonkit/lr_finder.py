@@ -59,10 +59,9 @@ def lr_find(
     The sweep ends when the loss isn't finite, or, after the first ten batches, when the smoothed
     loss is `stop` times its best (None: never).
 
-    A model in eval mode is put in train mode for the sweep, unless there is a `train_step`. At the
-    end all is as it was: see `everything_restored`. Raises ValueError for a bad range of LRs,
-    steps that aren't a whole number, batches that run out or can't be taken apart, and a first loss
-    that isn't finite.
+    A model in eval mode is put in train mode, unless there is a `train_step`. At the end all is as
+    it was: see `everything_restored`. Raises ValueError for a bad range of LRs or number of steps,
+    batches that run out or can't be taken apart, and a first loss that isn't finite.
     """
     stop = math.inf if stop is None else stop
     if not 0 < lr_min < lr_max < math.inf:

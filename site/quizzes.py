@@ -5,19 +5,17 @@ A script (lessonkit/course/exercises/quiz.js) reads them there and puts the radi
 place; without JavaScript the list stays. A silent quiz has no answers, and stays what it is.
 """
 
-import re
-
 from docutils import nodes
 from sphinx.application import Sphinx
 
 from lessonkit.course.exercises.radio_quiz import ANSWERS, HERE
+from lessonkit.course.explorers.explorer import plain_javascript
 
 
 def script() -> str:
     """A plain script that makes quizzes of all lists with folded answers on a page."""
-    code = (HERE / "quiz.js").read_text("utf-8")
     return f"""(() => {{
-{re.sub(r"^export (default .*;$)?", "", code, flags=re.MULTILINE)}
+{plain_javascript("quiz.js", folder=HERE)}
 const show = () => {{
   const folded = [...document.querySelectorAll(".cell_output details")]
     .filter((details) => details.innerHTML.startsWith("{ANSWERS}"));

@@ -413,9 +413,8 @@ def test_pick_lr_tells_the_same():
 
 def test_a_quiz_says_what_python_has_written():
     asked = radio_quiz.Quiz("two", TWO)
-    page = (radio_quiz.HERE / "quiz.js").read_text("utf-8")
     engine = engines.MiniRacer()
-    engine.eval(re.sub(r"^export (default .*)?", "", page, flags=re.MULTILINE))
+    engine.eval(explorer.plain_javascript("quiz.js", folder=radio_quiz.HERE))
     engine.eval(f"const asked = {json.dumps(asked.asked)};")
     for i, question in enumerate(TWO):
         for place, option in enumerate(question.options):

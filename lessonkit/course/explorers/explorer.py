@@ -30,6 +30,7 @@ __all__ = [
 
 HERE = Path(__file__).parent
 IMPORT = re.compile(r'^import [^;]*?"\./([\w.]+)";\n', re.MULTILINE)
+EXPORT = re.compile(r"^export (default .*;$)?", re.MULTILINE)  # what a widget is, in whole
 
 
 class Explorer(anywidget.AnyWidget):
@@ -199,7 +200,7 @@ def plain_javascript(*files: str, folder: Path = HERE) -> str:
         source = (place / file).read_text(encoding="utf-8")
         for needed in IMPORT.findall(source):
             add(needed)
-        done.setdefault(file, re.sub(r"^export (?=\w)", "", IMPORT.sub("", source), flags=re.M))
+        done.setdefault(file, EXPORT.sub("", IMPORT.sub("", source)))
 
     for file in files:
         add(file)
