@@ -30,6 +30,8 @@ ROOT = Path(__file__).resolve().parent.parent
 LEFT_OUT = {
     "experiments.claim",
     "lessonkit.plot",
+    "lessonkit.machine.bars",
+    "lessonkit.machine.notebook_bar",
     "lessonkit.machine.progress",
     "lessonkit.training.processes",
     "lessonkit.course.datasets.pets",

@@ -74,9 +74,10 @@ def main(arguments: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141  # the status of programs that SIGPIPE ends
     except (data.DataError, safe_files.ModelFileError, Diverged, ValueError) as mistake:
-        return _end(f"lessonkit: {mistake}", 2)
+        return _end(f"lessonkit: {_shown(str(mistake))}", 2)
     except OSError as error:  # without a name it is what is printed: files are named everywhere
-        return _end(f"lessonkit: {error.filename or 'the output'}: {error.strerror or error}", 2)
+        where = _shown(str(error.filename or "the output"))
+        return _end(f"lessonkit: {where}: {error.strerror or error}", 2)
     except KeyboardInterrupt as stop:
         return _end(f"\nStopped. {str(stop) or 'Nothing was written.'}", 130)
     except (torch.OutOfMemoryError, MemoryError):
@@ -142,7 +143,7 @@ def _train(options: argparse.Namespace, kept: Checkpoint) -> None:
         if options.report:
             report.write(options.report)
         kept.remove()
-    print(f"\n{report.table()}\nThe model is in {options.out}.")
+    print(f"\n{report.table()}\nThe model is in {_shown(options.out)}.")
 
 
 def _pictures(options: argparse.Namespace, kept: Checkpoint) -> data.ImageData:
@@ -159,7 +160,7 @@ def _pictures(options: argparse.Namespace, kept: Checkpoint) -> data.ImageData:
     kept.run["pictures"] = images.key
     kept.check()
     for path, why in images.skipped:
-        _note(f"left out: {_shown(path)} {why}")
+        _note(f"left out: {path} {why}")
     for doubt in _doubts(images):
         _note(f"note: {doubt}")
     if images.cleaned:
@@ -219,9 +220,9 @@ def check(options: argparse.Namespace) -> int:
     if images.skipped:
         print(f"{_count(len(images.skipped), 'file')} would be left out:")
     for path, why in images.skipped:
-        print(f"  {_shown(path)} {why}")
+        print(_shown(f"  {path} {why}"))
     if images.cleaned:
-        print(images.cleaned)
+        print(_shown(images.cleaned))
     counts = look.counts(images)
     print(f"{_count(sum(map(sum, counts.values())), 'picture')} in {len(counts)} classes:")
     for name, (n_train, n_valid) in counts.items():
@@ -231,7 +232,7 @@ def check(options: argparse.Namespace) -> int:
     if doubts := _doubts(images):
         print("To look at before you train:")
     for doubt in doubts:
-        print(f"  {doubt}")
+        print(_shown(f"  {doubt}"))
     return 0
 
 
@@ -298,7 +299,7 @@ def _files(given: str) -> list[str]:
 
 
 def _cannot_be_opened(error: OSError) -> None:
-    _note(f"note: left out: {_shown(str(error.filename))} can't be opened ({error.strerror}).")
+    _note(f"note: left out: {error.filename} can't be opened ({error.strerror}).")
 
 
 def _predict(learn, files: list[str], options: argparse.Namespace) -> list[dict]:
@@ -341,7 +342,7 @@ def export(options: argparse.Namespace) -> int:
     from lessonkit.learner import Learner
 
     to_onnx(Learner.load(options.model, device="cpu"), options.out)
-    print(f"The ONNX model is in {options.out}.")
+    print(f"The ONNX model is in {_shown(options.out)}.")
     return 0
 
 
@@ -513,14 +514,18 @@ def _count(n: int, one: str, several: str = "") -> str:
     return f"{n} {one if n == 1 else several or f'{one}s'}"
 
 
-def _shown(name: str) -> str:
-    """A name in one line: line breaks, and what a terminal obeys, are written as escapes."""
-    return re.sub(r"[\x00-\x1f\x7f-\x9f]", lambda found: ascii(found[0])[1:-1], name)
+def _shown(text: str) -> str:
+    """A name, or a sentence with names, in one line: what a terminal obeys is written as escapes.
+
+    Such as line breaks in a file's name, colours, and what turns the direction of writing around.
+    """
+    obeyed = r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]"
+    return re.sub(obeyed, lambda found: ascii(found[0])[1:-1], text)
 
 
 def _note(text: str) -> None:
     if distributed.rank() == 0:
-        _say(text)
+        _say(_shown(text))
 
 
 def _end(text: str, status: int) -> int:

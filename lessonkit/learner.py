@@ -22,7 +22,7 @@ from lessonkit.lr_finder import LRFinderResult, lr_find
 from lessonkit.machine import devices, progress
 from lessonkit.schedule import as_schedule, constant, sgdr
 from lessonkit.training import distributed, optimizers
-from lessonkit.training.history import Diverged, History, Interrupted, check_loss
+from lessonkit.training.history import Diverged, History, Interrupted, check_end, check_loss
 from lessonkit.training.memory import all_on, as_one, in_parts, pictures_at_once
 from lessonkit.training.optimizers import adamw, sgd
 
@@ -79,13 +79,15 @@ class Learner:
         self.history = History()
         self.frozen_to = 0  # groups before this one are frozen
         self._images: ImageData | None = None
-        self._batch_size = None if batch_size is None else _checked_batch_size(batch_size)
+        self._batch_size = None  # unless given
         self._precompute = self._said_that_augmentation_waits = False
         # A graphics card must be waited for each time that a loss is read: once an epoch is enough.
         self._reads_each_loss = self.device.type == "cpu"
         self._half = devices.half_type(self.device)
         self._bfloat16: bool | None = None  # may a frozen body use it? found out when first needed
         self._activations: tuple = (None, None, {})  # pictures, their _glance, and they
+        if batch_size is not None:
+            self.batch_size = batch_size
         if images is not None:
             self.set_data(images)
 
@@ -126,12 +128,22 @@ class Learner:
             raise DataError(f"This network knows the classes {', '.join(known)}; these have {has}.")
         self._images, self.classes, self.size = images, images.classes, images.size
         self.augment = images.augment
-        self.batch_size = self._batch_size or (64 if len(images.train.labels) >= 500 else 32)
+
+    @property
+    def batch_size(self) -> int:
+        """How many pictures a mini-batch has at most; may be set. ValueError for none at all."""
+        return self._batch_size or (64 if len(self.images.train.labels) >= 500 else 32)
+
+    @batch_size.setter
+    def batch_size(self, n: int) -> None:
+        if not (isinstance(n, Integral) and n >= 1):
+            raise ValueError(f"batch_size is a whole number of pictures from 1 on, not {n!r}.")
+        self._batch_size = int(n)
 
     @property
     def n_batches(self) -> int:
         """How many mini-batches an epoch has."""
-        return math.ceil(len(self.images.train.labels) / _checked_batch_size(self.batch_size))
+        return math.ceil(len(self.images.train.labels) / self.batch_size)
 
     def batches(self) -> Iterator[tuple[Tensor, Tensor]]:
         """One epoch: (inputs, labels) in a new random order, batches of nearly equal sizes.
@@ -332,7 +344,7 @@ class Learner:
 
     def _train_epoch(self, optimizer, shape: np.ndarray, lrs: list[float], start: int, bar) -> None:
         """Train, then validate; the history had `start` mini-batches when the fit began."""
-        started, first = time.perf_counter(), len(self.history.loss)
+        started, losses, first = time.perf_counter(), self.history.loss, len(self.history.loss)
         unread: list[tuple[float, Tensor]] = []
         try:
             for factor, loss in zip(shape, self._steps(optimizer, shape, lrs), strict=True):
@@ -340,22 +352,24 @@ class Learner:
                 unread.append((lr, loss))
                 if self._reads_each_loss:
                     self._read(unread, start)
-                bar.step(**({} if unread else {"loss": self.history.loss[-1]}), lr=lr)
+                known = {"loss": losses[-1]} if len(losses) > start else {}
+                bar.step(**known, lr=lr)
         finally:
             self._read(unread, start)
         distributed.same_buffers(self.model)
         valid_loss, accuracy = self.validate()
+        check_end(valid_loss, self.history.lr[start:])
         sizes = [len(part) for part in self.images.train.labels.tensor_split(self.n_batches)]
         row = {
             "epoch": len(self.history.epochs) + 1,
             "lr": self.history.lr[-1],
-            "train_loss": float(np.average(self.history.loss[first:], weights=sizes[: len(shape)])),
+            "train_loss": float(np.average(losses[first:], weights=sizes[: len(shape)])),
             "valid_loss": valid_loss,
             "accuracy": accuracy,
             "seconds": time.perf_counter() - started,
         }
         self.history.epochs.append(row)
-        self.history.ends.append(len(self.history.loss))
+        self.history.ends.append(len(losses))
         bar.row(row)
 
     def _read(self, unread: list[tuple[float, Tensor]], start: int) -> None:
@@ -363,8 +377,8 @@ class Learner:
         history, read = self.history, unread[:]
         unread.clear()
         for lr, loss in read:
+            history.loss.append(loss.item())  # waits for the card: Ctrl-C may come here
             history.lr.append(lr)
-            history.loss.append(loss.item())
             check_loss(history.loss[start:], history.lr[start:], self.n_batches, len(self.classes))
 
     # --- One step -------------------------------------------------------------------------------
@@ -406,7 +420,7 @@ class Learner:
     def _checked(self, logits: Any) -> Tensor:
         """The network's outputs; ValueError unless each picture has one for each class."""
         shape, n = list(getattr(logits, "shape", ())), len(self.classes)
-        if len(shape) != 2 or shape[1] < n:
+        if len(shape) != 2 or shape[1] != n:
             raise ValueError(
                 f"For {n} classes the network must give logits [N, {n}], one for each picture and "
                 f"class, not {shape or type(logits).__name__}: give it another last layer."
@@ -498,9 +512,3 @@ class Learner:
         if images is not None:
             learn.set_data(images)
         return learn
-
-
-def _checked_batch_size(n: int) -> int:
-    if not (isinstance(n, Integral) and n >= 1):
-        raise ValueError(f"batch_size is a whole number of pictures from 1 on, not {n!r}.")
-    return int(n)

@@ -10,8 +10,8 @@ import itertools
 import math
 import random
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
 from numbers import Integral
@@ -27,12 +27,12 @@ __all__ = ["LRFinderResult", "everything_restored", "lr_find", "smooth"]
 SMOOTHING = 0.9  # of the running mean over the losses: about the last ten batches count
 FALLS = 0.05  # a curve that falls by less than this fraction of its start "never falls"
 SETTLED = 10  # batches: before that the running mean is of a few losses, and mostly luck
-COUNTS = (bool, int, float, str, type(None))  # what an object may hold: simple values
+COUNTS = (bool, int, float, complex, str, type(None), np.generic)  # simple values
 VALUES = (*COUNTS, Tensor, np.ndarray, list, tuple, dict, set, deque)  # and what is made of them
 LONGEST = 100  # a list with more is data, not state
 # Containers that torch itself looks after: hooks, parameters, parts.
 OF_TORCH = {name for name, value in vars(nn.Module()).items() if isinstance(value, dict | set)}
-HOLDING = ("dataset", "sampler", "batch_sampler")  # attributes of a loader, or of a dataset
+HOLDING = ("loader", "dataset", "sampler", "batch_sampler", "loaders", "datasets", "samplers")
 RISES = 0.10  # a loss has risen when it has by this fraction of its fall before, or of its start
 
 
@@ -64,22 +64,17 @@ def lr_find(
     batches that run out or can't be taken apart, and a first loss that isn't finite.
     """
     stop = math.inf if stop is None else stop
-    if not 0 < lr_min < lr_max < math.inf:
-        raise ValueError(f"The LR must rise: from above 0, not from {lr_min} to {lr_max}.")
     if not stop > 1:
         raise ValueError(f"stop, a factor, is above 1, not {stop}.")
-    if not (isinstance(steps, Integral) and steps >= 1):
-        raise ValueError(f"steps is a whole number of batches, from 1 on, not {steps}.")
-    ratios = _ratios(optimizer)
+    lrs, losses, ratios = _rising(lr_min, lr_max, steps), [], _ratios(optimizer)
     step = train_step or _plain_step(model, optimizer, loss)
-    lrs, losses = np.geomspace(lr_min, lr_max, int(steps)), []
     with everything_restored(model, optimizer, loss, batches):
         if train_step is None and not model.training:  # single layers may be meant to stay in eval
             model.train()
         for lr, batch in zip(lrs, endless(batches), strict=False):
             for group, ratio in zip(optimizer.param_groups, ratios, strict=True):
                 group["lr"] = lr * ratio
-            losses.append(float(step(*batch) if isinstance(batch, tuple | list) else step(batch)))
+            losses.append(_number(step(*batch) if isinstance(batch, tuple | list) else step(batch)))
             if not math.isfinite(losses[-1]) or _exploded(losses, stop):
                 break
     if not math.isfinite(losses[0]):
@@ -87,6 +82,20 @@ def lr_find(
     if not math.isfinite(losses[-1]):
         losses[-1] = math.inf  # whichever way it ended, that is how high the loss has risen
     return LRFinderResult(lrs[: len(losses)], np.array(losses))
+
+
+def _rising(lr_min: float, lr_max: float, steps: int) -> np.ndarray:
+    if not 0 < lr_min < lr_max < math.inf:
+        raise ValueError(f"The LR must rise: from above 0, not from {lr_min} to {lr_max}.")
+    if not (isinstance(steps, Integral) and steps >= 1):
+        raise ValueError(f"steps is a whole number of batches, from 1 on, not {steps}.")
+    return np.geomspace(lr_min, lr_max, int(steps))
+
+
+def _number(loss: Any) -> float:
+    if loss is None:
+        raise ValueError("train_step returns nothing: let it return the batch's loss, a number.")
+    return float(loss)
 
 
 def _ratios(optimizer: torch.optim.Optimizer) -> list[float]:
@@ -103,6 +112,12 @@ def _ratios(optimizer: torch.optim.Optimizer) -> list[float]:
 
 def _plain_step(model: nn.Module, optimizer: torch.optim.Optimizer, loss: Callable) -> Callable:
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
+    own = {p for part in (model, loss) if isinstance(part, nn.Module) for p in part.parameters()}
+    if own.isdisjoint(p for group in optimizer.param_groups for p in group["params"]):
+        raise ValueError(
+            "The optimiser trains no weight of this model: make it from model.parameters(), once "
+            "the model has all its layers."
+        )
 
     def step(*batch: Any) -> float:
         if len(batch) != 2:
@@ -319,70 +334,79 @@ def everything_restored(
 
     Also after an error. That covers parameters, gradients and buffers, replaced ones too; each
     module's mode and other plain attributes, such as counters; the optimiser's settings, state and
-    attributes; those of `others`, such as a loss or a GradScaler; simple ones of a DataLoader, its
-    samplers and datasets; all random generators in these and of Python, numpy and torch. Not
-    covered: what functions and objects of one's own keep elsewhere, lists of over 100, a loader's
-    workers. ValueError for layers that don't know their size yet.
+    attributes; those of `others`, such as a loss or a GradScaler; numbers, strings and the order of
+    rows that DataLoaders, their samplers and datasets have; all random generators in these and of
+    Python, numpy and torch. Not covered: what functions and objects of one's own keep elsewhere,
+    lists of over 100 things that aren't whole numbers, a loader's workers. ValueError for layers
+    that don't know their size yet.
     """
     nets = [one for one in (model, *others) if isinstance(one, nn.Module)]
     modules = list(dict.fromkeys(part for net in nets for part in net.modules()))
     ways_back = [
-        _keep_parameters(modules, optimizer),
-        _keep_attributes(modules, optimizer, others),
+        *_keep_parameters(modules, optimizer),
+        *_keep_attributes(modules, optimizer, others),
         _keep_optimizer(optimizer),
         *(put_back for one in (*modules, *others) for put_back in _generators(one)),
         *_keep_randomness(),
     ]
-    try:
-        yield
-    finally:
+    with ExitStack() as stack:  # goes all the ways back, also where one of them fails
         for put_back in ways_back:
-            put_back()
+            stack.callback(put_back)
+        yield
 
 
-def _keep_parameters(modules: list[nn.Module], optimizer: torch.optim.Optimizer) -> Callable:
-    """Returns what puts back the values and gradients of all parameters."""
+def _keep_parameters(
+    modules: list[nn.Module], optimizer: torch.optim.Optimizer
+) -> Iterator[Callable]:
+    """What puts back each parameter's value and gradient, and each module's parts."""
     held = [p for module in modules for p in module._parameters.values() if p is not None]
     trained = [p for group in optimizer.param_groups for p in group["params"]]
     parameters = list(dict.fromkeys([*held, *trained]))
     if any(map(nn.parameter.is_lazy, parameters)):
         raise ValueError("Some layers don't know their size yet: call the model on a batch first.")
-    kept = [(p, p.detach().clone(), p.grad, _copy_of(p.grad)) for p in parameters]
+    for parameter in parameters:
+        yield partial(_write_back, parameter, parameter.detach().clone())
+        gradient = parameter.grad, _copy_of(parameter.grad)
+        yield partial(_put_back, partial(setattr, parameter, "grad"), *gradient)
+    for module in modules:
+        for parts in (module._parameters, module._modules):  # forward may have replaced some
+            yield partial(_as_it_was, parts, dict(parts))
 
-    def put_back() -> None:
-        for parameter, value, *gradient in kept:
-            _write_back(parameter, value)
-            parameter.grad = _as_it_was(*gradient)
 
-    return put_back
-
-
-def _keep_attributes(modules: list[nn.Module], optimizer: Any, others: tuple) -> Callable:
-    """Returns what puts back plain attributes and buffers."""
-    holders = [kept for module in modules for kept in (vars(module), module._buffers)]
-    attributes = [(kept, VALUES, _plain(kept, VALUES)) for kept in (*holders, vars(optimizer))]
-    beside = [one for one in others if hasattr(one, "__dict__") and one not in modules]
+def _keep_attributes(
+    modules: list[nn.Module], optimizer: torch.optim.Optimizer, others: tuple
+) -> Iterator[Callable]:
+    """For each plain attribute or buffer, what puts it back; and what takes away new ones."""
+    holders = [(kept, VALUES) for module in modules for kept in (vars(module), module._buffers)]
+    holders.append((vars(optimizer), VALUES))
+    beside, seen = [one for other in others for one in _parts(other)], set(map(id, modules))
     for one in beside:  # which grows meanwhile, by what a loader or dataset holds
-        kinds = COUNTS if hasattr(one, "__iter__") or hasattr(one, "__getitem__") else VALUES
-        attributes.append((vars(one), kinds, _plain(vars(one), kinds)))
-        held = [*map(vars(one).get, HOLDING), *_parts(vars(one).get("datasets"))]
-        beside += [h for h in held if hasattr(h, "__dict__") and all(h is not b for b in beside)]
-
-    def put_back() -> None:
-        for kept, kinds, known in attributes:
-            for name in [name for name in _plain(kept, kinds) if name not in known]:
-                del kept[name]
-            for name, (value, copied) in known.items():
-                kept[name] = _as_it_was(value, copied)
-
-    return put_back
+        if hasattr(one, "__dict__") and id(one) not in seen:
+            seen.add(id(one))
+            is_data = hasattr(one, "__iter__") or hasattr(one, "__getitem__")
+            holders.append((vars(one), COUNTS if is_data else VALUES))
+            beside += [part for name in HOLDING for part in _parts(vars(one).get(name))]
+    for kept, kinds in holders:
+        known = _plain(kept, kinds)
+        yield partial(_take_away_new, kept, kinds, known.keys())
+        for name, value in known.items():
+            yield partial(_put_back, partial(kept.__setitem__, name), *value)
 
 
-def _parts(datasets: Any) -> list:
-    """What a ConcatDataset or StackDataset is made of; nothing of anything else by that name."""
-    if not isinstance(datasets, list | tuple | dict) or len(datasets) > LONGEST:
-        return []
-    return list(datasets.values() if isinstance(datasets, dict) else datasets)
+def _take_away_new(kept: dict, kinds: tuple[type, ...], known: Container[str]) -> None:
+    for name in [name for name in _plain(kept, kinds) if name not in known]:
+        del kept[name]
+
+
+def _put_back(hold: Callable, value: Any, copied: Any) -> None:
+    hold(_as_it_was(value, copied))
+
+
+def _parts(one: Any) -> list:
+    """The loaders, datasets or samplers in a list, tuple or dict of them; or `one` itself."""
+    if isinstance(one, dict):
+        return list(one.values())
+    return list(one) if isinstance(one, list | tuple) else [one]
 
 
 def _keep_optimizer(optimizer: torch.optim.Optimizer) -> Callable:
@@ -418,8 +442,17 @@ def _plain(kept: dict, kinds: tuple[type, ...]) -> dict[str, tuple]:
     return {
         name: (value, _copy_of(value))
         for name, value in kept.items()
-        if isinstance(value, kinds) and name not in OF_TORCH and _holds_values_only(value)
+        if name not in OF_TORCH
+        if (isinstance(value, kinds) and _holds_values_only(value)) or _is_order(value)
     }
+
+
+def _is_order(value: Any) -> bool:
+    """Whether these may be the numbers of rows, which a sampler of one's own has in an order."""
+    if isinstance(value, list):
+        return all(type(number) is int for number in value)
+    is_row = isinstance(value, np.ndarray | Tensor) and value.ndim == 1
+    return is_row and value.dtype in (np.int64, torch.int64)
 
 
 def _copy_of(value: Any) -> Any:
@@ -440,7 +473,7 @@ def _as_it_was(value: Any, copied: Any) -> Any:
     elif isinstance(value, tuple):
         for one, other in zip(value, copied, strict=True):
             _as_it_was(one, other)
-    elif isinstance(value, np.ndarray):
+    elif isinstance(value, np.ndarray) and value.flags.writeable:
         value[...] = copied
     elif isinstance(value, list | dict | set | deque):
         value.clear()
@@ -465,8 +498,11 @@ def _holds_values_only(value: Any) -> bool:
 def _write_back(tensor: Tensor, value: Tensor) -> None:
     if tensor.shape != value.shape:  # as of observers, which find it out in training
         tensor.resize_(value.shape)
+    for dim, step in enumerate(tensor.stride() if tensor.layout == torch.strided else ()):
+        if step == 0:  # expanded: the same numbers again and again, to be written once
+            tensor, value = tensor.narrow(dim, 0, 1), value.narrow(dim, 0, 1)
     if tensor.layout != torch.strided or tensor.is_meta or not torch.equal(tensor, value):
-        tensor.copy_(value)  # not to an expanded one, which can't be written to: that is equal
+        tensor.copy_(value)
 
 
 def _generators(one: Any, depth: int = 5) -> Iterator[Callable]:

@@ -22,6 +22,7 @@ from lessonkit.images.image_data import ImageData
 from lessonkit.learner import Learner
 from lessonkit.lr_finder import LRFinderResult
 from lessonkit.machine import progress
+from lessonkit.machine.bars import Bar
 from lessonkit.models import LayerGroups
 from lessonkit.training import distributed
 from lessonkit.training.history import Diverged
@@ -253,7 +254,7 @@ class Report:
     """The steps so far, and the learner that they train."""
 
     learner: Learner
-    bar: progress.Bar = field(repr=False)
+    bar: Bar = field(repr=False)
     steps: list[Step] = field(default_factory=list)
     accuracy: float = 0.0
     accuracy_tta: float = 0.0

@@ -84,6 +84,10 @@ def test_part_of_the_training_set_is_another_set_and_stays_so_at_other_sizes(roo
     for none in ([], slice(0), np.zeros(len(images.train.labels), bool)):
         with pytest.raises(DataError, match="No training picture is left"):
             images.with_training(none)
+    assert images.with_training((0, 2)).train_files == images.with_training([0, 2]).train_files
+    for wrong in ([999], [0.5], [True, False]):
+        with pytest.raises(DataError, match="rows are the numbers of pictures, to"):
+            images.with_training(wrong)
 
 
 def test_an_empty_path_is_not_the_current_folder(root, monkeypatch):

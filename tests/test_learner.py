@@ -16,6 +16,7 @@ from lessonkit import Learner, augment, models, schedule
 from lessonkit.data import DataError
 from lessonkit.images.image_data import Split
 from lessonkit.machine import devices, progress
+from lessonkit.machine.bars import Bar
 from lessonkit.recipe import familiarity
 from lessonkit.training import activations, memory
 from lessonkit.training.history import Diverged, Interrupted, check_loss
@@ -59,8 +60,8 @@ def fresh():
 
 def test_the_bar_of_a_fit_is_told_of_each_step_and_each_epoch(monkeypatch):
     steps, rows = [], []
-    monkeypatch.setattr(progress.Bar, "step", lambda self, **figures: steps.append(figures))
-    monkeypatch.setattr(progress.Bar, "row", lambda self, row: rows.append(row))
+    monkeypatch.setattr(Bar, "step", lambda self, **figures: steps.append(figures))
+    monkeypatch.setattr(Bar, "row", lambda self, row: rows.append(row))
     learn = small()
     with progress.quiet():
         learn.fit(1e-3, 2)
@@ -68,11 +69,24 @@ def test_the_bar_of_a_fit_is_told_of_each_step_and_each_epoch(monkeypatch):
     assert steps == [{"loss": loss, "lr": lr} for loss, lr in told] and rows == learn.history.epochs
 
 
+def test_where_losses_are_read_once_an_epoch_the_bar_shows_the_last_known_one(monkeypatch):
+    steps = []
+    monkeypatch.setattr(Bar, "step", lambda self, **figures: steps.append(figures))
+    learn = small()
+    learn._reads_each_loss = False  # as on a graphics card
+    with progress.quiet():
+        learn.fit(1e-3, 1)
+        steps.clear()
+        learn.fit(1e-3, 2)
+    n, losses = learn.n_batches, learn.history.loss
+    assert [step.get("loss") for step in steps] == [None] * n + [losses[2 * n - 1]] * n
+
+
 @pytest.mark.parametrize(("n", "title"), [(1, "fit: 1 epoch"), (2, "fit: 2 epochs")])
 def test_a_fit_says_how_many_epochs_it_takes(n, title, monkeypatch):
     titles = []
     monkeypatch.setattr(progress, "_new_bar", lambda said, total, *_: titles.append(said)
-                        or progress.Bar(said, total))  # fmt: skip
+                        or Bar(said, total))  # fmt: skip
     small().fit(1e-3, n)
     assert titles == [title]
 
@@ -555,6 +569,18 @@ def test_a_first_loss_that_is_no_number_isnt_the_lrs_fault():
         learn.fit(0.01, 1)
 
 
+def test_an_explosion_in_the_very_last_step_is_noticed_too():
+    """No mini-batch follows whose loss could show it."""
+    learn = small(optimizer=plain_sgd)
+    learn.fit(0.01, 1)
+    before, epochs = weights(learn), len(learn.history.epochs)
+    lrs = [0.01] * (learn.n_batches - 1) + [1e38]
+    with pytest.raises(Diverged, match=r"last step, at LR 1.0e\+38, .* is nan.*\(1.0e\+37\)"):
+        learn.fit_schedule(lrs)
+    assert same(weights(learn), before) and len(learn.history.epochs) == epochs
+    assert learn.fit(0.01, 1) is None and math.isfinite(learn.validate()[0])
+
+
 @pytest.mark.parametrize(
     "losses, exploded",
     [
@@ -680,13 +706,14 @@ def test_outputs_that_are_no_logits_for_the_classes_get_a_sentence(network, give
         call()
 
 
-def test_validating_a_network_for_fewer_classes_gets_the_sentence_too():
-    learn = Learner(models.small_cnn(2, width=4), coloured())
+@pytest.mark.parametrize("outputs", [2, 4])
+def test_validating_a_network_for_other_classes_gets_the_sentence_too(outputs):
+    learn = Learner(models.small_cnn(outputs, width=4), coloured())
     with pytest.raises(ValueError, match=r"must give logits \[N, 3\]"):
         learn.validate()
 
 
-@pytest.mark.parametrize("device", ["gpu", "cuda:99", "meta:-2"])
+@pytest.mark.parametrize("device", ["gpu", "cuda:99", "meta", "meta:-2", "hpu"])
 def test_a_device_that_is_not_here_gets_a_sentence(device):
     with pytest.raises(ValueError, match=f'"cpu".*PyTorch finds no {device}'):
         small(device=device)
@@ -875,9 +902,19 @@ def test_gradients_from_before_freezing_dont_count_in_clipping(frozen_to):
 @pytest.mark.parametrize("size", [0, -4, 2.5, None])
 def test_a_batch_size_set_later_is_looked_at_too(size):
     learn = small()
-    learn.batch_size = size
     with pytest.raises(ValueError, match=f"batch_size is a whole number .* not {size}"):
-        learn.fit(1e-3, 1)
+        learn.batch_size = size
+    assert learn.batch_size == 10
+    learn.batch_size = 15
+    learn.set_data(coloured(60))
+    assert learn.batch_size == 15 and learn.n_batches == 3
+
+
+def test_the_usual_batch_size_depends_on_the_pictures_there_are():
+    learn = Learner(models.small_cnn(3, 4), coloured(30))
+    assert learn.batch_size == 32
+    learn.set_data(coloured(1000))
+    assert learn.batch_size == 64
 
 
 @pytest.mark.parametrize("seed", [-(2**63), 2**63, 2**64 - 1])
@@ -887,7 +924,7 @@ def test_seeds_have_64_bits(seed):
         small(seed=2**64)
 
 
-@pytest.mark.parametrize("lr", [None, "high", [1e-3, None], [[1e-3]], {}])
+@pytest.mark.parametrize("lr", [None, "high", [1e-3, None], [[1e-3]], {}, 10**400])
 @pytest.mark.parametrize("use", ["fit", "lr_find"])
 def test_what_is_no_lr_gets_a_sentence(lr, use):
     learn = small()

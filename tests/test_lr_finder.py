@@ -860,6 +860,164 @@ def test_an_object_of_ones_own_among_an_optimisers_settings_is_put_back():
     assert optimizer.param_groups[0]["warmup"].steps == 3
 
 
+class Stubborn:
+    """A loss with what can't be written to: an array read from a file, an expanded tensor."""
+
+    def __init__(self):
+        self.weights = np.ones(3)
+        self.weights.flags.writeable = False
+        self.margins, self.calls = torch.tensor(math.nan).expand(3), 0
+
+    def __call__(self, outputs, targets):
+        self.calls += 1
+        return F.cross_entropy(outputs, targets)
+
+
+def test_what_cant_be_written_to_is_left_alone_and_all_else_put_back():
+    model, loss = network(), Stubborn()
+    before = {name: one.clone() for name, one in model.state_dict().items()}
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    lr_find(model, optimizer, batches(), loss, steps=20)
+    assert same(model.state_dict(), before) and optimizer.param_groups[0]["lr"] == 0.1
+    assert loss.calls == 0 and loss.margins.isnan().all() and (loss.weights == 1).all()
+
+
+def test_an_expanded_tensor_that_changed_is_put_back():
+    model = network()
+    model.register_buffer("rate", torch.zeros(1).expand(4))
+    with everything_restored(model, torch.optim.SGD(model.parameters(), 0.1)):
+        model.rate[:1].fill_(7.0)  # which are all four
+    assert (model.rate == 0).all()
+
+
+def test_where_one_thing_cant_be_put_back_all_others_are():
+    class Locked(dict):
+        def update(self, *_):
+            raise RuntimeError("locked")
+
+    model, loss = network(), Asked()
+    loss.seen, loss.zzz = Locked(), 3
+    before = {name: one.clone() for name, one in model.state_dict().items()}
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    with (
+        pytest.raises(RuntimeError, match="locked"),
+        everything_restored(model, optimizer, loss),
+    ):
+        for parameter in model.parameters():
+            parameter.data.add_(1)
+        optimizer.param_groups[0]["lr"], loss.zzz = 10.0, 5
+        torch.rand(1)
+    assert same(model.state_dict(), before) and optimizer.param_groups[0]["lr"] == 0.1
+    assert loss.zzz == 3
+
+
+class Replacing(nn.Module):
+    """A network that gets new weights and a new layer in its forward pass."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = nn.Linear(6, 8), nn.Linear(8, 3)
+
+    def forward(self, inputs):
+        hidden = self.first(inputs)
+        self.first.bias = nn.Parameter(self.first.bias + 1)
+        self.second = nn.Linear(8, 3)
+        return self.second(hidden)
+
+
+def test_weights_and_layers_that_forward_replaces_are_put_back():
+    model = Replacing()
+    bias, second = model.first.bias, model.second
+    lr_find(
+        model, torch.optim.SGD(model.parameters(), 0.1), batches(), F.cross_entropy, steps=12,
+        stop=None,
+    )  # fmt: skip
+    assert model.first.bias is bias and model.second is second
+
+
+def test_counters_may_be_complex_or_numpys():
+    class Counter(Asked):
+        calls, phase = np.int64(3), 1j
+
+        def __call__(self, outputs, targets):
+            self.calls, self.phase = self.calls + 1, self.phase * 1j
+            return F.cross_entropy(outputs, targets)
+
+    model, loss = network(), Counter()
+    loss.calls, loss.phase = np.int64(5), 1j
+    lr_find(model, torch.optim.SGD(model.parameters(), 0.1), batches(), loss, steps=13, stop=None)
+    assert (loss.calls, loss.phase) == (5, 1j)
+
+
+class Mixed:
+    """Batches of several loaders in turn."""
+
+    def __init__(self, *loaders):
+        self.loaders = loaders
+
+    def __iter__(self):
+        return itertools.chain.from_iterable(zip(*self.loaders, strict=True))
+
+
+@pytest.mark.parametrize("kind", [Mixed, lambda *loaders: list(loaders[0])])
+def test_loaders_that_a_loader_is_made_of_are_put_back(kind):
+    samplers, parts = [Turning(), Turning()], [Counted() for _ in range(150)]
+    whole = torch.utils.data.ConcatDataset(parts)  # of more than a short list
+    loaders = [
+        DataLoader(torch.utils.data.Subset(whole, range(30)), batch_size=10, sampler=sampler)
+        for sampler in samplers
+    ]
+    given = kind(*loaders)
+    turns, counts = [s.turns for s in samplers], [part.count for part in parts]
+    model = network()
+    lr_find(model, torch.optim.SGD(model.parameters(), 0.1), given, F.cross_entropy, steps=20)
+    assert [s.turns for s in samplers] == turns and [part.count for part in parts] == counts
+
+
+@pytest.mark.parametrize("kind", [lambda order: order, np.array, torch.tensor])
+def test_an_order_that_a_loader_shuffles_where_it_is_is_put_back(kind):
+    class Shuffling:
+        def __init__(self):
+            self.order = kind(list(range(120)))
+
+        def __iter__(self):
+            order = self.order
+            if isinstance(order, torch.Tensor):
+                order.copy_(order.flip(0).roll(3))
+            else:
+                np.random.default_rng(7).shuffle(order)
+            rows = torch.as_tensor(order).view(-1, 10)
+            return iter([(torch.ones(10, 6) * part[:, None], part % 3) for part in rows])
+
+    model, given = network(), Shuffling()
+    lr_find(model, torch.optim.SGD(model.parameters(), 0.1), given, F.cross_entropy, steps=20)
+    assert list(given.order) == list(range(120))
+
+
+def test_an_optimiser_of_another_model_is_noticed():
+    model, other = network(), network()
+    optimizer = torch.optim.SGD(other.parameters(), 0.1)
+    with pytest.raises(ValueError, match=r"trains no weight of this model.*model\.parameters\(\)"):
+        lr_find(model, optimizer, batches(), F.cross_entropy)
+    assert optimizer.param_groups[0]["lr"] == 0.1
+
+
+def test_an_optimiser_may_train_the_losss_weights_alone():
+    model, loss = network(), Weighted()
+    optimizer = torch.optim.SGD(loss.parameters(), 0.1)
+    assert len(lr_find(model, optimizer, batches(), loss, steps=12).losses) > 1
+
+
+def test_a_train_step_that_returns_nothing_is_noticed():
+    model = network()
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    with pytest.raises(ValueError, match="train_step returns nothing"):
+        lr_find(
+            model, optimizer, batches(), F.cross_entropy, train_step=lambda inputs, targets: None
+        )
+    assert optimizer.param_groups[0]["lr"] == 0.1
+
+
 def test_a_gradscaler_can_be_put_back():
     scaler = torch.amp.GradScaler("cpu", init_scale=1024.0, growth_interval=1)
     scaler.scale(torch.ones(()))  # from here on its scale is a tensor

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import nbformat
 import pytest
 
-from lessonkit.machine import progress
+from lessonkit.machine import notebook_bar, progress
 from tools.notebooks import SANITIZE, execute, write
 
 ROW = {"epoch": 1, "lr": 0.01, "train_loss": 0.6931, "accuracy": 0.8125, "seconds": 12.34}
@@ -35,7 +35,7 @@ def in_notebook(monkeypatch):
     """Bars think that they are in a notebook; what they would display is returned as a list."""
     displayed = []
     monkeypatch.setattr(progress, "_in_notebook", lambda: True)
-    monkeypatch.setattr("IPython.display.display", lambda data, raw: displayed.append(data))
+    monkeypatch.setattr(notebook_bar, "display", lambda data, raw: displayed.append(data))
     return displayed
 
 
@@ -209,7 +209,7 @@ def test_a_bar_within_another_is_shown_in_its_widget(in_notebook):
 
 def test_a_notebook_bar_is_updated_ten_times_a_second_at_most(in_notebook, monkeypatch):
     now, pages = [100.0], []
-    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(notebook_bar, "time", SimpleNamespace(monotonic=lambda: now[0]))
     with progress.bar("fit", 10_000) as bar:
         bar.widget.observe(pages.append, names="value")
         for _ in range(35):

@@ -10,7 +10,7 @@ import torch
 
 from lessonkit import Learner, augment, data, eight_steps, models, recipe
 from lessonkit.lr_finder import LRFinderResult
-from lessonkit.machine import progress
+from lessonkit.machine.bars import Bar
 from lessonkit.recipe import SAFE_LR, Report
 from lessonkit.training.history import Diverged
 from lessonkit.training.optimizers import radam
@@ -92,7 +92,7 @@ def test_what_trains_in_steps_3_4_and_8_and_until_when(small, monkeypatch):
 
 
 def test_each_step_is_announced_by_its_number():
-    bar = progress.Bar("eight_steps", 8)
+    bar = Bar("eight_steps", 8)
     made = Report(Learner(models.small_cnn(3, 4), coloured()), bar)
     for number, name in enumerate(NAMES, 1):
         made.begin(name)

@@ -4,12 +4,13 @@ import io
 import logging
 import os
 import queue
+import struct
 import threading
 import time
 import warnings
 import zlib
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -58,6 +59,9 @@ NO_MEMORY = ("out of memory", "decoder error -9")  # said by Pillow, without a M
 UNKNOWN = ("support", "cannot handle", "not available", "decoder error")  # said by Pillow
 PNG = b"\x89PNG\r\n\x1a\n"
 NEEDED = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"}  # chunks that a PNG is shown by
+# Where interlaced pixels begin, and the steps between them, right and down, in each of 7 passes.
+ADAM7 = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2),
+         (0, 1, 1, 2)]  # fmt: skip
 TURNING = (b"eXIf", b"zTXtRaw profile type exif\0", b"tEXtRaw profile type exif\0")  # and upright
 MAGIC = {
     b"\xff\xd8\xff": "JPEG", PNG: "PNG", b"GIF8": "GIF", b"BM": "BMP", b"RIFF": "WEBP",
@@ -120,6 +124,8 @@ def _decode(file: Path | BinaryIO, size: int) -> np.ndarray:
         # Small first: what follows then costs next to nothing, however large the picture.
         # Bicubic, as the pretrained networks were trained. Lanczos looks at twice the pixels.
         mixable = _mixable(image)
+        if image.format == "PNG":
+            _check_rows(file, image)
         if is_deep := mixable.mode == "F":
             clear = _is_clear(image, mixable)
             black, white = _black_and_white(image, mixable, clear)
@@ -277,28 +283,60 @@ def _check_checksums(path: Path) -> None:
 
     Where zeros fill the rest of the file, Pillow may make black of them: it checks no pixels' sums.
     """
-    with path.open("rb") as file:
-        if file.read(8) != PNG:
+    for kind, _, is_whole in _chunks(path):
+        if kind == b"IEND":
             return
-        while len(header := file.read(8)) == 8 and header[4:] != b"IEND":
-            chunk = header[4:] + file.read(int.from_bytes(header[:4]) + 4)
-            is_whole = zlib.crc32(chunk[:-4]) == int.from_bytes(chunk[-4:])
-            if not header[4:].isalpha() or (header[4:] == b"IDAT" and not is_whole):
-                raise Unusable("is damaged: a part of its pixels is missing")
+        if not kind.isalpha() or (kind == b"IDAT" and not is_whole):
+            raise Unusable("is damaged: a part of its pixels is missing")
+
+
+def _check_rows(file: Path | BinaryIO, image: Image.Image) -> None:
+    """Raise Unusable for a PNG that was ended, checksums and all, before its last row.
+
+    Pillow leaves black what is missing after a whole row. Only where the end is black are the
+    pixels counted.
+    """
+    end = np.asarray(image.crop((0, image.height - 2, *image.size)))  # in two, if interlaced
+    if all(row.any() for row in end):
+        return
+    header = next(chunk for kind, chunk, _ in _chunks(file) if kind == b"IHDR")[8:21]
+    width, height, depth, colours, *_, is_interlaced = struct.unpack(">IIBBBBB", header)
+    bits = depth * {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[colours]
+    wanted = 0
+    for x, y, step_x, step_y in ADAM7 if is_interlaced else [(0, 0, 1, 1)]:
+        columns, rows = -(-(width - x) // step_x), -(-(height - y) // step_y)
+        wanted += max(rows, 0) * (1 + -(-columns * bits // 8)) * (columns > 0)
+    pixels, n = zlib.decompressobj(), 0
+    for kind, chunk, _ in _chunks(file):
+        rest = chunk[8:-4] if kind == b"IDAT" else b""
+        while rest and n < wanted:
+            n += len(pixels.decompress(rest, 2**20))
+            rest = pixels.unconsumed_tail
+    if n < wanted:
+        raise Unusable(f"is damaged: it ends after {n / wanted:.0%} of its pixels")
 
 
 def _without_side_chunks(path: Path) -> BinaryIO | None:
     """A PNG file without what isn't needed to show it upright; None for other files."""
-    with path.open("rb") as file:
-        if file.read(8) != PNG:
-            return None
-        kept = [PNG]
-        while header := file.read(8):
-            chunk = header + file.read(int.from_bytes(header[:4]) + 4)
-            is_whole = zlib.crc32(chunk[4:-4]) == int.from_bytes(chunk[-4:])
-            if header[4:] in NEEDED or (is_whole and chunk[4:].startswith(TURNING)):
-                kept.append(chunk)
-    return io.BytesIO(b"".join(kept))
+    if not (chunks := list(_chunks(path))):
+        return None
+    kept = [
+        chunk
+        for kind, chunk, is_whole in chunks
+        if kind in NEEDED or (is_whole and chunk[4:].startswith(TURNING))
+    ]
+    return io.BytesIO(b"".join([PNG, *kept]))
+
+
+def _chunks(file: Path | BinaryIO) -> Iterator[tuple[bytes, bytes, bool]]:
+    """Of each of a PNG's chunks its kind, all its bytes, and whether its checksum is right."""
+    with file.open("rb") if isinstance(file, Path) else nullcontext(file) as opened:
+        opened.seek(0)
+        if opened.read(8) != PNG:
+            return
+        while len(header := opened.read(8)) == 8:
+            chunk = header + opened.read(int.from_bytes(header[:4]) + 4)
+            yield chunk[4:8], chunk, zlib.crc32(chunk[4:-4]) == int.from_bytes(chunk[-4:])
 
 
 def _is_of_the_machine(error: Exception) -> bool:

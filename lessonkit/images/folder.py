@@ -28,6 +28,7 @@ __all__ = ["check_classes", "find_pictures", "from_folder", "is_systems"]
 SYSTEM_FILES = {
     "thumbs.db", "desktop.ini", "__macosx", "@eadir", "@tmp", "@recycle", "#recycle", "#snapshot",
     "$recycle.bin", "recycler", "__pycache__", "system volume information", "lost+found",
+    ".ipynb_checkpoints",
 }  # fmt: skip
 # Names of folders, also in capitals or with "_set" behind, and which set is in them; of several
 # the first counts.
@@ -198,6 +199,8 @@ def _walk(root: Path) -> tuple[list[Parts], list[Parts], list[tuple[str, str]]]:
                 parts, suffix = (*inside, entry.name), os.path.splitext(entry.name)[1].lower()
                 path = "/".join(parts)
                 if is_systems(entry.name):
+                    if _may_be_a_class(entry):
+                        skipped.append((path, "is not looked at: . and ~ begin hidden names"))
                     continue
                 if entry.is_dir(follow_symlinks=False):
                     deeper.append(parts)
@@ -220,6 +223,17 @@ def is_systems(name: str) -> bool:
     return name.startswith((".", "~")) or name.lower() in SYSTEM_FILES
 
 
+def _may_be_a_class(hidden: os.DirEntry) -> bool:
+    """Whether a folder is hidden by its name's first letter alone, and has pictures."""
+    if hidden.name.lower() in SYSTEM_FILES or not hidden.is_dir(follow_symlinks=False):
+        return False
+    try:
+        names = os.listdir(hidden.path)
+    except OSError:  # nobody can say that there are pictures
+        return False
+    return any(os.path.splitext(name)[1].lower() in decode.SUFFIXES for name in names)
+
+
 def _layout(files: list[Parts], folders: list[Parts], skipped: list[tuple[str, str]]) -> _Found:
     """Which set and class each picture belongs to, by the names of the folders it lies in."""
     base = _base(files, folders)
@@ -227,8 +241,11 @@ def _layout(files: list[Parts], folders: list[Parts], skipped: list[tuple[str, s
     for parts in folders:
         if parts[: len(base)] == base and (below := parts[len(base) :]):
             inside[below[0]].update(below[1:2])
-    holding = {parts[len(base)] for parts in files if len(parts) == len(base) + 2}
-    roles, why_unused, unsplit = _roles(inside, holding)
+    depths: dict[str, set[int]] = defaultdict(set)  # where pictures are: 2 is directly in one
+    for parts in files:
+        for name in parts[len(base) : -1][:1]:
+            depths[name].add(len(parts) - len(base))
+    roles, why_unused, unsplit = _roles(inside, depths)
 
     unused = {(*base, name) for name in inside.keys() - {folder[0] for folder in roles}}
     reasons = [("/".join(f), why_unused[f[-1]]) for f in unused if f[-1] in why_unused]
@@ -252,23 +269,27 @@ def _layout(files: list[Parts], folders: list[Parts], skipped: list[tuple[str, s
 
 
 def _base(files: list[Parts], folders: list[Parts]) -> Parts:
-    """The one folder at the root that everything lies in, as in an unpacked archive, if it does."""
-    tops, inner = {parts[0] for parts in folders}, {parts[1] for parts in folders if len(parts) > 1}
-    wraps = len(tops) == 1 and not any(len(parts) == 2 for parts in files)
-    wraps = wraps and (len(inner) > 1 or "train" in inner)
-    return tuple(tops) if wraps and not {top.lower() for top in tops} & SETS.keys() else ()
+    """The folder that everything lies in, as in an unpacked archive, or one inside another."""
+    base: Parts = ()
+    while True:
+        depth = len(base) + 1
+        tops = {parts[:depth] for parts in folders if len(parts) >= depth}
+        holds_pictures = any(len(parts) == depth + 1 for parts in files)
+        if len(tops) != 1 or holds_pictures or {top[-1].lower() for top in tops} & SETS.keys():
+            return base
+        base = tops.pop()
 
 
 Roles = dict[Parts, tuple[str, str]]  # a folder, seen from the base -> its set and its class
 
 
 def _roles(
-    inside: dict[str, set[str]], holding: set[str]
+    inside: dict[str, set[str]], depths: dict[str, set[int]]
 ) -> tuple[Roles, dict[str, str], list[str]]:
     """What the folders at the base, and those `inside` them, are for; why others aren't used.
 
-    `holding` are those at the base with pictures directly in them. Last, classes without sets
-    among others that have them.
+    `depths` has those at the base that hold pictures: 2 says that some are directly in them. Last,
+    classes without sets among others that have them.
     """
 
     def of_sets(sets: dict[str, str]) -> Roles:
@@ -281,13 +302,18 @@ def _roles(
 
     flat = {name: FLAT for name, labels in inside.items() if _set_of(name) and not labels}
     others = [name for name in inside if not _set_of(name)]
-    sets = _sets(inside.keys() - flat.keys())
+    named = inside.keys() - flat.keys()
+    sets = _sets(named) | _sets(named & depths.keys())  # of val and valid the one with pictures
     # A class may be called train, too: then it stands beside others.
-    is_class = len(holding.intersection(others)) > 1 and VALID not in _sets(inside)
+    holding = [name for name in others if 2 in depths.get(name, ())]
+    is_class = len(holding) > 1 and VALID not in _sets(inside)
     is_sure = sets.get(TRAIN) == "train" or len(sets) > 1 or len(inside) == 1
     if TRAIN in sets and is_sure and not is_class:
         used = " and ".join(sets[part] for part in (TRAIN, VALID) if part in sets)
         why = dict.fromkeys(inside, f"is not used: pictures come from {used}") | flat
+        for name in others if VALID not in sets else ():
+            if inside[name] & inside[sets[TRAIN]]:
+                why[name] += f"; if it is a set of its own, call it {VALID}"
         if TEST in sets and (reason := why_not(sets[TEST], inside[sets[TRAIN]])):
             why[sets.pop(TEST)] = reason
         return of_sets(sets), why, []
@@ -297,6 +323,11 @@ def _roles(
         unsplit = [label for label, below in inside.items() if TRAIN not in _sets(below)]
         why = "is not used: it holds no train and valid, as others do"
         return roles, dict.fromkeys(inside, why), unsplit
+    if len(others) == 1 and (alike := [s for s in sets.values() if inside[s] == inside[others[0]]]):
+        raise DataError(
+            f"{others[0]} and {alike[0]} hold the same folders: if these are classes, call the "
+            f"set to train on {TRAIN}."
+        )
     beside, unused = {}, {}
     for name in inside if len(others) > 1 else ():
         if _set_of(name) in (VALID, TEST):
@@ -395,7 +426,7 @@ def _warn_of_folders(
                 f"{_left_out(why) or ' The folder is empty.'}",
                 stacklevel=3,
             )
-    for names in alike.values():
+    for names in map(sorted, alike.values()):
         if len(names) > 1:
             n = len({_one_form(name) for name in names})
             warnings.warn(
@@ -408,7 +439,8 @@ def _warn_of_folders(
 
 def _loosely(name: str) -> str:
     """What names that a person takes for the same have in common."""
-    return "".join(_one_form(name).casefold().split())
+    seen = (letter for letter in name if unicodedata.category(letter) != "Cf")  # zero-width ones
+    return "".join(_one_form("".join(seen)).casefold().split())
 
 
 def _left_out(skipped: Sequence[tuple[str, str]]) -> str:

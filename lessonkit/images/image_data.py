@@ -60,8 +60,13 @@ class ImageData:
 
     def with_training(self, rows: slice | Sequence[int]) -> "ImageData":
         """Only these rows of the training set, such as slice(None, None, 2), one at least."""
-        some = isinstance(rows, slice) or len(rows) > 0
-        numbers = np.arange(len(self.train.labels))[rows if some else slice(0)]
+        n = len(self.train.labels)
+        if not isinstance(rows, slice):  # numpy takes a tuple for axes, and nothing for floats
+            rows = np.array(rows, dtype=None if len(rows) else int)
+        try:
+            numbers = np.arange(n)[rows]
+        except IndexError:
+            raise DataError(f"rows are the numbers of pictures, to {n - 1}, not {rows}.") from None
         if not len(numbers):
             raise DataError("No training picture is left: give the number of one row at least.")
         return replace(

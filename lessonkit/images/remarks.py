@@ -1,15 +1,17 @@
-"""What to know about pictures before training: too few to judge by, and copies of one another."""
+"""What to know about pictures before training: too few to judge by, copies, and empty ones."""
 
 from typing import Any
 
-__all__ = ["about", "copies", "too_few"]
+from torch import Tensor
+
+__all__ = ["about", "copies", "empty", "too_few"]
 
 FEW = 25  # validation pictures: with fewer, one more or less is over 4 points of accuracy
 
 
 def about(images: Any) -> list[str]:
     """All remarks on an ImageData, in sentences."""
-    return too_few(images) + copies(images)
+    return too_few(images) + copies(images) + empty(images)
 
 
 def too_few(images: Any) -> list[str]:
@@ -35,15 +37,40 @@ def copies(images: Any) -> list[str]:
     return said
 
 
+def empty(images: Any) -> list[str]:
+    """Files whose pixels are all of one colour, as of a camera with its cap on."""
+    named = [
+        file
+        for split, files in _sets(images).values()
+        for picture, file in zip(split.images, files, strict=True)
+        if _is_of_one_colour(picture)
+    ]
+    said = f"{len(named)} file(s) are of one colour everywhere, such as {', '.join(named[:3])}."
+    return [said] if named else []
+
+
+def _is_of_one_colour(picture: Tensor) -> bool:
+    corner, middle = picture[:, :1, :1], picture.shape[1] // 2
+    # Most pictures differ between corner and middle: then the rest needn't be looked at.
+    return bool(
+        (picture[:, middle, middle] == corner.flatten()).all() and (picture == corner).all()
+    )
+
+
 def _places(images: Any) -> dict[str, tuple[str, str]]:
     """Each file's set and class."""
+    return {
+        file: (name, images.classes[label])
+        for name, (split, files) in _sets(images).items()
+        for file, label in zip(files, split.labels.tolist(), strict=True)
+    }
+
+
+def _sets(images: Any) -> dict[str, tuple[Any, list[str]]]:
+    """The sets whose pictures came from files, each with these files."""
     sets = {
         "training": (images.train, images.train_files),
         "validation": (images.valid, images.valid_files),
         "test": (images.test, images.test_files),
     }
-    return {
-        file: (name, images.classes[label])
-        for name, (split, files) in sets.items()
-        for file, label in zip(files, split.labels.tolist() if files else (), strict=True)
-    }
+    return {name: (split, files) for name, (split, files) in sets.items() if files}

@@ -23,9 +23,9 @@ def chosen(device: str | torch.device | None) -> torch.device:
     wanted = best_device() if device is None else device
     try:
         chosen = torch.device(wanted)
-        torch.empty(0, device=chosen)
+        torch.empty(1, device=chosen).item()
         return chosen
-    except (AssertionError, RuntimeError, TypeError) as error:
+    except (AssertionError, ImportError, RuntimeError, TypeError) as error:
         raise ValueError(
             f'device is "cuda", "mps" or "cpu", and one that works here; PyTorch finds no {wanted}.'
         ) from error

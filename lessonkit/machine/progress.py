@@ -6,7 +6,6 @@ the same on every machine; seconds appear nowhere but inside the widget. Of work
 save, it stores nothing: whether that was done must not change what the notebook says.
 """
 
-import html
 import sys
 import time
 from collections.abc import Iterator
@@ -14,16 +13,17 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, TextIO
 
+from lessonkit.machine.bars import Bar, as_words
+
 __all__ = ["bar", "note", "quiet", "say"]
 
-UPDATES_PER_SECOND = 10
 SECONDS_A_LINE = 10.0  # in a terminal, for the epochs within a longer piece of work
 _quiet: ContextVar[bool] = ContextVar("quiet", default=False)
-_outer: ContextVar["Bar | None"] = ContextVar("outer", default=None)
+_outer: ContextVar[Bar | None] = ContextVar("outer", default=None)
 
 
 @contextmanager
-def bar(title: str, total: int, cached: bool = False) -> Iterator["Bar"]:
+def bar(title: str, total: int, cached: bool = False) -> Iterator[Bar]:
     """Show how far something of `total` steps is, while the `with` block runs.
 
     `cached` work is done the first time only: its title isn't stored in a notebook. The block gets
@@ -72,13 +72,13 @@ def note(text: str) -> None:
         say(text)
 
 
-def _new_bar(title: str, total: int, cached: bool, outer: "Bar | None") -> "Bar":
+def _new_bar(title: str, total: int, cached: bool, outer: Bar | None) -> Bar:
     if _quiet.get():
         return Bar(title, total)
-    if isinstance(outer, _NotebookBar):
-        return _InnerBar(title, total, outer)
     if _in_notebook():
-        return _NotebookBar(title, total, cached)
+        from lessonkit.machine import notebook_bar  # and with it widgets: a script needs none
+
+        return notebook_bar.new_bar(title, total, cached, outer)
     return _TerminalBar(title, total, is_inner=outer is not None)
 
 
@@ -86,28 +86,6 @@ def _in_notebook() -> bool:
     """Is this a Jupyter kernel? IPython is not imported to find out."""
     shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
     return "ZMQInteractiveShell" in [kind.__name__ for kind in type(shell).__mro__]
-
-
-class Bar:
-    """Shows nothing; the ways to show something build on it."""
-
-    def __init__(self, title: str, total: int):
-        self.title, self.total, self.done, self.about = title, total, 0, ""
-        self.figures: dict[str, float] = {}
-
-    def step(self, n: int = 1, **figures: float) -> None:
-        """`n` more steps are done; `figures` are shown beside the bar."""
-        self.done, self.figures = self.done + n, figures
-
-    def stage(self, name: str) -> None:
-        """What follows is about `name`."""
-        self.about = name
-
-    def row(self, row: dict[str, Any]) -> None:
-        """Add a line to the table; its keys are the columns."""
-
-    def show(self, state: str) -> None:
-        """Show that it is "done" or "stopped", at the end; or still "running"."""
 
 
 class _TerminalBar(Bar):
@@ -123,7 +101,7 @@ class _TerminalBar(Bar):
 
     def step(self, n: int = 1, **figures: float) -> None:
         super().step(n, **figures)
-        self.tqdm.set_postfix_str(_words(figures), refresh=False)
+        self.tqdm.set_postfix_str(as_words(figures), refresh=False)
         self.tqdm.update(n)
 
     def stage(self, name: str) -> None:
@@ -143,84 +121,5 @@ class _TerminalBar(Bar):
 
     def _tell(self) -> None:
         if self.untold:
-            say("   " * (self.is_inner or bool(self.about)) + _words(self.untold), sys.stderr)
+            say("   " * (self.is_inner or bool(self.about)) + as_words(self.untold), sys.stderr)
             self.untold, self.told_at = {}, time.monotonic()
-
-
-class _NotebookBar(Bar):
-    """A widget with a bar, seconds and the table; as text it is its title, or nothing if cached."""
-
-    def __init__(self, title: str, total: int, cached: bool = False):
-        import ipywidgets
-        from IPython.display import display
-
-        super().__init__(title, total)
-        self.inner, self.rows = "", []
-        self.started = time.monotonic()
-        self.widget = ipywidgets.HTML()
-        self.show("running")
-        shown = dict(self.widget._repr_mimebundle_())
-        del shown["text/plain"]
-        display(shown if cached else shown | {"text/plain": title}, raw=True)
-
-    def step(self, n: int = 1, **figures: float) -> None:
-        super().step(n, **figures)
-        if time.monotonic() - self.shown_at >= 1 / UPDATES_PER_SECOND:
-            self.show("running")
-
-    def row(self, row: dict[str, Any]) -> None:
-        self.rows.append({"step": self.about} | row if self.about else row)
-        self.show("running")
-
-    def show(self, state: str) -> None:
-        self.shown_at = time.monotonic()
-        seconds = f"{self.shown_at - self.started:.1f} s"
-        line, value = f"done in {seconds}", self.total
-        if state != "done":
-            stopped, value = "stopped after " * (state == "stopped"), self.done
-            told = [_words(self.figures), self.about, self.inner]
-            line = f"{stopped}{self.done} of {self.total} steps, {seconds}"
-            line = " · ".join([line, *filter(None, told)])
-        meter = f'<progress max="{self.total}" value="{value}"></progress>'
-        words = f"<div>{html.escape(self.title)} {meter} {html.escape(line)}</div>"
-        self.widget.value = words + (_table(self.rows) if self.rows else "")
-
-
-class _InnerBar(Bar):
-    """A few words within another bar's widget."""
-
-    def __init__(self, title: str, total: int, outer: _NotebookBar):
-        super().__init__(title, total)
-        self.outer = outer
-
-    def step(self, n: int = 1, **figures: float) -> None:
-        super().step(n, **figures)
-        self.outer.inner = f"{self.title}, {self.done} of {self.total}"
-        self.outer.step(0)
-
-    def show(self, state: str) -> None:
-        self.outer.inner = ""
-
-
-def _words(figures: dict[str, Any]) -> str:
-    return ", ".join(f"{_heading(name)} {_cell(name, value)}" for name, value in figures.items())
-
-
-def _heading(name: str) -> str:
-    """As people write it: "LR" for "lr", "train loss" for "train_loss"."""
-    return "LR" if name == "lr" else name.replace("_", " ")
-
-
-def _cell(name: str, value: Any) -> str:
-    """A value as text; what it measures decides the digits."""
-    if not isinstance(value, float):
-        return str(value)
-    return f"{value:.1e}" if name == "lr" else f"{value:.{1 if name == 'seconds' else 3}f}"
-
-
-def _table(rows: list[dict]) -> str:
-    style = ' style="text-align: right; padding: 0 0.8em"'
-    head = "".join(f'<th scope="col"{style}>{html.escape(_heading(name))}</th>' for name in rows[0])
-    lines = [[html.escape(_cell(name, value)) for name, value in row.items()] for row in rows]
-    body = "".join(f"<tr><td{style}>{f'</td><td{style}>'.join(line)}</td></tr>" for line in lines)
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass, field
 
-__all__ = ["Diverged", "History", "Interrupted", "check_loss"]
+__all__ = ["Diverged", "History", "Interrupted", "check_end", "check_loss"]
 
 EXPLODED = 20.0  # times the loss that a fit began with, or the loss of guessing if that is more
 
@@ -59,3 +59,16 @@ def check_loss(losses: list[float], lrs: list[float], per_epoch: int, n_classes:
         f"as they were before this fit. Try an LR ten times lower ({highest / 10:.1e}), or ask "
         "lr_find()."
     )
+
+
+def check_end(valid_loss: float, lrs: list[float]) -> None:
+    """Raise Diverged if an epoch, after steps at `lrs`, leaves a network whose loss is no number.
+
+    An epoch's last step shows in no mini-batch's loss, as that is measured before the step.
+    """
+    if not math.isfinite(valid_loss):
+        raise Diverged(
+            f"After this epoch's last step, at LR {lrs[-1]:.1e}, the loss on the validation set is "
+            f"{valid_loss}. The weights are back as they were before this fit. Try an LR ten times "
+            f"lower ({max(lrs) / 10:.1e}), or ask lr_find()."
+        )

@@ -45,7 +45,7 @@ def lr_per_group(lr: float | Sequence[float], n: int, frozen_to: int = 0) -> lis
     """
     try:
         lrs = [float(lr)] * n if np.ndim(lr) == 0 else [float(value) for value in lr]
-    except (TypeError, ValueError):
+    except (OverflowError, TypeError, ValueError):
         raise ValueError(f"LRs are one number, such as 1e-3, or a list, not {lr!r}.") from None
     if len(lrs) != n:
         raise ValueError(f"Give one LR, or one for each of the {n} layer groups, not {len(lrs)}.")

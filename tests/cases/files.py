@@ -82,3 +82,23 @@ def bmp_with_alpha(pixels):
     header += masks + b"BGRs" + bytes(48)
     start = 14 + len(header)
     return b"BM" + struct.pack("<IHHI", start + len(data), 0, 0, start) + header + data
+
+
+def noisy_png(width, height, depth, colours, interlaced, share=1.0):
+    """A PNG of any kind with noise for pixels, of whose rows only the first `share` was written."""
+    bands = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[colours]
+    passes = [np.ones((height, width), bool)]
+    if interlaced:  # as Adam7 is drawn in the PNG specification
+        even, mixed = [7] * 8, [5, 6] * 4
+        order = [[1, 6, 4, 6, 2, 6, 4, 6], even, mixed, even, [3, 6, 4, 6] * 2, even, mixed, even]
+        tiled = np.tile(order, (-(-height // 8), -(-width // 8)))[:height, :width]
+        passes = [tiled == number for number in range(1, 8)]
+    noise, rows = np.random.default_rng(0), []
+    for row in (row[row] for one in passes for row in one if row.any()):
+        n_bytes = -(-len(row) * bands * depth // 8)
+        rows.append(b"\0" + noise.integers(1, 256, n_bytes, np.uint8).tobytes())
+    data = zlib.compress(b"".join(rows[: int(share * len(rows))]))
+    header = struct.pack(">IIBBBBB", width, height, depth, colours, 0, 0, interlaced)
+    palette = [chunk(b"PLTE", noise.bytes(3 * 2**depth))] if colours == 3 else []
+    parts = [chunk(b"IDAT", data[i : i + 99]) for i in range(0, len(data), 99)]
+    return b"".join([PNG, chunk(b"IHDR", header), *palette, *parts, chunk(b"IEND", b"")])

@@ -136,3 +136,25 @@ def test_one_that_waits_for_others_can_be_stopped(number):
         assert process.wait(20) == -number
     finally:
         process.kill()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="such names aren't allowed there")
+@pytest.mark.parametrize("odd", ["\x1b[31m", "\u202e", "\n"])
+def test_no_sentence_commands_the_terminal(odd, tmp_path, monkeypatch, capsys):
+    """Names stand in remarks, in what is left out, in warnings and in errors."""
+    monkeypatch.chdir(tmp_path)
+    for label in ("cat", "dog"):
+        (tmp_path / "set" / f"{label}{odd}").mkdir(parents=True)
+        for name in "abc":  # copies of one another
+            Image.new("RGB", (20, 20)).save(tmp_path / "set" / f"{label}{odd}" / f"{name}.png")
+    (tmp_path / "set" / f"cat{odd}" / f"{odd}.png").write_bytes(b"")
+    (tmp_path / "set" / f"cow{odd}").mkdir()
+    assert main(["check", "set"]) == 0
+    assert main(["check", f"no{odd}where"]) == 2
+    assert main(["train", "set", "--out", f"no{odd}where/model.pt"]) == 2
+    said = capsys.readouterr()
+    name = ascii(odd)[1:-1]
+    for sentence in (f"cat{name}/{name}.png is empty", f"in two classes at once, such as cat{name}",
+                     f"cow{name} is not a class", f"no folder no{name}where"):  # fmt: skip
+        assert sentence in said.out + said.err
+    assert all(line.isprintable() for line in (said.out + said.err).splitlines())

@@ -283,6 +283,19 @@ def test_copies_are_told_within_a_class_across_classes_and_across_sets(root):
     assert len(images.with_training([0]).remarks()) == 0  # of pictures that aren't there, nothing
 
 
+def test_files_of_one_colour_are_named(root):
+    fill(root, "cats", "dogs", n=15)
+    lines = np.zeros((20, 20, 3), np.uint8)
+    lines[5] = 255
+    Image.fromarray(lines).save(root / "dogs" / "drawing.png")
+    for name, colour in {"cats/cap.png": "black", "dogs/sky.png": (3, 140, 250)}.items():
+        Image.new("RGB", (20, 20), colour).save(root / name)
+    (said,) = [one for one in read(root)[0].remarks() if "colour" in one]
+    assert said.startswith("2 file(s) are of one colour everywhere, such as ")
+    assert "cats/cap.png" in said and "dogs/sky.png" in said
+    assert not any("one colour" in remark for remark in data.digits().remarks())
+
+
 # --- The split ------------------------------------------------------------------------------------
 
 SIZES = {"Bär": 1, "ant": 2, "bee": 3, "cat 2": 5, "dog": 7, "eel": 10, "猫": 23}
@@ -346,3 +359,56 @@ def test_the_work_of_splitting_grows_with_the_pictures_alone():
         return time.process_time() - started
 
     assert min(seconds(2000) for _ in range(3)) < 40 * min(seconds(200) for _ in range(3))
+
+
+# --- What is easily overlooked --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("wrapper", ["archive/photos", "a/b/c"])
+@pytest.mark.parametrize("sets", [False, True])
+def test_pictures_may_lie_in_a_folder_within_a_folder(root, wrapper, sets):
+    for part in ("train", "valid") if sets else ("",):
+        fill(root / wrapper / part, "cats", "dogs")
+    images, classes, n, said = read(root)
+    assert (classes, images.skipped, said) == (["cats", "dogs"], [], [])
+    assert n == ((12, 12, 0) if sets else (10, 2, 0))
+
+
+def test_a_training_set_whose_name_is_misspelt_is_no_class(root):
+    for part in ("trian", "valid"):
+        fill(root / part, "cats", "dogs")
+    with pytest.raises(DataError, match=r"trian and valid hold the same folders.*on train"):
+        read(root)
+
+
+def test_a_validation_set_whose_name_is_misspelt_is_named(root):
+    for part in ("train", "vaild"):
+        fill(root / part, "cats", "dogs")
+    ((path, why),) = read(root)[0].skipped
+    assert path == "vaild" and "if it is a set of its own, call it valid" in why
+
+
+@pytest.mark.parametrize(("full", "empty"), [("val", "valid"), ("valid", "validation")])
+def test_of_two_folders_for_a_set_the_one_with_pictures_counts(root, full, empty):
+    for part in ("train", full):
+        fill(root / part, "cats", "dogs")
+    fill(root / empty, "cats", "dogs", n=0)
+    images, _, n, _ = read(root)
+    assert n == (12, 12, 0) and all(file.startswith(f"{full}/") for file in images.valid_files)
+    assert [path for path, _ in images.skipped] == [empty]
+
+
+@pytest.mark.parametrize("name", [".foxes", "~foxes"])
+def test_a_class_folder_that_is_hidden_is_named(root, name):
+    fill(root, "cats", "dogs", name)
+    fill(root, ".ipynb_checkpoints", "@eaDir")  # nobody's class
+    (root / ".git").mkdir()
+    images, classes, _, _ = read(root)
+    assert classes == ["cats", "dogs"]
+    assert images.skipped == [(name, "is not looked at: . and ~ begin hidden names")]
+
+
+def test_classes_that_differ_by_a_letter_of_no_width_are_told_apart_aloud(root):
+    fill(root, "cat", "cat\u200b", "dog")
+    (said,) = read(root)[3]
+    assert "'cat' and 'cat\\u200b'" in said and "count as 2 classes" in said

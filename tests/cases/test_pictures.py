@@ -248,6 +248,33 @@ def test_a_png_that_ends_in_zeros_is_not_taken_for_a_black_one(tmp_path, share, 
     assert read(tmp_path, good[:-12]).std() > 5  # all pixels are there, and no more
 
 
+PNGS = [(1, 0), (2, 0), (4, 0), (8, 0), (16, 0), (8, 2), (16, 2), (1, 3), (2, 3), (4, 3), (8, 3),
+        (8, 4), (16, 4), (8, 6), (16, 6)]  # fmt: skip
+
+
+@pytest.mark.parametrize("interlaced", [False, True])
+@pytest.mark.parametrize(("depth", "colours"), PNGS)
+def test_a_png_that_was_ended_early_is_not_taken_for_a_black_one(
+    tmp_path, depth, colours, interlaced
+):
+    """As by a program that ran out of room. Pillow itself notices many of them, but not all."""
+    for sides in ((16, 16), (31, 9), (9, 31), (64, 33)):
+        for share in (1.0, 0.98, 0.5):
+            png = files.noisy_png(*sides, depth, colours, interlaced, share)
+            if share == 1:
+                read(tmp_path, png, "x.png")
+            else:
+                refused(tmp_path, png, "is damaged", "x.png")
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA", "LA"])
+def test_a_whole_png_may_end_in_black(tmp_path, mode):
+    picture = Image.new("RGB", (50, 50))
+    picture.paste("white", (3, 3, 40, 20))
+    picture.convert(mode).save(tmp_path / "black.png")
+    assert read(tmp_path, (tmp_path / "black.png").read_bytes(), "x.png").max() > 200
+
+
 @pytest.mark.parametrize("kind", ["PNG", "WEBP"])
 def test_nothing_at_all_under_an_alpha_of_zero_is_named(tmp_path, kind):
     file = io.BytesIO()
