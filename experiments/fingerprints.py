@@ -33,6 +33,7 @@ LEFT_OUT = {
     "lessonkit.machine.bars",
     "lessonkit.machine.notebook_bar",
     "lessonkit.machine.progress",
+    "lessonkit.machine.terminal_bar",
     "lessonkit.training.processes",
     "lessonkit.course.datasets.pets",
     "lessonkit.images.cleaning",

@@ -79,15 +79,13 @@ class Learner:
         self.history = History()
         self.frozen_to = 0  # groups before this one are frozen
         self._images: ImageData | None = None
-        self._batch_size = None  # unless given
+        self.batch_size = batch_size
         self._precompute = self._said_that_augmentation_waits = False
         # A graphics card must be waited for each time that a loss is read: once an epoch is enough.
         self._reads_each_loss = self.device.type == "cpu"
         self._half = devices.half_type(self.device)
         self._bfloat16: bool | None = None  # may a frozen body use it? found out when first needed
         self._activations: tuple = (None, None, {})  # pictures, their _glance, and they
-        if batch_size is not None:
-            self.batch_size = batch_size
         if images is not None:
             self.set_data(images)
 
@@ -131,14 +129,14 @@ class Learner:
 
     @property
     def batch_size(self) -> int:
-        """How many pictures a mini-batch has at most; may be set. ValueError for none at all."""
+        """How many pictures a mini-batch has at most; may be set, to None for the usual number."""
         return self._batch_size or (64 if len(self.images.train.labels) >= 500 else 32)
 
     @batch_size.setter
-    def batch_size(self, n: int) -> None:
-        if not (isinstance(n, Integral) and n >= 1):
+    def batch_size(self, n: int | None) -> None:
+        if not (n is None or (isinstance(n, Integral) and n >= 1)):
             raise ValueError(f"batch_size is a whole number of pictures from 1 on, not {n!r}.")
-        self._batch_size = int(n)
+        self._batch_size = n if n is None else int(n)
 
     @property
     def n_batches(self) -> int:
@@ -344,7 +342,8 @@ class Learner:
 
     def _train_epoch(self, optimizer, shape: np.ndarray, lrs: list[float], start: int, bar) -> None:
         """Train, then validate; the history had `start` mini-batches when the fit began."""
-        started, losses, first = time.perf_counter(), self.history.loss, len(self.history.loss)
+        started, losses = time.perf_counter(), self.history.loss
+        first = len(losses)
         unread: list[tuple[float, Tensor]] = []
         try:
             for factor, loss in zip(shape, self._steps(optimizer, shape, lrs), strict=True):

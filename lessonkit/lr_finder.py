@@ -10,7 +10,7 @@ import itertools
 import math
 import random
 from collections import deque
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -27,11 +27,12 @@ __all__ = ["LRFinderResult", "everything_restored", "lr_find", "smooth"]
 SMOOTHING = 0.9  # of the running mean over the losses: about the last ten batches count
 FALLS = 0.05  # a curve that falls by less than this fraction of its start "never falls"
 SETTLED = 10  # batches: before that the running mean is of a few losses, and mostly luck
-COUNTS = (bool, int, float, complex, str, type(None), np.generic)  # simple values
-VALUES = (*COUNTS, Tensor, np.ndarray, list, tuple, dict, set, deque)  # and what is made of them
+SIMPLE = (bool, int, float, complex, str, type(None), np.generic)
+VALUES = (*SIMPLE, Tensor, np.ndarray, list, tuple, dict, set, deque)  # and what is made of them
 LONGEST = 100  # a list with more is data, not state
 # Containers that torch itself looks after: hooks, parameters, parts.
 OF_TORCH = {name for name, value in vars(nn.Module()).items() if isinstance(value, dict | set)}
+OTHERS = (type, ModuleType, Tensor, nn.Module)  # what has attributes and is no loader
 HOLDING = ("loader", "dataset", "sampler", "batch_sampler", "loaders", "datasets", "samplers")
 RISES = 0.10  # a loss has risen when it has by this fraction of its fall before, or of its start
 
@@ -93,9 +94,11 @@ def _rising(lr_min: float, lr_max: float, steps: int) -> np.ndarray:
 
 
 def _number(loss: Any) -> float:
-    if loss is None:
-        raise ValueError("train_step returns nothing: let it return the batch's loss, a number.")
-    return float(loss)
+    try:
+        return float(loss)
+    except (TypeError, ValueError):  # a tensor of several
+        kind = type(loss).__name__
+        raise ValueError(f"train_step returns a batch's loss, a number, not {kind}.") from None
 
 
 def _ratios(optimizer: torch.optim.Optimizer) -> list[float]:
@@ -112,12 +115,7 @@ def _ratios(optimizer: torch.optim.Optimizer) -> list[float]:
 
 def _plain_step(model: nn.Module, optimizer: torch.optim.Optimizer, loss: Callable) -> Callable:
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
-    own = {p for part in (model, loss) if isinstance(part, nn.Module) for p in part.parameters()}
-    if own.isdisjoint(p for group in optimizer.param_groups for p in group["params"]):
-        raise ValueError(
-            "The optimiser trains no weight of this model: make it from model.parameters(), once "
-            "the model has all its layers."
-        )
+    trained = [p for group in optimizer.param_groups for p in group["params"]]
 
     def step(*batch: Any) -> float:
         if len(batch) != 2:
@@ -142,6 +140,11 @@ def _plain_step(model: nn.Module, optimizer: torch.optim.Optimizer, loss: Callab
             return value
 
         optimizer.step(closure)
+        if all(p.grad is None for p in trained) and set(trained).isdisjoint(model.parameters()):
+            raise ValueError(
+                "The optimiser trains no weight of this model: make it from model.parameters(), "
+                "once the model has all its layers."
+            )
         return losses[0]
 
     return step
@@ -334,11 +337,10 @@ def everything_restored(
 
     Also after an error. That covers parameters, gradients and buffers, replaced ones too; each
     module's mode and other plain attributes, such as counters; the optimiser's settings, state and
-    attributes; those of `others`, such as a loss or a GradScaler; numbers, strings and the order of
-    rows that DataLoaders, their samplers and datasets have; all random generators in these and of
+    attributes; those of `others`, such as a loss or a GradScaler; numbers and strings that loaders,
+    samplers and datasets have, and samplers' orders of rows; all random generators in these and of
     Python, numpy and torch. Not covered: what functions and objects of one's own keep elsewhere,
-    lists of over 100 things that aren't whole numbers, a loader's workers. ValueError for layers
-    that don't know their size yet.
+    lists of over 100, a loader's workers. ValueError for layers that don't know their size yet.
     """
     nets = [one for one in (model, *others) if isinstance(one, nn.Module)]
     modules = list(dict.fromkeys(part for net in nets for part in net.modules()))
@@ -350,7 +352,7 @@ def everything_restored(
         *_keep_randomness(),
     ]
     with ExitStack() as stack:  # goes all the ways back, also where one of them fails
-        for put_back in ways_back:
+        for put_back in reversed(ways_back):
             stack.callback(put_back)
         yield
 
@@ -369,44 +371,68 @@ def _keep_parameters(
         gradient = parameter.grad, _copy_of(parameter.grad)
         yield partial(_put_back, partial(setattr, parameter, "grad"), *gradient)
     for module in modules:
-        for parts in (module._parameters, module._modules):  # forward may have replaced some
-            yield partial(_as_it_was, parts, dict(parts))
+        parts = dict(module._parameters), dict(module._modules)  # forward may replace some
+        yield partial(_put_back_parts, module, type(module), *parts)
+
+
+def _put_back_parts(module: nn.Module, kind: type, *parts: dict) -> None:
+    if type(module) is kind:  # else a parametrization was removed, and no way leads back
+        for held, before in zip((module._parameters, module._modules), parts, strict=True):
+            held.clear()
+            held.update(before)
 
 
 def _keep_attributes(
     modules: list[nn.Module], optimizer: torch.optim.Optimizer, others: tuple
 ) -> Iterator[Callable]:
     """For each plain attribute or buffer, what puts it back; and what takes away new ones."""
-    holders = [(kept, VALUES) for module in modules for kept in (vars(module), module._buffers)]
-    holders.append((vars(optimizer), VALUES))
-    beside, seen = [one for other in others for one in _parts(other)], set(map(id, modules))
-    for one in beside:  # which grows meanwhile, by what a loader or dataset holds
-        if hasattr(one, "__dict__") and id(one) not in seen:
-            seen.add(id(one))
-            is_data = hasattr(one, "__iter__") or hasattr(one, "__getitem__")
-            holders.append((vars(one), COUNTS if is_data else VALUES))
-            beside += [part for name in HOLDING for part in _parts(vars(one).get(name))]
-    for kept, kinds in holders:
-        known = _plain(kept, kinds)
-        yield partial(_take_away_new, kept, kinds, known.keys())
-        for name, value in known.items():
+    holders = [(kept, _is_value) for module in modules for kept in (vars(module), module._buffers)]
+    for one in (optimizer, *others):
+        if hasattr(one, "__dict__") and not (isinstance(one, OTHERS) or _is_source(one)):
+            holders.append((vars(one), _is_value))
+    for kept, is_state in [*holders, *_sources(others)]:
+        known = {name for name in kept.keys() - OF_TORCH if is_state(kept[name])}
+        yield partial(_take_away_new, kept, is_state, known)
+        for name in known:
+            value = kept[name], _copy_of(kept[name])
             yield partial(_put_back, partial(kept.__setitem__, name), *value)
 
 
-def _take_away_new(kept: dict, kinds: tuple[type, ...], known: Container[str]) -> None:
-    for name in [name for name in _plain(kept, kinds) if name not in known]:
-        del kept[name]
+def _take_away_new(kept: dict, is_state: Callable, known: set[str]) -> None:
+    for name in kept.keys() - OF_TORCH - known:
+        if is_state(kept[name]):
+            del kept[name]
 
 
 def _put_back(hold: Callable, value: Any, copied: Any) -> None:
     hold(_as_it_was(value, copied))
 
 
-def _parts(one: Any) -> list:
-    """The loaders, datasets or samplers in a list, tuple or dict of them; or `one` itself."""
-    if isinstance(one, dict):
-        return list(one.values())
-    return list(one) if isinstance(one, list | tuple) else [one]
+def _sources(others: tuple) -> Iterator[tuple[dict, Callable]]:
+    """The attributes of loaders, datasets, samplers and those that they hold; which of them count.
+
+    Of data only simple values: how often it was asked, not what it holds. A sampler may have an
+    order of rows, too.
+    """
+    found, seen = [(one, "") for one in others], set()
+    for one, name in found:  # which grows meanwhile
+        if _is_source(one) and id(one) not in seen:
+            seen.add(id(one))
+            yield vars(one), _is_order if "sampler" in name else _is_simple
+            found += [(held, n) for n in HOLDING for held in _each(vars(one).get(n), n)]
+
+
+def _is_source(one: Any) -> bool:
+    """Whether it gives batches, samples or rows: a loader, a dataset or a sampler."""
+    gives = hasattr(one, "__iter__") or hasattr(one, "__getitem__")
+    return gives and hasattr(one, "__dict__") and not isinstance(one, OTHERS)
+
+
+def _each(held: Any, name: str) -> list:
+    """`held` itself, or its parts, if the `name` of the attribute says that there are several."""
+    if isinstance(held, list | tuple | dict) and name.endswith("s"):
+        return list(held.values() if isinstance(held, dict) else held)
+    return [held]
 
 
 def _keep_optimizer(optimizer: torch.optim.Optimizer) -> Callable:
@@ -437,22 +463,16 @@ def _keep_randomness() -> list[Callable]:
     return kept
 
 
-def _plain(kept: dict, kinds: tuple[type, ...]) -> dict[str, tuple]:
-    """Those of an object's attributes or buffers that hold plain values: name -> (value, copy)."""
-    return {
-        name: (value, _copy_of(value))
-        for name, value in kept.items()
-        if name not in OF_TORCH
-        if (isinstance(value, kinds) and _holds_values_only(value)) or _is_order(value)
-    }
+def _is_simple(value: Any) -> bool:
+    return isinstance(value, SIMPLE)
 
 
 def _is_order(value: Any) -> bool:
-    """Whether these may be the numbers of rows, which a sampler of one's own has in an order."""
+    """Whether it is simple, or numbers of rows in an order; in batches, too."""
     if isinstance(value, list):
-        return all(type(number) is int for number in value)
-    is_row = isinstance(value, np.ndarray | Tensor) and value.ndim == 1
-    return is_row and value.dtype in (np.int64, torch.int64)
+        return all(isinstance(part, Integral | list) and _is_order(part) for part in value)
+    kind = value.numpy(force=True) if isinstance(value, Tensor) else value
+    return _is_simple(value) or (isinstance(kind, np.ndarray) and kind.dtype.kind in "iu")
 
 
 def _copy_of(value: Any) -> Any:
@@ -481,7 +501,7 @@ def _as_it_was(value: Any, copied: Any) -> Any:
     return value
 
 
-def _holds_values_only(value: Any) -> bool:
+def _is_value(value: Any) -> bool:
     """False for parameters, which must stay the same objects, modules, functions, generators."""
     if isinstance(value, dict):
         value = [*value, *value.values()]
@@ -490,7 +510,7 @@ def _holds_values_only(value: Any) -> bool:
         tensors = [one for one in value if isinstance(one, Tensor)]
         owned = not any(isinstance(one, nn.Parameter) for one in tensors)
         owned &= isinstance(value, tuple) or all(one.is_leaf for one in tensors)
-        return len(value) <= LONGEST and owned and all(map(_holds_values_only, parts))
+        return len(value) <= LONGEST and owned and all(map(_is_value, parts))
     return isinstance(value, VALUES)
 
 
@@ -499,7 +519,7 @@ def _write_back(tensor: Tensor, value: Tensor) -> None:
     if tensor.shape != value.shape:  # as of observers, which find it out in training
         tensor.resize_(value.shape)
     for dim, step in enumerate(tensor.stride() if tensor.layout == torch.strided else ()):
-        if step == 0:  # expanded: the same numbers again and again, to be written once
+        if step == 0 and tensor.shape[dim]:  # expanded: the same number again and again
             tensor, value = tensor.narrow(dim, 0, 1), value.narrow(dim, 0, 1)
     if tensor.layout != torch.strided or tensor.is_meta or not torch.equal(tensor, value):
         tensor.copy_(value)

@@ -85,8 +85,8 @@ def test_part_of_the_training_set_is_another_set_and_stays_so_at_other_sizes(roo
         with pytest.raises(DataError, match="No training picture is left"):
             images.with_training(none)
     assert images.with_training((0, 2)).train_files == images.with_training([0, 2]).train_files
-    for wrong in ([999], [0.5], [True, False]):
-        with pytest.raises(DataError, match="rows are the numbers of pictures, to"):
+    for wrong in ([999], [0.5], [True, False], [[0, 1]], [0, [1]], ["0"], 3):
+        with pytest.raises(DataError, match="rows are numbers of pictures, from 0 to"):
             images.with_training(wrong)
 
 

@@ -899,15 +899,17 @@ def test_gradients_from_before_freezing_dont_count_in_clipping(frozen_to):
     assert same(*after)
 
 
-@pytest.mark.parametrize("size", [0, -4, 2.5, None])
+@pytest.mark.parametrize("size", [0, -4, 2.5, "all"])
 def test_a_batch_size_set_later_is_looked_at_too(size):
     learn = small()
-    with pytest.raises(ValueError, match=f"batch_size is a whole number .* not {size}"):
+    with pytest.raises(ValueError, match=f"batch_size is a whole number .* not .?{size}"):
         learn.batch_size = size
     assert learn.batch_size == 10
     learn.batch_size = 15
     learn.set_data(coloured(60))
     assert learn.batch_size == 15 and learn.n_batches == 3
+    learn.batch_size = None
+    assert learn.batch_size == 32
 
 
 def test_the_usual_batch_size_depends_on_the_pictures_there_are():

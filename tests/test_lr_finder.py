@@ -959,39 +959,142 @@ class Mixed:
         return itertools.chain.from_iterable(zip(*self.loaders, strict=True))
 
 
-@pytest.mark.parametrize("kind", [Mixed, lambda *loaders: list(loaders[0])])
-def test_loaders_that_a_loader_is_made_of_are_put_back(kind):
+def test_loaders_that_a_loader_is_made_of_are_put_back():
     samplers, parts = [Turning(), Turning()], [Counted() for _ in range(150)]
     whole = torch.utils.data.ConcatDataset(parts)  # of more than a short list
     loaders = [
         DataLoader(torch.utils.data.Subset(whole, range(30)), batch_size=10, sampler=sampler)
         for sampler in samplers
     ]
-    given = kind(*loaders)
-    turns, counts = [s.turns for s in samplers], [part.count for part in parts]
-    model = network()
+    model, given = network(), Mixed(*loaders)
     lr_find(model, torch.optim.SGD(model.parameters(), 0.1), given, F.cross_entropy, steps=20)
-    assert [s.turns for s in samplers] == turns and [part.count for part in parts] == counts
+    assert [s.turns for s in samplers] == [0, 0] and not any(part.count for part in parts)
 
 
-@pytest.mark.parametrize("kind", [lambda order: order, np.array, torch.tensor])
-def test_an_order_that_a_loader_shuffles_where_it_is_is_put_back(kind):
+ORDERS = {
+    "a list": list,
+    "numpy's numbers": lambda rows: list(np.array(rows)),
+    "an array": lambda rows: np.array(rows, np.int32),
+    "a tensor": torch.tensor,
+}
+
+
+def shuffle(rows):
+    if isinstance(rows, torch.Tensor):
+        rows.copy_(rows.flip(0).roll(3))
+    else:
+        np.random.default_rng(7).shuffle(rows)
+
+
+@pytest.mark.parametrize("kind", ORDERS)
+def test_an_order_that_a_sampler_shuffles_where_it_is_is_put_back(kind):
     class Shuffling:
         def __init__(self):
-            self.order = kind(list(range(120)))
+            self.order, self.left = ORDERS[kind](range(120)), []
 
         def __iter__(self):
-            order = self.order
-            if isinstance(order, torch.Tensor):
-                order.copy_(order.flip(0).roll(3))
-            else:
-                np.random.default_rng(7).shuffle(order)
-            rows = torch.as_tensor(order).view(-1, 10)
-            return iter([(torch.ones(10, 6) * part[:, None], part % 3) for part in rows])
+            shuffle(self.order)
+            return iter([int(row) for row in self.order])
 
-    model, given = network(), Shuffling()
+        def __len__(self):
+            return 120
+
+    model, sampler = network(), Shuffling()
+    data = [(torch.full((6,), i / 100), i % 3) for i in range(120)]
+    given = DataLoader(data, batch_size=10, sampler=sampler)
     lr_find(model, torch.optim.SGD(model.parameters(), 0.1), given, F.cross_entropy, steps=20)
-    assert list(given.order) == list(range(120))
+    assert [int(row) for row in sampler.order] == list(range(120)) and sampler.left == []
+
+
+def test_an_order_of_batches_is_put_back():
+    class Shuffling:
+        def __init__(self):
+            self.batches = [[3 * i, 3 * i + 1, 3 * i + 2] for i in range(40)]
+
+        def __iter__(self):
+            shuffle(self.batches)
+            self.batches[0].reverse()
+            return iter(self.batches)
+
+    model, sampler = network(), Shuffling()
+    data = [(torch.full((6,), i / 100), i % 3) for i in range(120)]
+    given = DataLoader(data, batch_sampler=sampler)
+    lr_find(model, torch.optim.SGD(model.parameters(), 0.1), given, F.cross_entropy, steps=20)
+    assert sampler.batches == Shuffling().batches
+
+
+class Lazy(torch.utils.data.Dataset):
+    """Opens its arrays when it is first asked, as people do with HDF5."""
+
+    def __len__(self):
+        return 30
+
+    def __getitem__(self, i):
+        if not hasattr(self, "inputs"):
+            self.inputs, self.targets = np.ones((30, 6), np.float32), np.arange(30) % 3
+        return self.inputs[i], self.targets[i]
+
+
+class Caching(torch.utils.data.Dataset):
+    """Keeps what it has made, with a list of where."""
+
+    def __init__(self):
+        self.where, self.items, self.targets = {}, [], [0]
+
+    def __len__(self):
+        return 30
+
+    def __getitem__(self, i):
+        if i not in self.where:
+            self.where[i] = len(self.items)
+            self.items.append(torch.full((6,), i / 30))
+            self.targets.append(i % 3)
+        return self.items[self.where[i]], self.targets[self.where[i] + 1]
+
+
+@pytest.mark.parametrize("kind", [Lazy, Caching])
+def test_what_a_dataset_has_read_stays_with_it(kind):
+    """It isn't state: half of it, put back, would no longer fit the other half."""
+    model, data = network(), kind()
+    given = DataLoader(data, batch_size=10)
+    lr_find(model, torch.optim.SGD(model.parameters(), 0.1), given, F.cross_entropy, steps=12)
+    assert [int(target) for _, target in (data[i] for i in range(30))] == [0, 1, 2] * 10
+
+
+def test_a_list_of_ones_own_keeps_its_count():
+    class Counting(list):
+        turns = 0
+
+        def __iter__(self):
+            self.turns = self.turns + 1
+            return super().__iter__()
+
+    model, given = network(), Counting(batches(3))
+    given.turns = 4
+    lr_find(model, torch.optim.SGD(model.parameters(), 0.1), given, F.cross_entropy, steps=12)
+    assert given.turns == 4
+
+
+def test_a_dataset_may_hold_a_class_or_a_module_as_its_loader():
+    data = Counted()
+    data.loader, data.sampler = Counted, itertools
+    model, given = network(), DataLoader(data, batch_size=10)
+    lr_find(model, torch.optim.SGD(model.parameters(), 0.1), given, F.cross_entropy, steps=12)
+    assert data.loader is Counted
+
+
+def test_an_empty_expanded_tensor_is_put_back():
+    model = network()
+    model.register_buffer("none", torch.zeros(1, 3).expand(0, 3))
+    with everything_restored(model, torch.optim.SGD(model.parameters(), 0.1)):
+        torch.rand(1)
+
+
+def test_a_model_whose_parametrization_is_removed_can_be_used():
+    model = nn.utils.parametrizations.weight_norm(nn.Linear(6, 3))
+    with everything_restored(model, torch.optim.SGD(model.parameters(), 0.1)):
+        nn.utils.parametrize.remove_parametrizations(model, "weight")
+    assert model(torch.ones(2, 6)).shape == (2, 3)
 
 
 def test_an_optimiser_of_another_model_is_noticed():
@@ -1002,19 +1105,46 @@ def test_an_optimiser_of_another_model_is_noticed():
     assert optimizer.param_groups[0]["lr"] == 0.1
 
 
-def test_an_optimiser_may_train_the_losss_weights_alone():
-    model, loss = network(), Weighted()
-    optimizer = torch.optim.SGD(loss.parameters(), 0.1)
-    assert len(lr_find(model, optimizer, batches(), loss, steps=12).losses) > 1
+class Listed(nn.Module):
+    """Its layers lie in a plain list, where torch doesn't find them."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = [nn.Linear(6, 3)]
+
+    def forward(self, inputs):
+        return self.layers[0](inputs)
 
 
-def test_a_train_step_that_returns_nothing_is_noticed():
+@pytest.mark.parametrize("what", ["the loss", "a temperature", "an input", "listed layers"])
+def test_an_optimiser_may_train_other_things_than_the_model(what):
+    model, loss = network(), F.cross_entropy
+    trained = torch.ones(6 if what == "an input" else 1, requires_grad=True)
+    if what == "the loss":
+        loss = Weighted()
+        trained = loss.parameters()
+    elif what == "a temperature":
+
+        def loss(outputs, targets, temperature=trained):
+            return F.cross_entropy(outputs * temperature, targets)
+    elif what == "an input":
+        model.requires_grad_(False)
+        model.register_forward_pre_hook(lambda _, inputs, more=trained: (inputs[0] + more,))
+    else:
+        model = Listed()
+        trained = model.layers[0].parameters()
+    trained = [trained] if isinstance(trained, torch.Tensor) else [*trained]
+    before = [one.clone() for one in trained]
+    found = lr_find(model, torch.optim.SGD(trained, 0.1), batches(), loss, steps=12)
+    assert len(found.losses) > 1 and all(map(torch.equal, trained, before))
+
+
+@pytest.mark.parametrize("returned", [None, [1.0], torch.ones(2), "low"])
+def test_a_train_step_that_returns_no_loss_is_noticed(returned):
     model = network()
     optimizer = torch.optim.SGD(model.parameters(), 0.1)
-    with pytest.raises(ValueError, match="train_step returns nothing"):
-        lr_find(
-            model, optimizer, batches(), F.cross_entropy, train_step=lambda inputs, targets: None
-        )
+    with pytest.raises(ValueError, match="returns a batch's loss, a number, not"):
+        lr_find(model, optimizer, batches(), F.cross_entropy, train_step=lambda *batch: returned)
     assert optimizer.param_groups[0]["lr"] == 0.1
 
 

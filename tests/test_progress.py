@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import nbformat
 import pytest
 
-from lessonkit.machine import notebook_bar, progress
+from lessonkit.machine import bars, notebook_bar, progress, terminal_bar
 from tools.notebooks import SANITIZE, execute, write
 
 ROW = {"epoch": 1, "lr": 0.01, "train_loss": 0.6931, "accuracy": 0.8125, "seconds": 12.34}
@@ -34,7 +34,7 @@ def train(epochs=2, batches=3):
 def in_notebook(monkeypatch):
     """Bars think that they are in a notebook; what they would display is returned as a list."""
     displayed = []
-    monkeypatch.setattr(progress, "_in_notebook", lambda: True)
+    monkeypatch.setattr(bars, "in_notebook", lambda: True)
     monkeypatch.setattr(notebook_bar, "display", lambda data, raw: displayed.append(data))
     return displayed
 
@@ -87,7 +87,7 @@ def test_a_log_names_a_step_before_what_it_does_and_shows_one_line_of_a_fit(caps
 
 
 def test_a_long_fit_within_a_longer_piece_of_work_shows_that_it_lives(capsys, monkeypatch):
-    monkeypatch.setattr(progress, "SECONDS_A_LINE", 0.0)
+    monkeypatch.setattr(terminal_bar, "SECONDS_A_LINE", 0.0)
     recipe(4)
     assert [line for line in capsys.readouterr().err.splitlines() if "epoch" in line] == [
         f"   epoch {epoch}, LR 1.0e-02, train loss 0.693, accuracy 0.812, seconds 12.3"
@@ -149,7 +149,7 @@ def test_quiet_silences_everything_inside_and_nothing_after(capsys, in_notebook,
         with progress.quiet():
             train()
         train()
-        monkeypatch.setattr(progress, "_in_notebook", lambda: False)
+        monkeypatch.setattr(bars, "in_notebook", lambda: False)
         train()
     assert capsys.readouterr() == ("", "") and in_notebook == []
     with pytest.raises(RuntimeError), progress.quiet():

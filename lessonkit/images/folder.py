@@ -194,12 +194,14 @@ def _walk(root: Path) -> tuple[list[Parts], list[Parts], list[tuple[str, str]]]:
             skipped.append((place or ".", "is a folder that may not be opened"))
             continue
         deeper = []
+        n_before = len(files)
         with entries:
-            for entry in sorted(entries, key=lambda entry: entry.name):
+            # Hidden ones last: beside pictures they are no classes.
+            for entry in sorted(entries, key=lambda one: (is_systems(one.name), one.name)):
                 parts, suffix = (*inside, entry.name), os.path.splitext(entry.name)[1].lower()
                 path = "/".join(parts)
                 if is_systems(entry.name):
-                    if _may_be_a_class(entry):
+                    if len(files) == n_before and _holds_pictures(entry):
                         skipped.append((path, "is not looked at: . and ~ begin hidden names"))
                     continue
                 if entry.is_dir(follow_symlinks=False):
@@ -223,8 +225,8 @@ def is_systems(name: str) -> bool:
     return name.startswith((".", "~")) or name.lower() in SYSTEM_FILES
 
 
-def _may_be_a_class(hidden: os.DirEntry) -> bool:
-    """Whether a folder is hidden by its name's first letter alone, and has pictures."""
+def _holds_pictures(hidden: os.DirEntry) -> bool:
+    """Whether it is a folder with pictures, hidden by its name's first letter alone."""
     if hidden.name.lower() in SYSTEM_FILES or not hidden.is_dir(follow_symlinks=False):
         return False
     try:
@@ -241,11 +243,10 @@ def _layout(files: list[Parts], folders: list[Parts], skipped: list[tuple[str, s
     for parts in folders:
         if parts[: len(base)] == base and (below := parts[len(base) :]):
             inside[below[0]].update(below[1:2])
-    depths: dict[str, set[int]] = defaultdict(set)  # where pictures are: 2 is directly in one
-    for parts in files:
-        for name in parts[len(base) : -1][:1]:
-            depths[name].add(len(parts) - len(base))
-    roles, why_unused, unsplit = _roles(inside, depths)
+    below_base = [parts[len(base) :] for parts in files]
+    with_pictures = {parts[0] for parts in below_base if len(parts) == 2}
+    with_classes = {parts[0] for parts in below_base if len(parts) > 2}
+    roles, why_unused, unsplit = _roles(inside, with_pictures, with_classes)
 
     unused = {(*base, name) for name in inside.keys() - {folder[0] for folder in roles}}
     reasons = [("/".join(f), why_unused[f[-1]]) for f in unused if f[-1] in why_unused]
@@ -284,12 +285,12 @@ Roles = dict[Parts, tuple[str, str]]  # a folder, seen from the base -> its set 
 
 
 def _roles(
-    inside: dict[str, set[str]], depths: dict[str, set[int]]
+    inside: dict[str, set[str]], with_pictures: set[str], with_classes: set[str]
 ) -> tuple[Roles, dict[str, str], list[str]]:
     """What the folders at the base, and those `inside` them, are for; why others aren't used.
 
-    `depths` has those at the base that hold pictures: 2 says that some are directly in them. Last,
-    classes without sets among others that have them.
+    Of those at the base some have pictures directly in them, some have folders with pictures. Last
+    comes which classes are without sets among others that have them.
     """
 
     def of_sets(sets: dict[str, str]) -> Roles:
@@ -303,17 +304,16 @@ def _roles(
     flat = {name: FLAT for name, labels in inside.items() if _set_of(name) and not labels}
     others = [name for name in inside if not _set_of(name)]
     named = inside.keys() - flat.keys()
-    sets = _sets(named) | _sets(named & depths.keys())  # of val and valid the one with pictures
+    sets = _sets(named) | _sets(named & with_classes)  # of val and valid the one with pictures
     # A class may be called train, too: then it stands beside others.
-    holding = [name for name in others if 2 in depths.get(name, ())]
-    is_class = len(holding) > 1 and VALID not in _sets(inside)
+    is_class = len(with_pictures.intersection(others)) > 1 and VALID not in _sets(inside)
     is_sure = sets.get(TRAIN) == "train" or len(sets) > 1 or len(inside) == 1
     if TRAIN in sets and is_sure and not is_class:
         used = " and ".join(sets[part] for part in (TRAIN, VALID) if part in sets)
         why = dict.fromkeys(inside, f"is not used: pictures come from {used}") | flat
-        for name in others if VALID not in sets else ():
-            if inside[name] & inside[sets[TRAIN]]:
-                why[name] += f"; if it is a set of its own, call it {VALID}"
+        alike = _alike(inside, others, sets[TRAIN])
+        if len(alike) == 1 and VALID not in sets:
+            why[alike[0]] += f"; if it is a set of its own, call it {VALID}"
         if TEST in sets and (reason := why_not(sets[TEST], inside[sets[TRAIN]])):
             why[sets.pop(TEST)] = reason
         return of_sets(sets), why, []
@@ -323,10 +323,11 @@ def _roles(
         unsplit = [label for label, below in inside.items() if TRAIN not in _sets(below)]
         why = "is not used: it holds no train and valid, as others do"
         return roles, dict.fromkeys(inside, why), unsplit
-    if len(others) == 1 and (alike := [s for s in sets.values() if inside[s] == inside[others[0]]]):
+    alike = _alike(inside, others, sets[VALID]) if VALID in sets else []
+    if len(alike) == 1:
         raise DataError(
-            f"{others[0]} and {alike[0]} hold the same folders: if these are classes, call the "
-            f"set to train on {TRAIN}."
+            f"{alike[0]} and {sets[VALID]} hold the same folders. If these are classes, call "
+            f"{alike[0]} {TRAIN}; if not, call {sets[VALID]} something else: it is taken for a set."
         )
     beside, unused = {}, {}
     for name in inside if len(others) > 1 else ():
@@ -338,6 +339,12 @@ def _roles(
                 beside[_set_of(name)] = name
     labels = inside.keys() - unused.keys() - set(beside.values())
     return {(label,): (TRAIN, label) for label in labels} | of_sets(beside), unused, []
+
+
+def _alike(inside: dict[str, set[str]], names: Iterable[str], known: str) -> list[str]:
+    """Which of these folders hold some that `known`, which is a set, holds, too."""
+    classes = set(map(_one_form, inside[known]))
+    return [name for name in names if classes.intersection(map(_one_form, inside[name]))]
 
 
 def _set_of(name: str) -> str:
@@ -431,8 +438,8 @@ def _warn_of_folders(
             n = len({_one_form(name) for name in names})
             warnings.warn(
                 f"The folders {' and '.join(map(ascii, names))} of {root} differ only in case, "
-                f"blanks or the form of a letter; they count as {n} class{'es' * (n > 1)}. Rename "
-                "one of them if that is wrong.",
+                f"blanks, letters that can't be seen or the form of a letter; they count as {n} "
+                f"class{'es' * (n > 1)}. Rename one of them if that is wrong.",
                 stacklevel=3,
             )
 

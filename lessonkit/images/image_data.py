@@ -61,12 +61,15 @@ class ImageData:
     def with_training(self, rows: slice | Sequence[int]) -> "ImageData":
         """Only these rows of the training set, such as slice(None, None, 2), one at least."""
         n = len(self.train.labels)
-        if not isinstance(rows, slice):  # numpy takes a tuple for axes, and nothing for floats
-            rows = np.array(rows, dtype=None if len(rows) else int)
         try:
+            if not isinstance(rows, slice):  # numpy takes a tuple for axes, and nothing for floats
+                rows = np.array(rows, dtype=None if len(rows) else int).reshape(len(rows))
             numbers = np.arange(n)[rows]
-        except IndexError:
-            raise DataError(f"rows are the numbers of pictures, to {n - 1}, not {rows}.") from None
+        except (IndexError, TypeError, ValueError):
+            raise DataError(
+                f"rows are numbers of pictures, from 0 to {n - 1}, or {n} times True or False, "
+                f"not {rows!r:.60}."
+            ) from None
         if not len(numbers):
             raise DataError("No training picture is left: give the number of one row at least.")
         return replace(

@@ -1,8 +1,9 @@
 """What every way to show progress has in common: where it is, and how its figures are written."""
 
-from typing import Any
+import sys
+from typing import Any, TextIO
 
-__all__ = ["Bar", "as_cell", "as_heading", "as_words"]
+__all__ = ["Bar", "as_cell", "as_heading", "as_words", "in_notebook", "say"]
 
 
 class Bar:
@@ -42,3 +43,19 @@ def as_cell(name: str, value: Any) -> str:
     if not isinstance(value, float):
         return str(value)
     return f"{value:.1e}" if name == "lr" else f"{value:.{1 if name == 'seconds' else 3}f}"
+
+
+def say(text: str, file: TextIO | None = None) -> None:
+    """Print a sentence, above the bars if there are any."""
+    if in_notebook():
+        print(text, file=file)
+    else:
+        from tqdm import tqdm
+
+        tqdm.write(text, file=file)
+
+
+def in_notebook() -> bool:
+    """Is this a Jupyter kernel? IPython is not imported to find out."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    return "ZMQInteractiveShell" in [kind.__name__ for kind in type(shell).__mro__]

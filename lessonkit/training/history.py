@@ -62,13 +62,11 @@ def check_loss(losses: list[float], lrs: list[float], per_epoch: int, n_classes:
 
 
 def check_end(valid_loss: float, lrs: list[float]) -> None:
-    """Raise Diverged if an epoch, after steps at `lrs`, leaves a network whose loss is no number.
-
-    An epoch's last step shows in no mini-batch's loss, as that is measured before the step.
-    """
-    if not math.isfinite(valid_loss):
+    """Raise Diverged if the last of `lrs` left a network whose loss, on other pictures, is none."""
+    if not math.isfinite(valid_loss):  # a mini-batch's loss is measured before its step
         raise Diverged(
-            f"After this epoch's last step, at LR {lrs[-1]:.1e}, the loss on the validation set is "
+            f"After the last step, at LR {lrs[-1]:.1e}, the loss on the validation set is "
             f"{valid_loss}. The weights are back as they were before this fit. Try an LR ten times "
-            f"lower ({max(lrs) / 10:.1e}), or ask lr_find()."
+            f"lower ({max(lrs) / 10:.1e}), or ask lr_find(). If no LR helps, look for weights, or "
+            "BatchNorm's means and variances, that are not finite numbers."
         )

@@ -46,7 +46,7 @@ def lr_per_group(lr: float | Sequence[float], n: int, frozen_to: int = 0) -> lis
     try:
         lrs = [float(lr)] * n if np.ndim(lr) == 0 else [float(value) for value in lr]
     except (OverflowError, TypeError, ValueError):
-        raise ValueError(f"LRs are one number, such as 1e-3, or a list, not {lr!r}.") from None
+        raise ValueError(f"LRs are one number, such as 1e-3, or a list, not {lr!r:.40}.") from None
     if len(lrs) != n:
         raise ValueError(f"Give one LR, or one for each of the {n} layer groups, not {len(lrs)}.")
     for value in lrs[frozen_to:]:

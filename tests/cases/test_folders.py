@@ -374,11 +374,21 @@ def test_pictures_may_lie_in_a_folder_within_a_folder(root, wrapper, sets):
     assert n == ((12, 12, 0) if sets else (10, 2, 0))
 
 
-def test_a_training_set_whose_name_is_misspelt_is_no_class(root):
+@pytest.mark.parametrize("more", [None, "train", "valid", "docs"])
+def test_a_training_set_whose_name_is_misspelt_is_no_class(root, more):
     for part in ("trian", "valid"):
-        fill(root / part, "cats", "dogs")
-    with pytest.raises(DataError, match=r"trian and valid hold the same folders.*on train"):
+        fill(root / part, "cats", "d\u00fcck" if part == "trian" else "du\u0308ck")
+    if more:
+        fill(root / more.replace("train", "trian"), "foxes", n=0)
+    with pytest.raises(DataError, match=r"trian and valid hold the same folders.*trian train; if"):
         read(root)
+
+
+@pytest.mark.parametrize("names", [("test", "control"), ("Training", "Rest")])
+def test_classes_may_be_called_like_sets_without_validation(root, names):
+    for name in names:
+        fill(root / name, "monday", "tuesday")
+    assert read(root)[1] == sorted(names)
 
 
 def test_a_validation_set_whose_name_is_misspelt_is_named(root):
@@ -393,6 +403,7 @@ def test_of_two_folders_for_a_set_the_one_with_pictures_counts(root, full, empty
     for part in ("train", full):
         fill(root / part, "cats", "dogs")
     fill(root / empty, "cats", "dogs", n=0)
+    fill(root, empty, n=1)  # a cover
     images, _, n, _ = read(root)
     assert n == (12, 12, 0) and all(file.startswith(f"{full}/") for file in images.valid_files)
     assert [path for path, _ in images.skipped] == [empty]
@@ -402,6 +413,7 @@ def test_of_two_folders_for_a_set_the_one_with_pictures_counts(root, full, empty
 def test_a_class_folder_that_is_hidden_is_named(root, name):
     fill(root, "cats", "dogs", name)
     fill(root, ".ipynb_checkpoints", "@eaDir")  # nobody's class
+    fill(root / "cats", ".picasaoriginals")
     (root / ".git").mkdir()
     images, classes, _, _ = read(root)
     assert classes == ["cats", "dogs"]
