@@ -471,8 +471,8 @@ def _is_order(value: Any) -> bool:
     """Whether it is simple, or numbers of rows in an order; in batches, too."""
     if isinstance(value, list):
         return all(isinstance(part, Integral | list) and _is_order(part) for part in value)
-    kind = value.numpy(force=True) if isinstance(value, Tensor) else value
-    return _is_simple(value) or (isinstance(kind, np.ndarray) and kind.dtype.kind in "iu")
+    is_array = isinstance(value, np.ndarray | Tensor)
+    return _is_simple(value) or (is_array and "int" in str(value.dtype))
 
 
 def _copy_of(value: Any) -> Any:

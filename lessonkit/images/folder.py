@@ -292,15 +292,6 @@ def _roles(
     Of those at the base some have pictures directly in them, some have folders with pictures. Last
     comes which classes are without sets among others that have them.
     """
-
-    def of_sets(sets: dict[str, str]) -> Roles:
-        return {(name, label): (part, label) for part, name in sets.items()
-                for label in inside[name]}  # fmt: skip
-
-    def why_not(name: str, classes: Iterable[str]) -> str:
-        unknown = sorted(set(map(_one_form, inside[name])) - set(map(_one_form, classes)))
-        return unknown and f"is not used: it holds {', '.join(unknown[:SHOWN])}, no class here"
-
     flat = {name: FLAT for name, labels in inside.items() if _set_of(name) and not labels}
     others = [name for name in inside if not _set_of(name)]
     named = inside.keys() - flat.keys()
@@ -314,9 +305,9 @@ def _roles(
         alike = _alike(inside, others, sets[TRAIN])
         if len(alike) == 1 and VALID not in sets:
             why[alike[0]] += f"; if it is a set of its own, call it {VALID}"
-        if TEST in sets and (reason := why_not(sets[TEST], inside[sets[TRAIN]])):
+        if TEST in sets and (reason := _why_not(inside, sets[TEST], inside[sets[TRAIN]])):
             why[sets.pop(TEST)] = reason
-        return of_sets(sets), why, []
+        return _of_sets(inside, sets), why, []
     if any(TRAIN in (parts := _sets(below)) and len(parts) > 1 for below in inside.values()):
         roles = {(label, name): (part, label) for label, below in inside.items()
                  for part, name in _sets(below).items()}  # fmt: skip
@@ -332,13 +323,23 @@ def _roles(
     beside, unused = {}, {}
     for name in inside if len(others) > 1 else ():
         if _set_of(name) in (VALID, TEST):
-            reason = flat.get(name) or why_not(name, others)
+            reason = flat.get(name) or _why_not(inside, name, others)
             if reason:
                 unused[name] = reason
             else:
                 beside[_set_of(name)] = name
     labels = inside.keys() - unused.keys() - set(beside.values())
-    return {(label,): (TRAIN, label) for label in labels} | of_sets(beside), unused, []
+    return {(label,): (TRAIN, label) for label in labels} | _of_sets(inside, beside), unused, []
+
+
+def _of_sets(inside: dict[str, set[str]], sets: dict[str, str]) -> Roles:
+    return {(name, label): (part, label) for part, name in sets.items() for label in inside[name]}
+
+
+def _why_not(inside: dict[str, set[str]], name: str, classes: Iterable[str]) -> str:
+    """Why the folder of that name is no set for these classes; empty if it is one."""
+    unknown = sorted(set(map(_one_form, inside[name])) - set(map(_one_form, classes)))
+    return unknown and f"is not used: it holds {', '.join(unknown[:SHOWN])}, no class here"
 
 
 def _alike(inside: dict[str, set[str]], names: Iterable[str], known: str) -> list[str]:
