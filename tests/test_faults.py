@@ -407,14 +407,16 @@ def test_a_disk_that_fills_up_costs_no_older_file(kind, prepared):
     assert read(prepared) == before and sorted(prepared.iterdir()) == names
 
 
-def test_a_full_disk_names_the_file_that_could_not_be_written(tmp_path, monkeypatch):
+@pytest.mark.parametrize("kind", ["model", "report"])
+def test_a_full_disk_names_the_file_that_could_not_be_written(kind, tmp_path, monkeypatch):
     def full(*_, **__):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(Path, "write_text", full)
+    monkeypatch.setattr(Path, {"model": "write_bytes", "report": "write_text"}[kind], full)
     with pytest.raises(OSError, match="No space left") as refused:
-        victims.write_report(tmp_path)
-    assert refused.value.filename == str(tmp_path / "report.json")
+        WORK[kind][0](tmp_path)
+    name = {"model": "model.pt", "report": "report.json"}[kind]
+    assert refused.value.filename == str(tmp_path / name) and refused.value.errno == errno.ENOSPC
     assert not list(tmp_path.iterdir())
 
 

@@ -1,6 +1,5 @@
 """Files that are whole or not there: writes that are all or nothing, tensors without code."""
 
-import errno
 import glob
 import json
 import os
@@ -15,7 +14,7 @@ from typing import TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from lessonkit.files.fingerprint import fingerprint
 
@@ -88,7 +87,7 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         part.touch()
-        rights = part.stat().st_mode  # of any new file of this user; safetensors gives fewer
+        rights = part.stat().st_mode  # of any new file of this user; some libraries give fewer
         yield part
         part.chmod(rights)
         with part.open("r+b") as file:
@@ -129,11 +128,9 @@ def write_tensors(path: Path | str, tensors: dict[str, torch.Tensor], about: dic
     text = json.dumps(about, sort_keys=True, default=lambda number: number.item())
     check = fingerprint(text, *[part for name in sorted(tensors) for part in (name, tensors[name])])
     with atomic_path(path) as part:
-        try:
-            # One entry, as the order of several would differ from one process to the next.
-            save_file(tensors, part, metadata={"lessonkit": f"{check} {text}"})
-        except SafetensorError as error:  # what it says of the disk stands in its text only
-            raise OSError(errno.EIO, str(error)) from error
+        # One entry, as the order of several would differ from one process to the next. Not its own
+        # function for files, whose errors say in their text only what is wrong with the disk.
+        part.write_bytes(save(tensors, {"lessonkit": f"{check} {text}"}))
 
 
 def read_tensors(path: Path | str) -> tuple[dict[str, torch.Tensor], dict]:
