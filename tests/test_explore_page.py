@@ -262,3 +262,37 @@ def test_a_click_moves_to_a_place(address, page):
     row.scroll_into_view_if_needed()
     row.click(position={"x": 200, "y": 28 + 17 * 4 + 8})
     assert "row=5" in page.url
+
+
+WIDGET = """async ([code, values, rest]) => {
+  const widget = await import(`data:text/javascript,${encodeURIComponent(code)}`);
+  const [heard, sent] = [[], []];
+  const model = {
+    state: { ...rest, values },
+    get: (name) => model.state[name],
+    set: (name, value) => { model.state[name] = value; heard.forEach((act) => act()); },
+    on: (_, act) => heard.push(act),
+    off: () => {},
+    save_changes: () => sent.push(model.state.values),
+  };
+  const views = [0, 1].map(() => document.body.appendChild(document.createElement("div")));
+  views.forEach((el) => widget.default.render({ model, el }));
+  const drawn = views.map(() => 0);
+  views.forEach((el, i) => {
+    const picture = el.querySelector(".picture");
+    Object.defineProperty(picture, "innerHTML", { set() { drawn[i] += 1; } });
+  });
+  const slider = views[0].querySelector("input[type=range]");
+  slider.value = slider.max;
+  slider.dispatchEvent(new Event("input"));
+  return [drawn, sent.length];
+}"""
+
+
+@needs_browser
+@pytest.mark.parametrize("name", ["descent", "restarts"])
+def test_a_widget_draws_each_change_once_in_all_its_views(page, figures, name):
+    """Its model tells it of its own change, too."""
+    state = figures[name].state()
+    rest = {key: state[key] for key in ("controls", "first", "data")}
+    assert page.evaluate(WIDGET, [figures[name]._esm, state["first"], rest]) == [[1, 1], 1]

@@ -192,10 +192,12 @@ export function showExplorer(root, explorer, store) {
 
   // --- The picture ---
 
+  let known = 0; // the picture's width, px
   const again = () => draw(true); // for what comes later, such as a picture: as the controls stand then
   const draw = (quietly = false) => {
     const [values, data] = [limited(store.values()), store.data()];
-    const width = Math.max(240, picture.clientWidth || 640);
+    known ||= picture.clientWidth; // asked for once: the browser would lay out the whole page for it
+    const width = Math.max(240, known || 640);
     const shown = explorer.draw({ width, values, data, step, id, static: store.static, picture, again });
     if (shown.html !== undefined) picture.innerHTML = shown.html;
     shown.after?.(picture);
@@ -227,10 +229,9 @@ export function showExplorer(root, explorer, store) {
     step = null;
     refresh();
   });
-  let width = picture.clientWidth;
   const resized = new ResizeObserver(() => {
-    if (picture.clientWidth && picture.clientWidth !== width) {
-      width = picture.clientWidth;
+    if (picture.clientWidth && picture.clientWidth !== known) {
+      known = picture.clientWidth;
       draw(true);
     }
   });
@@ -260,6 +261,7 @@ async function copied(text, element) {
 
 // In JupyterLab, VS Code and Colab: a widget's model, which Python shares.
 export function renderWidget(explorer, { model, el }) {
+  let isOwn = false;
   const store = {
     controls: model.get("controls"),
     first: model.get("first"),
@@ -267,12 +269,15 @@ export function renderWidget(explorer, { model, el }) {
     values: () => model.get("values"),
     data: () => model.get("data"),
     set: (values) => {
+      isOwn = true; // this explorer draws what it has set anyway: once is enough
       model.set("values", values);
+      isOwn = false;
       model.save_changes();
     },
     listen: (act) => {
-      model.on("change:values change:data", act);
-      return () => model.off("change:values change:data", act);
+      const follow = () => isOwn || act();
+      model.on("change:values change:data", follow);
+      return () => model.off("change:values change:data", follow);
     },
   };
   const root = made("div");
