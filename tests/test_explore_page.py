@@ -2,6 +2,7 @@
 
 import base64
 import io
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -190,6 +191,15 @@ def test_a_ball_runs_and_steps(address, page):
 
 
 @needs_browser
+@pytest.mark.parametrize("name", ["descent", "restarts"])
+def test_a_run_stopped_at_once_stands_at_its_start(address, page, name):
+    page.goto(address)
+    place(page, name).get_by_role("button", name="Run").dblclick()
+    place(page, name).get_by_role("button", name="Run").wait_for()
+    assert re.search(r"Step [0-3]\b", told(page, name)) and "inf" not in told(page, name)
+
+
+@needs_browser
 def test_who_wants_no_motion_gets_none(address, page):
     page.emulate_media(reduced_motion="reduce")
     page.goto(address)
@@ -210,6 +220,10 @@ def test_a_setting_can_be_shared(address, page):
     page.goto("about:blank")
     page.goto(shared)
     assert [told(page, name) for name in ("schedules", "descent")] == said
+    page.goto("about:blank")
+    before, after = shared.split("#")
+    page.goto(f"{before}#{after.replace(':', '%3A').replace('=', '%3D')}")
+    assert [told(page, name) for name in ("schedules", "descent")] == said  # sent by a program
     # Whatever else stands there is left out, and what no slider can have is cut.
     page.goto("about:blank")
     page.goto(f"{address}#descent:momentum=7;restarts:how=%3Cb%3E&start=x&nothing=1;what:ever")

@@ -354,6 +354,16 @@ def test_schedules_draws_the_array_that_python_offers():
         np.testing.assert_allclose(numbers(found), figure.lrs, 1e-12, 1e-15)
 
 
+def test_the_line_to_copy_makes_the_array_that_is_shown():
+    figure, js = explore.schedules(steps_per_epoch=7), of_explorer("schedules")
+    for values in settings(figure, 200, seed=2):
+        line = js("schedulesExplorer.code(v, { steps_per_epoch: 7 })", v=values).splitlines()[0]
+        made: dict = {"schedule": schedule}
+        exec(line, made)
+        shown = js("lrsOf(v.kind, v, 7)", v=values)
+        np.testing.assert_allclose(made["lrs"], numbers(shown), 1e-10, err_msg=line)
+
+
 def test_restarts_tells_the_same():
     figure = explore.restarts()
 

@@ -94,7 +94,9 @@ export async function squareOf(file) {
     const reduce = reductionOf(bitmap.width, bitmap.height, SIZE, start[0] === 0xff && start[1] === 0xd8);
     return square(bitmap.width, bitmap.height, SIZE, read, reduce);
   } catch {
-    throw new Error(`${name} is damaged, or too large for this browser: save it smaller, as JPEG or PNG.`);
+    const isDrawing = file.type.includes("svg");
+    throw new Error(isDrawing ? `${name} is a drawing (SVG), which has no pixels: save it as PNG.`
+      : `${name} is damaged, or too large for this browser: save it smaller, as JPEG or PNG.`);
   } finally {
     bitmap?.close();
   }

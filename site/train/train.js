@@ -286,11 +286,16 @@ export function showPage(root, controls) {
 
   // --- The camera ---
 
+  let filming = false;
+
   async function takePictures(one) {
+    if (filming) return; // a second press, before the first has found the camera
+    filming = true;
     let stream = null;
     try {
       stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
     } catch {
+      filming = false;
       complain("There is no camera, or this page may not use it: choose or drop pictures.");
       return;
     }
@@ -311,6 +316,7 @@ export function showPage(root, controls) {
         made("button", { type: "button", onclick: () => dialog.close() }, "Done"), tally));
     dialog.addEventListener("close", async () => {
       stream.getTracks().forEach((track) => track.stop());
+      filming = false;
       dialog.remove();
       if (taken.length) addPictures(one, await Promise.all(taken));
     });
@@ -498,7 +504,8 @@ export function showPage(root, controls) {
     }
   }
 
-  // The browser asks before it closes a page with pictures or a network that are nowhere else.
+  // The browser asks before it closes a page with pictures of one's own, or a network of them, that
+  // are nowhere else; an example and its network are there again at a click.
   addEventListener("beforeunload", (event) => {
     if (own && !(head && saved)) {
       event.preventDefault();

@@ -151,7 +151,8 @@ export function showExplorer(root, explorer, store) {
       step = null;
       draw();
     } else {
-      if (step === null || step >= last()) step = -1;
+      if (step === null || step >= last()) step = 0;
+      draw(true);
       run.textContent = "❚❚ Stop";
       const by = Math.ceil((20 * last()) / 5000); // no run takes longer than 5 s
       const pace = Math.max(20, Math.min(FRAME, 5000 / last()));
@@ -270,8 +271,11 @@ export function renderWidget(explorer, { model, el }) {
     data: () => model.get("data"),
     set: (values) => {
       isOwn = true; // this explorer draws what it has set anyway: once is enough
-      model.set("values", values);
-      isOwn = false;
+      try {
+        model.set("values", values);
+      } finally {
+        isOwn = false;
+      }
       model.save_changes();
     },
     listen: (act) => {
@@ -289,7 +293,7 @@ export function renderWidget(explorer, { model, el }) {
 export function renderPage(explorer, place, number) {
   const stored = JSON.parse(place.querySelector("script[type='application/json']").textContent);
   const key = explorer.name + (number > 1 ? `-${number}` : "");
-  const parts = () => location.hash.slice(1).split(";");
+  const parts = () => plain(location.hash.slice(1)).split(";");
   const mine = (part) => part.startsWith(`${key}:`);
   // Ends that hang on the other controls are the explorer's own: its `limits` cut what is too much.
   const moving = Object.keys(explorer.limits?.(stored.first, stored.data, true) ?? {});
@@ -337,6 +341,15 @@ export function renderPage(explorer, place, number) {
   else addEventListener("load", () => setTimeout(arrive), { once: true });
 }
 
+// Some programs that pass on a link write its ":" and "=" as %3A and %3D.
+function plain(address) {
+  try {
+    return address.includes(":") && address.includes("=") ? address : decodeURIComponent(address);
+  } catch {
+    return address;
+  }
+}
+
 const toAddress = (values, { controls, first }) =>
   controls
     .filter(({ name }) => values[name] !== first[name])
@@ -354,7 +367,7 @@ export function fromAddress(part, controls) {
     else if (control.kind === "slider" && text.trim() !== "" && Number.isFinite(Number(text))) {
       const [low, high] = control.log ? [10 ** control.min, 10 ** control.max] : [control.min, control.max];
       const value = Math.max(low, Math.min(high, Number(text)));
-      values[control.name] = control.whole ? Math.round(value) : value;
+      values[control.name] = (control.whole ? Math.round(value) : value) || 0; // not -0
     }
   }
   return values;

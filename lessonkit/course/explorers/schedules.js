@@ -14,6 +14,7 @@ const LOOKS = {
   triangular: { colour: COLOURS.red, dash: "2,5" },
   "one cycle": { colour: COLOURS.pink, dash: "12,4" },
 };
+const DIGITS = 12; // of numbers in the lines to copy: what they make is what is shown
 const ROOM = { left: 70 }; // for 5e−05 beside the axis' own label
 
 export const epochsOf = (v) =>
@@ -34,8 +35,9 @@ export function lrsOf(kind, v, batches) {
   }
 }
 
-function call(v, batches) {
-  const [n, low] = [total(v) * batches, general(v.floor * v.lr)];
+// In words with few digits, to copy with all.
+function call(v, batches, [ofTheLR, ofOthers] = [3, 6]) {
+  const [n, low] = [total(v) * batches, v.floor * v.lr];
   const own = {
     constant: { steps: n },
     "step decay": { steps: n, drop: v.drop, every: v.every * batches },
@@ -45,13 +47,13 @@ function call(v, batches) {
     triangular: { steps: n, cycle: v.cycle * batches, lr_min: low },
     "one cycle": { steps: n, warm_up: v.warm_up, start_div: v.start_div, final_div: v.final_div },
   }[v.kind];
-  const named = Object.entries(own).map(([name, value]) => `, ${name}=${typeof value === "number" ? general(value) : value}`);
-  return `schedule.${v.kind.replace(" ", "_")}(${general(v.lr, 3)}${named.join("")})`;
+  const named = Object.entries(own).map(([name, value]) => `, ${name}=${typeof value === "number" ? general(value, ofOthers) : value}`);
+  return `schedule.${v.kind.replace(" ", "_")}(${general(v.lr, ofTheLR)}${named.join("")})`;
 }
 
 // The same in the lesson's words, for what `fit` says with its own arguments.
 function fitCall(v) {
-  const lr = general(v.lr, 3);
+  const lr = general(v.lr, DIGITS);
   if (v.kind === "constant") return `learn.fit(${lr}, ${v.epochs})`;
   if (v.floor > 0) return "";
   if (v.kind === "cosine") return `learn.fit(${lr}, 1, cycle_len=${v.epochs})`;
@@ -102,7 +104,7 @@ export const schedulesExplorer = {
   general,
   limits: (v, data) => ({ step: [0, data.steps_per_epoch * total(v) - 1] }),
   comment: meaning,
-  code: (v, data) => [`lrs = ${call(v, data.steps_per_epoch)}`, fitCall(v) || "learn.fit_schedule(lrs)"].join("\n"),
+  code: (v, data) => [`lrs = ${call(v, data.steps_per_epoch, [DIGITS, DIGITS])}`, fitCall(v) || "learn.fit_schedule(lrs)"].join("\n"),
   presets: [
     { name: "fit(0.1, 7)", values: { kind: "constant", lr: 0.1, epochs: 7 } },
     { name: "one cosine", values: { kind: "cosine", lr: 0.1, epochs: 7, floor: 0 } },
