@@ -20,12 +20,14 @@ function verdict({ learning_rate: lr, momentum, curvature }) {
   return `${formula} = ${general(limit, 3)}: LR ${general(lr)} ${fate}`;
 }
 
+const lossAt = (x, { curvature }) => (curvature / 2) * x ** 2;
+
 export const pathOf = (v) => descend((x) => v.curvature * x, v.start, v.learning_rate, STEPS, v.momentum);
 
 export function tellDescent(v) {
   const path = pathOf(v);
   const outside = path.findIndex((x) => Math.abs(x) > SIDE);
-  const [end, loss] = [path[STEPS], (v.curvature / 2) * path[STEPS] ** 2];
+  const [end, loss] = [path[STEPS], lossAt(path[STEPS], v)];
   const last =
     outside >= 0
       ? `It leaves the picture at step ${outside}`
@@ -46,16 +48,16 @@ export const descentExplorer = {
   ],
   draw({ width, values: v, step }) {
     const [path, at] = [pathOf(v), step ?? STEPS];
-    const losses = path.map((x) => (v.curvature / 2) * x * x);
+    const losses = path.map((x) => lossAt(x, v));
     const made = path.slice(0, at + 1);
     const [left, right] = panelWidths(width, [1, 1]);
-    const top = (v.curvature / 2) * SIDE ** 2;
+    const top = lossAt(SIDE, v);
     const bowl = new Panel({
       width: left, x: [-SIDE, SIDE], y: [-0.08 * top, top],
       xLabel: "weight x", yLabel: "loss ½ λ x²", title: verdict(v),
     });
     const xs = Array.from({ length: 161 }, (_, i) => -SIDE + (i * SIDE) / 80);
-    bowl.line(xs, xs.map((x) => (v.curvature / 2) * x * x), { opacity: 0.5, width: 1.5 });
+    bowl.line(xs, xs.map((x) => lossAt(x, v)), { opacity: 0.5, width: 1.5 });
     bowl.line(made, losses, { colour: COLOURS.blue, width: 1 });
     bowl.marks(made, losses, { colour: COLOURS.blue, size: 3 }, "steps");
     bowl.marks([path[0]], [losses[0]], { shape: "square", size: 6, colour: COLOURS.orange }, "start");
