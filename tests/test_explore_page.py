@@ -299,6 +299,7 @@ WIDGET = """async ([code, values, rest]) => {
   const slider = views[0].querySelector("input[type=range]");
   slider.value = slider.max;
   slider.dispatchEvent(new Event("input"));
+  await new Promise((resolve) => setTimeout(resolve, 50));
   return [drawn, sent.length];
 }"""
 

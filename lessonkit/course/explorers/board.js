@@ -276,7 +276,7 @@ export function renderWidget(explorer, { model, el }) {
       } finally {
         isOwn = false;
       }
-      model.save_changes();
+      setTimeout(() => model.save_changes()); // Python is told when the picture is there
     },
     listen: (act) => {
       const follow = () => isOwn || act();

@@ -96,8 +96,9 @@ export function tellSchedules(v, batches) {
 }
 
 // Not more points than pixels: a line of more can't be told from it.
-const thinned = (n, most = 1200) =>
-  n <= most ? Array.from({ length: n }, (_, i) => i) : Array.from({ length: most }, (_, i) => Math.round((i * (n - 1)) / (most - 1)));
+const MOST = 1200;
+const thinned = (n) =>
+  n <= MOST ? Array.from({ length: n }, (_, i) => i) : Array.from({ length: MOST }, (_, i) => Math.round((i * (n - 1)) / (MOST - 1)));
 
 export const schedulesExplorer = {
   name: "schedules",
@@ -115,9 +116,13 @@ export const schedulesExplorer = {
     { name: "one cycle", values: { kind: "one cycle", lr: 0.1, epochs: 7 } },
   ],
   draw({ width, values: v, data }) {
-    const n = total(v) * data.steps_per_epoch;
+    const fine = data.steps_per_epoch;
+    const n = total(v) * fine;
+    // The others' lines needn't have more points than pixels: as if an epoch had fewer mini-batches.
+    const coarse = Math.max(1, Math.min(fine, Math.ceil(MOST / total(v))));
+    const batches = (kind) => (kind === v.kind ? fine : coarse);
     const shown = KINDS.filter((kind) => v.others || kind === v.kind);
-    const drawn = Object.fromEntries(shown.map((kind) => [kind, lrsOf(kind, v, data.steps_per_epoch).slice(0, n)]));
+    const drawn = Object.fromEntries(shown.map((kind) => [kind, lrsOf(kind, v, batches(kind)).slice(0, total(v) * batches(kind))]));
     const all = Object.values(drawn);
     // One by one: as arguments of a single call, 125,000 numbers are too many.
     const furthest = (pick) => all.reduce((end, lrs) => lrs.reduce((a, b) => pick(a, b), end), all[0][0]);
@@ -130,7 +135,7 @@ export const schedulesExplorer = {
     for (const kind of [...shown.filter((kind) => kind !== v.kind), v.kind]) {
       const places = thinned(drawn[kind].length);
       const look = kind === v.kind ? { ...LOOKS[kind], dash: "", width: 4 } : { ...LOOKS[kind], width: 1.5 };
-      panel.line(places, places.map((i) => drawn[kind][i]), look, kind);
+      panel.line(places.map((i) => (i * fine) / batches(kind)), places.map((i) => drawn[kind][i]), look, kind);
     }
     panel.upright(v.step, { width: 1, opacity: 0.5 });
     panel.marks([v.step], [drawn[v.kind][v.step]], { shape: "star", size: 9, colour: COLOURS.orange }, "the step");
