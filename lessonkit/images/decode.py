@@ -299,7 +299,8 @@ def _check_rows(file: Path | BinaryIO, image: Image.Image) -> None:
     end = np.asarray(image.crop((0, image.height - 2, *image.size)))  # in two, if interlaced
     if all(row.any() for row in end):
         return
-    header = next(chunk for kind, chunk, _ in _chunks(file) if kind == b"IHDR")[8:21]
+    chunks = _chunks(file)
+    header = next(chunk for kind, chunk, _ in chunks if kind == b"IHDR")[8:21]
     width, height, depth, colours, *_, is_interlaced = struct.unpack(">IIBBBBB", header)
     bits = depth * {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[colours]
     wanted = 0
@@ -307,7 +308,7 @@ def _check_rows(file: Path | BinaryIO, image: Image.Image) -> None:
         columns, rows = -(-(width - x) // step_x), -(-(height - y) // step_y)
         wanted += max(rows, 0) * (1 + -(-columns * bits // 8)) * (columns > 0)
     pixels, n = zlib.decompressobj(), 0
-    for kind, chunk, _ in _chunks(file):
+    for kind, chunk, _ in chunks:
         rest = chunk[8:-4] if kind == b"IDAT" else b""
         while rest and n < wanted:
             n += len(pixels.decompress(rest, 2**20))
