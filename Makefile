@@ -1,5 +1,5 @@
 # The course's commands. Works with GNU make 3.81 (macOS) and newer.
-# On Windows, type the two plain commands that README.md gives instead.
+# On Windows, type the plain commands that README.md gives instead.
 
 PYTHON ?=
 ARGS ?=

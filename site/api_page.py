@@ -22,16 +22,19 @@ def signature(function: ast.FunctionDef, name: str) -> str:
     """How a function is called, on one line or, if that is too long, with a line an argument."""
     function.args.args = [a for a in function.args.args if a.arg not in ("self", "cls")]
     returns = f" -> {ast.unparse(function.returns)}" if function.returns else ""
-    line = f"{name}({ast.unparse(function.args)}){returns}"
+    arguments = re.split(r", (?=\*{0,2}\w+\s*(?:[:=,]|$)|\*,)", ast.unparse(function.args))
+    # ast writes seed: int=0, and people seed: int = 0.
+    arguments = [re.sub(r"^(\w+: [^=]+)=", r"\1 = ", argument) for argument in arguments]
+    line = f"{name}({', '.join(arguments)}){returns}"
     if len(line) <= WIDTH:
         return line
-    arguments = re.split(r", (?=\*{0,2}\w+\s*(?:[:=,]|$)|\*,)", ast.unparse(function.args))
     inside = "".join(f"    {argument},\n" for argument in arguments)
     return f"{name}(\n{inside}){returns}"
 
 
 def entry(name: str, how: str, text: str, level: int) -> str:
-    """One function or class: a heading, how it is called, and its docstring."""
+    """One function or class: a heading, how it is called, and its docstring, arguments listed."""
+    text = re.sub(r"^(\w+): ", r"- `\1`: ", text, flags=re.MULTILINE)
     return f"{'#' * level} {name}\n\n```python\n{how}\n```\n\n{text}\n"
 
 

@@ -11,6 +11,7 @@ from tools.address import address, is_set
 
 ROOT = Path(__file__).resolve().parent.parent
 LEDGER = "experiments/LEDGER"
+WIDE = (LEDGER, "benchmarks/README")  # their tables have many columns
 COLAB = "https://colab.research.google.com/github/{address}/blob/main/{page}.ipynb"
 BINDER = "https://mybinder.org/v2/gh/{address}/main?urlpath=lab/tree/{page}.ipynb"
 
@@ -42,7 +43,8 @@ def buttons(page: str, where: str) -> list[tuple[str, str]]:
     found = [("Download this notebook", f"{Path(page).name}.ipynb")]
     if is_set(where):
         names = {"address": where, "page": page}
-        found.append(("Open it in Colab", COLAB.format(**names)))
+        if Path(page).parent.name == "notebooks":  # each has a first cell that fetches the course
+            found.append(("Open it in Colab", COLAB.format(**names)))
         found.append(("Open it on Binder", BINDER.format(**names)))
     return found
 
@@ -53,7 +55,7 @@ def complete_page(app: Sphinx, page: str, template: str, context: dict, tree: no
     heading = 'role="heading"'
     navigation = context.get("furo_navigation_tree", "")
     context["furo_navigation_tree"] = navigation.replace(heading, f'{heading} aria-level="2"')
-    if page == LEDGER:
+    if page in WIDE:
         context["furo_hide_toc"] = True
 
 
@@ -64,6 +66,12 @@ def copy_notebooks(app: Sphinx, error: Exception | None) -> None:
             shutil.copy(ROOT / f"{page}.ipynb", app.outdir / f"{page}.ipynb")
 
 
+def widen(app: Sphinx, document: nodes.document) -> None:
+    """Mark the pages that site/static/course.css gives all the width there is."""
+    if app.env.docname in WIDE:
+        document.insert(0, nodes.container(classes=["wide-page"]))
+
+
 def divide_ledger(app: Sphinx, document: nodes.document) -> None:
     """The ledger's one long table becomes one for each claim, below the claim as a heading."""
     if app.env.docname != LEDGER:
@@ -72,8 +80,7 @@ def divide_ledger(app: Sphinx, document: nodes.document) -> None:
         parts = [
             part for rows in rows_by_claim(table).values() for part in below_heading(table, rows)
         ]
-        wide = nodes.container(classes=["wide-page"])
-        table.replace_self([wide, *parts])
+        table.replace_self(parts)
 
 
 def rows_by_claim(table: nodes.table) -> dict[str, list[nodes.row]]:
@@ -103,6 +110,7 @@ def below_heading(table: nodes.table, rows: list[nodes.row]) -> list[nodes.Node]
 def setup(app: Sphinx) -> dict[str, bool]:
     """Called by Sphinx when it loads this extension."""
     NbElementRenderer.render_image = render_image_with_alt_text
+    app.connect("doctree-read", widen)
     app.connect("doctree-read", divide_ledger)
     app.connect("html-page-context", complete_page, priority=900)  # after Furo's own
     app.connect("build-finished", copy_notebooks)

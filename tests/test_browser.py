@@ -2,6 +2,7 @@
 
 import ast
 import re
+import symtable
 
 import nbformat
 import pytest
@@ -29,17 +30,29 @@ def tree(cell):
     return ast.parse(TransformerManager().transform_cell(cell.source))
 
 
-def names(cell, context):
-    """Names that a cell reads (ast.Load) or makes (ast.Store), functions and imports included."""
-    found = set()
-    for node in ast.walk(tree(cell)):
-        if isinstance(node, ast.Name) and isinstance(node.ctx, context):
-            found.add(node.id)
-        elif context is ast.Store and isinstance(node, ast.FunctionDef | ast.ClassDef):
-            found.add(node.name)
-        elif context is ast.Store and isinstance(node, ast.alias):
-            found.add((node.asname or node.name).split(".")[0])
-    return found
+def names(cell):
+    """Of a notebook's names: those a cell reads, in functions too, those it makes and imports."""
+    reads, makes, imports = set(), set(), set()
+    tables = [symtable.symtable(TransformerManager().transform_cell(cell.source), "", "exec")]
+    for table in tables:
+        tables += table.get_children()
+        of_the_notebook = table.get_type() == "module"
+        for symbol in table.get_symbols():
+            name = symbol.get_name()
+            if symbol.is_referenced() and (of_the_notebook or symbol.is_global()):
+                reads.add(name)
+            if of_the_notebook and (symbol.is_assigned() or symbol.is_imported()):
+                makes.add(name)
+            if of_the_notebook and symbol.is_imported():
+                imports.add(name)
+    return reads, makes, imports
+
+
+def commanded(cell):
+    """The objects that a cell tells to do something: learn.fit(...), whose result nobody takes."""
+    calls = [node.value for node in ast.walk(tree(cell)) if isinstance(node, ast.Expr)]
+    owners = [call.func.value for call in calls if hasattr(getattr(call, "func", None), "value")]
+    return {owner.id for owner in owners if isinstance(owner, ast.Name)}
 
 
 def shown(cell):
@@ -64,28 +77,18 @@ def is_asked(cell, exercise):
 def needed(cells, exercise):
     """The code cells that explorers, an exercise and the quiz need: they, and what they build upon.
 
-    Other exercises, and the training that leads to them, have been run by nbval.
+    Other exercises, and the training that leads to them, have been run by nbval. A cell that both
+    makes a name and reads it is taken to read what it has made: x = f(x) would miss its x.
     """
+    imported = set().union(*(names(cell)[2] for cell in cells))
     wanted, kept = set(), []
     for cell in reversed(cells):
-        makes = names(cell, ast.Store)
-        # What changes an object that is needed later is needed as well: learn.fit(...) makes none.
-        touches = {
-            node.func.value.id
-            for node in ast.walk(tree(cell))
-            if isinstance(node, ast.Call)
-            and isinstance(node.func, ast.Attribute)
-            and isinstance(node.func.value, ast.Name)
-        }
-        if shown(cell) or is_asked(cell, exercise) or wanted & (makes | (touches - MODULES)):
+        reads, makes, _ = names(cell)
+        changes = commanded(cell) - imported
+        if shown(cell) or is_asked(cell, exercise) or wanted & (makes | changes):
             kept.append(cell)
-            wanted |= names(cell, ast.Load)
+            wanted = (wanted | reads) - (makes - changes)
     return kept[::-1]
-
-
-MODULES = {"plt", "np", "torch", "F", "quiz", "plot", "explore", "data", "models", "augment"}
-MODULES |= {"schedule", "landscape", "progress", "hardware", "nn", "copy", "itertools", "math"}
-MODULES |= {"cleaning", "earth_painting", "embedded", "look", "storage"}
 
 
 OTHER_WIDGETS = {"explore.cleaner", "explore.upload", "explore.guesses"}  # with buttons
@@ -115,13 +118,17 @@ def shortened(path):
 
 def test_what_is_left_out_is_not_needed():
     sources = [
-        "import numpy as np",
+        "import numpy as np\nfrom lessonkit import explore, quiz",
         "x = np.ones(3)",
         "unused = 1",
+        "learn = f(unused)",
+        "learn.fit(1)",
         "learn = f(x)",
         "learn.fit(1)",
+        "loss = learn.validate()",
+        "def score(unused):\n    return learn, np.log(unused)",
         "print(unused)",
-        "explore.schedules(learn)",
+        "explore.schedules(score)",
         "desk = explore.cleaner(root, learn)\ndesk",
         "desk",
         'quiz.check("01.1", unused)',
@@ -129,7 +136,7 @@ def test_what_is_left_out_is_not_needed():
     ]
     cells = [nbformat.v4.new_code_cell(source) for source in sources]
     kept = [cell.source for cell in needed(cells, "01.2")]
-    assert kept == [sources[i] for i in (0, 1, 3, 4, 6, 7, 10)]
+    assert kept == [sources[i] for i in (0, 1, 5, 6, 8, 10, 11, 14)]
 
 
 # --- In the browser -----------------------------------------------------------------------------

@@ -332,6 +332,27 @@ def test_readme_leads_with_the_two_commands_and_says_whose_course_it_is_not():
     assert len(readme.split()) <= 900
 
 
+def test_the_intervals_in_readme_are_those_that_were_measured():
+    readme, ledger, recipe = (
+        (ROOT / name).read_text(encoding="utf-8")
+        for name in ("README.md", "experiments/LEDGER.md", "benchmarks/README.md")
+    )
+    number = r"[-+\u2212\u00d7]*(\d[\d.]*)"
+    interval = rf"{number}[^\d(]*\({number} to {number}\)"
+    measured = re.findall(rf"\| {number} \| {number} to {number} \|", ledger)
+    measured += re.findall(interval, recipe)
+
+    def is_rounded(said, value):
+        unit = 10.0 ** -len(said.partition(".")[2])
+        return abs(float(said) - float(value)) < 0.501 * unit
+
+    said = re.findall(interval, readme.partition("## Ten things")[2].partition("## The")[0])
+    assert len(said) > 10
+    for middle, *ends in said:  # a loss is a gain turned round
+        rows = [(middle, *ends), (middle, *ends[::-1])]
+        assert any(all(map(is_rounded, row, one)) for row in rows for one in measured), rows[0]
+
+
 def test_links_in_pages_of_text_lead_somewhere():
     for readme in [*ROOT.glob("*.md"), *ROOT.glob("*/README.md")]:
         for target in re.findall(r"\]\(([^)\s#]+)", readme.read_text(encoding="utf-8")):

@@ -2,9 +2,9 @@
 
     python tools/address.py ada/my-course
 
-It stands in pyproject.toml, under [project.urls]; README, CITATION.cff, the issue templates and
-the first cell of each notebook, which Colab needs, repeat it. The web pages read it there, and
-show buttons for Colab and Binder once it is set.
+It stands in pyproject.toml, under [project.urls]; README, CITATION.cff and the first cell of each
+notebook, which Colab needs, repeat it. The web pages read it there, and show buttons for Colab and
+Binder once it is set.
 """
 
 import os

@@ -29,7 +29,7 @@ OLDEST = ["--resolution", "lowest-direct"]  # of uv; pip can't
 VERSIONS = {"pinned": ["-c", "constraints.txt"], "newest": [], "oldest": OLDEST}
 FROM_THE_USUAL = """\
 {why} (the reason stands above), so PyTorch comes from the usual index. Its build for Linux
-brings NVIDIA's libraries along: 3 GB to download instead of 0.4, and 6 GB of disk."""
+brings NVIDIA's libraries along: 3.3 GB to download instead of 0.5, and 6 GB of disk."""
 STOPPED = """\
 The installation stopped; the reason stands above. Once it is out of the way (often it is the
 network or a full disk), the same command goes on from here."""
