@@ -1,6 +1,7 @@
 """Numbers that are checked, exercises that answer back, and the closing quiz."""
 
 import contextlib
+import copy
 import io
 import json
 import math
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
+from dataclasses import replace
 from types import ModuleType
 
 import numpy as np
@@ -556,6 +558,42 @@ def too_much(learn):
     learn.fit(0.1, 4)
 
 
+def too_much_unrecorded(learn):
+    for _ in learn.steps([0.1] * 4 * learn.n_batches):
+        pass
+
+
+def too_much_forgotten(learn):
+    learn.fit(0.1, 2)
+    learn.history.loss.clear()
+    learn.batch_size = 1  # an epoch has more mini-batches now, and no more pictures
+    learn.fit(0.1, 2)
+
+
+def too_much_in_a_copy(learn):
+    copy.deepcopy(learn).fit(0.1, 4)
+
+
+def step_by_step(learn):
+    """A finder's steps are put back, and so they don't count."""
+    learn.lr_find(steps=50)
+    learn.batch_size = 7
+    for _ in learn.steps([1e-9] * 3 * learn.n_batches):
+        pass
+
+
+def trains_on(part):
+    """A function that trains on these pictures for one epoch, and puts the given ones back."""
+
+    def answer(learn):
+        given = learn.images
+        learn.set_data(part(given))
+        learn.fit(1e-9, 1)
+        learn.set_data(given)
+
+    return answer
+
+
 def sleeps(learn):
     while True:
         time.sleep(0.01)
@@ -584,6 +622,13 @@ def refused(learn):
         (out_of_time, "wrong", "It ends in an error, TimeoutError: of a connection"),
         (lambda learn: learn.fit("fast", 1), "wrong", "It ends in an error"),
         (lambda learn: learn.fit(1e-9, 1), "wrong", "is asked for. Longer."),
+        (too_much_unrecorded, "wrong", "Everybody has 3 epochs here"),
+        (too_much_forgotten, "wrong", "Everybody has 3 epochs here"),
+        (too_much_in_a_copy, "wrong", "Everybody has 3 epochs here"),
+        (step_by_step, "wrong", "is asked for. Longer."),
+        (lambda learn: learn.lr_find(steps=5), "waiting", "nothing has been trained yet"),
+        (trains_on(lambda images: replace(images, train=images.valid)), "wrong", "other pictures"),
+        (trains_on(lambda images: images.with_training([0, 3])), "wrong", "is asked for. Longer."),
     ],
 )
 def test_an_exercise_that_trains_says_what_is_wrong(answer, status, message):

@@ -23,6 +23,12 @@ def fitted(*arguments):
     return lambda learn: learn.fit(*arguments)
 
 
+def unrecorded_epochs_first(learn):
+    for _ in learn.steps(schedule.cosine(0.02, 12 * learn.n_batches)):
+        pass
+    learn.fit(1e-4, 1)
+
+
 RIGHT = {
     "04.1": by_formula,
     "04.2": fitted(0.03, 1, 3),
@@ -50,6 +56,7 @@ WRONG = {
         (fitted(1e-3, 1, 3), "too low a top"),
         (fitted(2.0, 1, 3), "too high a top"),
         (fitted(0.03, 1, 4), "not more time"),
+        (unrecorded_epochs_first, "not more time"),
     ],
     "04.3": [
         (0.0016, "25 times"),

@@ -1,5 +1,7 @@
 """Answers to the exercises of notebook 07, right and wrong."""
 
+from dataclasses import replace
+
 import numpy as np
 
 
@@ -9,6 +11,16 @@ def of_true_class(probabilities, labels):
 
 def fitted(*arguments):
     return lambda learn: learn.fit(*arguments)
+
+
+def unrecorded_epochs_first(learn):
+    learn.fit(1e-4, 1, cycle_len=60)
+    learn.history.loss.clear()
+
+
+def on_the_validation_pictures(learn):
+    learn.set_data(replace(learn.images, train=learn.images.valid))
+    learn.fit(1e-3, 1)
 
 
 RIGHT = {
@@ -24,6 +36,8 @@ WRONG = {
         (fitted(1e-5, 1, 5), "too low"),
         (fitted(1.0, 1, 5), "too high"),
         (fitted(3e-3, 1, 6), "not more time"),
+        (unrecorded_epochs_first, "not more time"),
+        (on_the_validation_pictures, "other pictures"),
     ],
     "07.2": [
         (lambda lr, times, n: [lr / times**i for i in range(n)], "comes last"),

@@ -7,7 +7,6 @@ from lessonkit import augment, data
 from lessonkit.course.exercises.quiz import choice, function, number
 from lessonkit.course.exercises.training import training
 from lessonkit.learner import Learner
-from lessonkit.training.history import History
 
 Layers = list[tuple[int, int, int]]  # kernel, stride, padding of each convolution
 
@@ -25,7 +24,6 @@ def _new_pictures(seed: int) -> Learner:
     fewer = data.Split(*(part[::4] for part in digits.valid))
     learn = Learner.pretrained("tf_efficientnet_lite0", replace(digits, valid=fewer), seed=seed)
     learn.fit(1e-3, 1, cycle_len=20)
-    learn.history = History()  # only the reader's epochs are counted
     learn.precompute = False
     return learn
 

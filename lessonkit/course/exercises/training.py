@@ -5,13 +5,16 @@ each seed; what counts is the mean over the seeds. The accuracy asked for should
 default and careless choices miss, which tests/test_exercises.py checks.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from lessonkit.course.exercises.judges import Exercise, Verdict, failure, no_function
 from lessonkit.course.time_limit import TooLate, time_limit
+from lessonkit.images.image_data import ImageData
 from lessonkit.learner import Diverged, Learner
 from lessonkit.machine import progress
 
@@ -19,7 +22,7 @@ __all__ = ["Refused", "training"]
 
 
 class Refused(ValueError):
-    """What the reader's function returned can't be trained with; the message says why."""
+    """What the reader's function does or returns can't count; the message says why."""
 
 
 def training(
@@ -46,18 +49,12 @@ def training(
             return Verdict("wrong", refused)
         try:
             with progress.quiet(), time_limit(seconds):
-                runs = [_run(start, use, answer, seed) for seed in seeds]
+                runs = [_run(start, use, answer, seed, epochs) for seed in seeds]
         except Exception as error:  # whatever the reader's code does wrong is what is reported
             return Verdict("wrong", _what_failed(error, seconds))
         learn, _ = runs[-1]
-        if not learn.history.epochs:
+        if not learn.history.lr:
             return Verdict("waiting", "waits for your answer: nothing has been trained yet.")
-        if epochs and len(learn.history.loss) > epochs * learn.n_batches:
-            return Verdict(
-                "wrong",
-                f"Everybody has {epochs} epochs here, and so have you: what is asked for is "
-                "a better setting, not more time.",
-            )
         accuracy = sum(one for _, one in runs) / len(runs)
         wrong = about(learn, accuracy)
         if accuracy >= well and not wrong:
@@ -78,12 +75,61 @@ def _what_failed(error: Exception, seconds: float) -> str:
     return failure(error)
 
 
-def _run(start: Callable, use: Callable, answer: Any, seed: int) -> tuple[Learner, float]:
-    """A learner trained with the reader's function, and its accuracy on unseen pictures."""
+def _run(
+    start: Callable, use: Callable, answer: Any, seed: int, epochs: int | None
+) -> tuple[Learner, float]:
+    """A learner trained with the reader's function, and its accuracy on unseen pictures.
+
+    Its history has the LRs of all steps that were trained, whatever the reader did with it.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)  # for readers who draw from torch's own generator
         learn = start(seed)
-        valid = learn.images.valid  # those, whatever the reader's function may put there
-        use(learn, answer)
-        right = learn.predict(valid.images).argmax(1) == valid.labels
+        given = learn.images  # those, whatever the reader's function may put there
+        with _watched(given, epochs) as lrs:
+            use(learn, answer)
+        learn.history.lr = lrs
+        right = learn.predict(given.valid.images).argmax(1) == given.valid.labels
     return learn, right.float().mean().item()
+
+
+@contextmanager
+def _watched(given: ImageData, epochs: int | None) -> Iterator[list[float]]:
+    """The LRs of all steps that any learner trains meanwhile, without those of its LR finder.
+
+    Refused on other pictures than the `given` ones, and after as many as there are in `epochs`.
+    """
+    plain, lrs, known, seen = Learner._steps, [], given.train.images, 0.0
+    most = epochs * len(given.train.labels) if epochs else float("inf")
+
+    def steps(learn: Learner, optimizer: torch.optim.Optimizer, *args: Any) -> Iterator[Tensor]:
+        nonlocal known, seen
+        for loss in plain(learn, optimizer, *args):
+            if learn.images.train.images is not known:
+                _need_given(learn.images, given)
+                known = learn.images.train.images
+            seen += len(known) / learn.n_batches  # pictures: batches may have any size
+            if seen > most + 0.5:  # sums of fractions aren't exact
+                raise Refused(
+                    f"Everybody has {epochs} epochs here, and so have you: what is asked for is "
+                    "a better setting, not more time."
+                )
+            lrs.append(optimizer.param_groups[-1]["lr"])
+            yield loss
+
+    Learner._steps = steps
+    try:
+        yield lrs
+    finally:
+        Learner._steps = plain
+
+
+def _need_given(images: ImageData, given: ImageData) -> None:
+    """Refused unless all training pictures are among the given ones, at whichever size."""
+    same_size = given if images.size == given.size else given.resized(images.size)
+    known = {picture.numpy().tobytes() for picture in same_size.train.images}
+    if any(picture.numpy().tobytes() not in known for picture in images.train.images):
+        raise Refused(
+            "It trains on other pictures than those it was given. Leave out as many as you like, "
+            "but add none, and none of those that it is judged by."
+        )
