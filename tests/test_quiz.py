@@ -153,6 +153,16 @@ def test_roughly_raises_under_test(value, tolerance, capsys, monkeypatch):
     assert capsys.readouterr().out == ""
 
 
+def test_no_factor_leads_to_zero(monkeypatch, capsys):
+    quiz.roughly(0.0, 0.0, factor=2)
+    assert capsys.readouterr().out == "0 (expected 0, ×÷ 2)\n"
+    with pytest.raises(quiz.Drifted):
+        quiz.roughly(0.1, 0.0, factor=2)
+    judge = number(5, "yes", factor=2, wrong={0: "Nothing?"}).judge
+    assert judge(0).message == "Nothing?"
+    assert judge(100).message.startswith("Not this number")
+
+
 @pytest.mark.parametrize(("value", "tolerance"), DRIFTED)
 def test_roughly_asks_and_goes_on_elsewhere(value, tolerance, capsys, outside_a_test):
     quiz.roughly(value, 0.86, **tolerance, what="accuracy")

@@ -77,6 +77,8 @@ def close(value: float, expected: float, within: float | None, factor: float | N
     rounding = 1e-6  # of float32: 0.9 counts as within 0.04 of 0.86
     if factor is not None:
         factor *= 1 + rounding
+        if not expected:
+            return value == 0  # there is no such factor of 0
         return 1 / factor <= value / expected <= factor  # False for NaN
     return abs(value - expected) <= within + rounding * abs(expected)
 
