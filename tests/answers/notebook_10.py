@@ -13,6 +13,27 @@ def share_pixels(train_boxes, valid_boxes):
     return [any(overlaps(one, other) for other in train_boxes) for one in valid_boxes]
 
 
+def as_squares_of_64(train_boxes, valid_boxes):
+    return [
+        any((abs(one[:2] - other[:2]) < 64).all() for other in train_boxes) for one in valid_boxes
+    ]
+
+
+def corner_inside(train_boxes, valid_boxes):
+    def holds(box, x, y):
+        return box[0] <= x < box[2] and box[1] <= y < box[3]
+
+    return [
+        any(
+            holds(box, x, y)
+            for box in train_boxes
+            for x in (left, right - 1)
+            for y in (top, bottom - 1)
+        )
+        for left, top, right, bottom in valid_boxes
+    ]
+
+
 def with_rate(lr, epochs=4):
     return lambda learn: learn.fit(lr, 1, cycle_len=epochs)
 
@@ -69,6 +90,8 @@ WRONG = {
             ],
             "edge to edge",
         ),
+        (as_squares_of_64, "64 px only"),
+        (corner_inside, "without a corner"),
         (lambda train, valid: share_pixels(valid, train), "shape"),
         (lambda train, valid: np.ones(len(valid), bool), "both directions"),
     ],

@@ -82,6 +82,19 @@ def _touching(*boxes: np.ndarray, less: Callable = np.less) -> np.ndarray:
     return np.logical_and(*_overlaps(*boxes, less)).any(1)
 
 
+def _as_equal_squares(train_boxes: np.ndarray, valid_boxes: np.ndarray) -> np.ndarray:
+    apart = np.abs(valid_boxes[:, None, :2] - train_boxes[None, :, :2])
+    return (apart < 64).all(2).any(1)
+
+
+def _a_corner_inside(train_boxes: np.ndarray, valid_boxes: np.ndarray) -> np.ndarray:
+    last = [[0, 0], [1, 0], [0, 1], [1, 1]]  # right and bottom are the first pixels outside
+    corners = valid_boxes[:, None, [[0, 1], [2, 1], [0, 3], [2, 3]]] - last
+    box = train_boxes[None, :, None]
+    inside = (corners >= box[..., :2]) & (corners < box[..., 2:])
+    return inside.all(3).any((1, 2))
+
+
 def _squares(corners: list[tuple[int, int]]) -> np.ndarray:
     return np.array([(x, y, x + 64, y + 64) for x, y in corners])
 
@@ -95,6 +108,20 @@ _BOXES = [
     # across like one tile and down like another, and yet it overlaps neither
     (_squares([(0, 320), (320, 0)]), _squares([(16, 16), (336, 16), (640, 640)])),
     (_squares([(160, 160)]), _squares([(224, 160), (160, 96), (112, 208), (320, 160)])),
+    # of other sizes: one inside, one around, one across, and three that only come close
+    (
+        np.array([(100, 100, 300, 300), (600, 0, 640, 300)]),
+        np.array(
+            [
+                (150, 150, 180, 180),
+                (50, 50, 400, 400),
+                (500, 100, 740, 140),
+                (300, 100, 330, 300),
+                (60, 60, 100, 100),
+                (320, 120, 420, 220),
+            ]
+        ),
+    ),
 ]
 
 EXERCISES = {
@@ -122,7 +149,7 @@ EXERCISES = {
     "10.3": function(
         _touching,
         _BOXES,
-        "Two squares share pixels if they overlap across and down, with one and the same training "
+        "Two boxes share pixels if they overlap across and down, with one and the same training "
         "tile. This is the test that tells a leak from a good model.",
         wrong=[
             (
@@ -142,6 +169,16 @@ EXERCISES = {
             (
                 lambda *boxes: np.logical_and(*(way.any(1) for way in _overlaps(*boxes))),
                 "It must be one and the same training tile that overlaps across and down.",
+            ),
+            (
+                _as_equal_squares,
+                "That is right for squares of 64 px only. Tiles may have any size: use right and "
+                "bottom as well.",
+            ),
+            (
+                _a_corner_inside,
+                "Two boxes may share pixels without a corner of the one in the other: they cross, "
+                "or one lies around the other.",
             ),
         ],
         hint="Compare each validation tile with every training tile, in both directions.",
