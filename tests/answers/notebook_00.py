@@ -3,6 +3,8 @@
 import math
 from decimal import Decimal
 
+import numpy as np
+
 RIGHT = {
     "00.1": 1.386,
     "00.2": lambda n_pictures, batch_size: -(-n_pictures // batch_size),
@@ -10,7 +12,7 @@ RIGHT = {
 }
 ALSO_RIGHT = {
     "00.1": [1.4, "1.39", Decimal("1.386")],
-    "00.3": [70, "70%"],
+    "00.3": [70, "70%", 0.7, "0.7", 70.0, np.float64(70), "70 percent"],
 }
 WRONG = {
     "00.1": [
@@ -25,6 +27,7 @@ WRONG = {
         (lambda n_pictures, batch_size: n_pictures // batch_size, "leaves out"),
         (lambda n_pictures, batch_size: n_pictures // batch_size + 1, "empty mini-batch"),
         (lambda n_pictures, batch_size: n_pictures / batch_size, "fractions"),
+        (lambda n_pictures, batch_size: int(n_pictures / batch_size + 0.99), "is lost here"),
         (lambda n_pictures, batch_size: batch_size, "full"),
     ],
     "00.3": [("about 99 %", "by heart"), ("about 85 %", "half old"), ("50 %", "about")],

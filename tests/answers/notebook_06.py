@@ -1,5 +1,7 @@
 """Answers to the exercises of notebook 06, right and wrong."""
 
+import math
+
 import torch
 from torch import nn
 
@@ -44,6 +46,7 @@ RIGHT = {
     "06.3": all_layers([1e-4, 3e-4, 1e-3]),
     "06.4": "freeze",
 }
+ALSO_RIGHT = {"06.4": ["freeze the late layers"]}
 WRONG = {
     "06.1": [(1.5, "longer"), (3.375, "cube"), (1, "weights"), (4, "pixels")],
     "06.2": [
@@ -52,6 +55,8 @@ WRONG = {
         (folded(lambda s, k, stride, p: (s + 2 * p - k) // stride), "add 1"),
         (lambda side, layers: output_side(side, layers[:1]), "all of them"),
         (folded(lambda s, k, stride, p: (s + 2 * p) // stride), "places"),
+        (folded(lambda s, k, st, p: round((s + 2 * p - k) / st + 1)), "nearest whole number"),
+        (folded(lambda s, k, st, p: math.ceil((s + 2 * p - k) / st + 1)), "not up"),
         (lambda side, layers: [side], "single number"),
     ],
     "06.3": [
@@ -67,5 +72,7 @@ WRONG = {
         ("3 times lower", "lesson"),
         ("same LR", "recipe"),
         ("higher", "one of these"),
+        ("don't freeze them", "one of these"),
+        ("not to freeze", "one of these"),
     ],
 }

@@ -26,7 +26,7 @@ EXERCISES = {
     ),
     "00.2": function(
         lambda n_pictures, batch_size: math.ceil(n_pictures / batch_size),
-        [(100, 32), (64, 64), (65, 64), (1, 64), (2542, 64), (75, 32)],
+        [(100, 32), (64, 64), (65, 64), (1, 64), (2542, 64), (75, 32), (129, 128)],
         "Every picture takes part in the epoch, so the rest is a mini-batch too, a smaller one.",
         wrong=[
             (
@@ -46,6 +46,11 @@ EXERCISES = {
             (
                 lambda n_pictures, batch_size: round(n_pictures / batch_size),
                 "Rounding to the nearest whole number drops a small rest: round up instead.",
+            ),
+            (
+                lambda n_pictures, batch_size: int(n_pictures / batch_size + 0.99),
+                "One picture left of a large mini-batch is less than 0.01 of it, and is lost here: "
+                "math.ceil rounds up whatever is left.",
             ),
         ],
         hint="How many mini-batches are full, and is anything left after them?",

@@ -1,6 +1,7 @@
 """Exercises of notebook 06, transfer learning and practical tips."""
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 
 from lessonkit import augment, data
@@ -14,6 +15,12 @@ Layers = list[tuple[int, int, int]]  # kernel, stride, padding of each convoluti
 def _output_side(side: int, layers: Layers) -> int:
     for kernel, stride, padding in layers:
         side = (side + 2 * padding - kernel) // stride + 1
+    return side
+
+
+def _rounded(side: int, layers: Layers, to_whole: Callable[[float], int]) -> int:
+    for kernel, stride, padding in layers:
+        side = to_whole((side + 2 * padding - kernel) / stride + 1)
     return side
 
 
@@ -59,6 +66,7 @@ EXERCISES = {
         _output_side,
         [
             (64, [(3, 2, 1)]),
+            (62, [(3, 2, 1)]),
             (33, [(3, 2, 1), (5, 2, 2)]),
             (50, [(7, 3, 0), (3, 1, 1)]),
             (128, [(3, 2, 1), (3, 1, 0), (5, 2, 1), (1, 1, 0)]),
@@ -82,6 +90,15 @@ EXERCISES = {
             (
                 lambda side, layers: _output_side(side, layers[:1]),
                 "That is the side after the first layer. Go through all of them.",
+            ),
+            (
+                lambda side, layers: _rounded(side, layers, round),
+                "A place that only half of the kernel has room for is none: round down, not to the "
+                "nearest whole number.",
+            ),
+            (
+                lambda side, layers: _rounded(side, layers, math.ceil),
+                "A place that the kernel has no room for is none: round down, not up.",
             ),
         ],
         hint="How many places does the kernel have on the padded side, `stride` apart?",
@@ -110,6 +127,6 @@ EXERCISES = {
         },
         "The late layers know no more than 32 little filters do: frozen, they would stay a "
         "ceiling. How much lower the LRs of earlier groups should be, the probes can't tell.",
-        hint="What does freezing do with the late layers, and what do the probes say of them?",
+        hint="What do the probes say of the late layers: are they good enough as they are?",
     ),
 }
