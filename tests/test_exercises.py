@@ -4,7 +4,9 @@ import importlib.util
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
 from lessonkit.course.exercises import quiz
 
@@ -65,6 +67,29 @@ def test_a_wrong_answer_is_refused_with_a_hint_that_fits(name, answer, word):
     verdict = quiz.judge(name, answer)
     assert verdict.status == "wrong"
     assert word.lower() in verdict.message.lower(), verdict.message
+
+
+KEPT = np.arange(62) % 3 > 0  # as a mask, of as many photos as exercise 08.3 has
+
+
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        KEPT,
+        torch.tensor(KEPT),
+        KEPT.astype(int),
+        KEPT.astype(float).tolist(),
+        np.flatnonzero(KEPT),
+        np.where(KEPT),
+        torch.where(torch.tensor(KEPT)),
+        (torch.tensor(KEPT),),
+        set(np.flatnonzero(KEPT).tolist()),
+    ],
+    ids=lambda chosen: type(chosen).__name__,
+)
+def test_rows_to_keep_may_be_given_in_many_ways(chosen):
+    found = exercises("08")._rows(chosen, len(KEPT))
+    assert sorted(found.tolist()) == np.flatnonzero(KEPT).tolist()
 
 
 @pytest.mark.parametrize("name", [name for name, _ in RIGHT])

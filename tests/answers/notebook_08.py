@@ -29,7 +29,9 @@ RIGHT = {
     "08.3": without_the_most_doubted,
     "08.4": "split by mushroom",
 }
-ALSO_RIGHT = {"08.2": [80, "80 %", "4/5"]}
+ALSO_RIGHT = {
+    "08.2": [80, "80 %", "4/5", "0,8", "80 percent"],
+}
 WRONG = {
     "08.1": [
         (lambda files: [i for i, f in enumerate(files) if files.count(f) > 1], "none is left"),
