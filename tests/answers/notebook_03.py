@@ -5,6 +5,8 @@ import math
 import numpy as np
 import torch
 
+from lessonkit import augment
+
 
 def mirrored(images):
     some = torch.rand(len(images)) < 0.5
@@ -16,6 +18,14 @@ def shifted(images, most=2):
     return torch.stack(
         [x.roll(tuple(torch.randint(-most, most + 1, (2,)).tolist()), (1, 2)) for x in images]
     )
+
+
+def shifted_alike(images):
+    return images.roll(tuple(torch.randint(-2, 3, (2,)).tolist()), (2, 3))
+
+
+def in_place(images):
+    images[:] = mirrored(shifted(images))
 
 
 def worth(sizes, right, reached):
@@ -33,6 +43,10 @@ RIGHT = {
     "03.3": lambda width, height: abs(width - height) / max(width, height),
     "03.4": lambda images: mirrored(shifted(images)),
     "03.5": lambda views: [int(np.argmax(sum(v[i] for v in views))) for i in range(len(views[0]))],
+}
+ALSO_RIGHT = {
+    "03.1": [augment.symbols, augment.symbols(), "augment.symbols"],
+    "03.4": [lambda images: list(shifted(images).flip(-1))],
 }
 WRONG = {
     "03.1": [
@@ -64,6 +78,8 @@ WRONG = {
         (shifted, "hardly any of yours"),
         (lambda images: mirrored(shifted(images, most=1)), "up to 1 px"),
         (lambda images: images.flip(-1).roll((2, 2), (2, 3)), "in both directions"),
+        (lambda images: shifted_alike(images).flip(-1), "its own"),
+        (in_place, "returns nothing"),
         (lambda images: images.float(), "float32"),
         (lambda images: images[:, :1], "shape [50, 3, 14, 14]"),
         (torch.rand_like, "error"),
