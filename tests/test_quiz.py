@@ -432,7 +432,8 @@ def test_a_hint_on_request_and_then_a_stronger_one(capsys):
     ("exercise", "wrong", "stronger"),
     [
         ("99.1", 5, "The answer lies between 0.004 and 0.02."),
-        ("99.4", "a", "It isn't 'a'. That is the loss."),
+        ("99.4", "a", "You have tried all of them but one."),
+        ("99.4", "c", "It isn't 'a'. That is the loss."),
         ("99.5", "neither", "It isn't False. It does."),
         ("99.6", max, "For ([4.0, 4.0]) it should return 4."),
         ("99.7", lambda x, n: x, "For ([1.0, 2.0], 2) it should return [1., 2., 1., 2.]."),
@@ -447,10 +448,18 @@ def test_the_second_wrong_answer_gives_a_stronger_hint(exercise, wrong, stronger
     assert "Hint: " in said and said.endswith(stronger)
 
 
+def test_a_stronger_hint_rules_out_what_was_not_given_yet(notebook_99, capsys):
+    wrong = {"a": "No A.", "b": "No B."}
+    notebook_99.EXERCISES = {"99.1": choice("c", ["a", "b", "c"], wrong, "Yes.")}
+    quiz.check("99.1", "a")
+    quiz.check("99.1", "A")
+    assert capsys.readouterr().out.endswith("Hint: It isn't 'b'. No B.\n")
+
+
 @pytest.mark.parametrize("right", [-3.0, 1e-4, 250, 0.97])
 def test_a_stronger_hint_about_a_number_holds(right):
     exercise = number(right, "yes")
-    low, high = map(float, re.findall(r"between (\S+) and (\S+)\.$", exercise.stronger())[0])
+    low, high = map(float, re.findall(r"between (\S+) and (\S+)\.$", exercise.stronger([]))[0])
     assert low < right < high
 
 
@@ -516,6 +525,10 @@ def test_a_guess_stands_beside_what_is_measured_and_is_remembered():
     assert quiz.guess("99.loss", "The loss?").value == 1
     loss.field.value = "0,51"
     assert "Close." in result.line.value
+    for typed, meant in {"1,000": 1000, "12,345.5": 12345.5, "0,250": 0.25, "1,0000": 1}.items():
+        loss.field.value = typed
+        assert loss.value == meant
+    loss.field.value = "0.51"
     loss.field.value = "low <b>"
     assert "no number" in loss.note.value and loss.value is None
     loss.field.value = "nan"

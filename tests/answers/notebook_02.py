@@ -9,6 +9,7 @@ RIGHT = {
     "02.4": "another order",
     "02.5": lambda learn: learn.fit(learn.lr_find().suggestion, 3),
 }
+ALSO_RIGHT = {"02.1": ["10^-2", "10**-2"], "02.4": ["the same digits in another order"]}
 WRONG = {
     "02.1": [
         (0.1, "lowest point itself"),

@@ -36,6 +36,7 @@ RIGHT = {
     "04.4": schedule.cosine(0.2, 300)[200],
     "04.5": "tune both",
 }
+ALSO_RIGHT = {"04.5": ["tune both LRs"]}
 WRONG = {
     "04.1": [
         (shape(lambda i, steps: math.pi * i / (steps - 1)), "steps - 1"),

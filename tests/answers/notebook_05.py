@@ -60,6 +60,7 @@ RIGHT = {
     "05.4": lambda learn: learn.fit(0.01, 3, cycle_len=1, cycle_mult=2),
     "05.5": lambda snapshots: (sum(snapshots) / len(snapshots)).argmax(1).tolist(),
 }
+ALSO_RIGHT = {"05.1": ["30 epochs"]}
 WRONG = {
     "05.1": [
         (4, "number of cycles"),

@@ -44,6 +44,10 @@ def right_verdict(low, high, delta):
     return "holds" if low > 0 else "undecided"
 
 
+def shouted(low, high, delta):
+    return [f" {right_verdict(low, high, delta).upper()}  "]
+
+
 def zero_first(low, high, delta):
     if low > 0:
         return "holds"
@@ -81,6 +85,11 @@ RIGHT = {
     "09.4": 0.2,
     "09.5": trial(),
 }
+ALSO_RIGHT = {
+    "09.2": [shouted],
+    "09.3": [17, 25, "20 runs"],
+    "09.5": [lambda train: (*trial()(train)[:2], [" " + trial()(train)[2].upper()])],
+}
 WRONG = {
     "09.1": [
         (unpaired, "seed by seed"),
@@ -102,7 +111,14 @@ WRONG = {
         (surely_large, "more than the claim says"),
         (lambda low, high, delta: "holds", "three answers"),
     ],
-    "09.3": [(12, "√2"), (36, "6 times"), (7, "one more"), (100, "1 / √n")],
+    "09.3": [
+        (12, "√2"),
+        (36, "6 times"),
+        (7, "one more"),
+        (100, "1 / √n"),
+        (16, "width of an interval"),
+        (26, "width of an interval"),
+    ],
     "09.4": [
         (0.01, "alone"),
         (0.0005, "divided"),

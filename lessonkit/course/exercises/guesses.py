@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from lessonkit.course import records
-from lessonkit.course.exercises.roughly import one_number
+from lessonkit.course.exercises.roughly import one_number, with_point
 
 __all__ = ["Beside", "Guess", "guess"]
 
@@ -125,7 +125,7 @@ def _how(guessed: float | str, measured: float | str) -> str:
 
 def _number(text: str) -> float | None:
     try:
-        number = float(text.strip().replace(",", "."))
+        number = float(with_point(text.strip()))
     except ValueError:
         return None
     return number if math.isfinite(number) else None

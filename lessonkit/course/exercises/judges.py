@@ -16,10 +16,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lessonkit.course.exercises.roughly import close, kind, need_one_tolerance, one_number, short
+from lessonkit.course.exercises.roughly import (
+    close,
+    kind,
+    need_one_tolerance,
+    one_number,
+    short,
+    with_point,
+)
 
 __all__ = [
     "Exercise", "Judge", "Verdict", "choice", "failure", "function", "no_function", "number",
+    "plain_words",
 ]  # fmt: skip
 
 
@@ -38,7 +46,7 @@ class Exercise(NamedTuple):
 
     judge: Judge
     hint: str
-    stronger: Callable[[], str]
+    stronger: Callable[[Sequence], str]  # of the wrong answers that were given so far
 
 
 def number(
@@ -46,6 +54,7 @@ def number(
     why: str,
     within: float | None = None,
     factor: float | None = None,
+    between: tuple[float, float] | None = None,
     wrong: dict[float, str] | None = None,
     hint: str = "Not this number. Read the part above once more.",
     percent: bool = False,
@@ -54,7 +63,8 @@ def number(
 
     `wrong` gives the hint for each wrong number that a misconception leads to, `hint` that for all
     others. `within` or `factor` say how close is close, as in `roughly`; without either, equal up
-    to rounding (1e-6 of the value). With `percent`, `right` is a fraction, and 80 counts as 0.8.
+    to rounding (1e-6 of the value). Numbers `between` two are right as well. With `percent`,
+    `right` is a fraction, and 80 counts as 0.8.
     """
     if within is not None or factor is not None:
         need_one_tolerance(within, factor)
@@ -72,13 +82,14 @@ def number(
             return Verdict("wrong", f"{wanted}; this is {kind(answer)}.")
         if percent and value > 1:
             value /= 100
-        if matches(value, solution()):
+        near_enough = between and between[0] <= value <= between[1]
+        if near_enough or matches(value, solution()):
             return Verdict("right", why)
         known = [guess for guess in wrong or {} if matches(value, guess)]
         nearest = min(known, key=lambda guess: abs(guess - value), default=None)
         return Verdict("wrong", hint if nearest is None else wrong[nearest])
 
-    def stronger() -> str:
+    def stronger(given: Sequence) -> str:
         low, high = (float(f"{solution() * factor:.1g}") for factor in (0.4, 2.2))
         low, high = sorted((low, min(high, 1.0) if percent else high))
         return f"{hint} The answer lies between {short(low)} and {short(high)}."
@@ -87,18 +98,32 @@ def number(
 
 
 def _read(answer: Any) -> Any:
-    """The number that a text such as "1e-2", "2/8" or "60 %" stands for; anything else as it is."""
+    """The number that a text such as "1e-2", "10^-2", "2/8", "60 %" or "30 epochs" stands for.
+
+    Anything else as it is.
+    """
     if isinstance(answer, Decimal):
         return float(answer)
     if not isinstance(answer, str):
         return answer
-    text = answer.replace(" ", "")
+    text = re.sub(r"(?<=\d) +[a-z]{2,}$", "", _with_percent_sign(answer).strip())  # a unit
+    text = with_point(text.replace(" ", ""))
     above, slash, below = text.removesuffix("%").partition("/")
     try:
-        value = float(above) / (float(below) if slash else 1)
-    except (ValueError, ZeroDivisionError):
+        value = _power(above) / (_power(below) if slash else 1)
+    except (ValueError, ArithmeticError):
         return answer
     return value / 100 if text.endswith("%") else value
+
+
+def _with_percent_sign(text: str) -> str:
+    return re.sub(r"per ?cent", "%", text.casefold())
+
+
+def _power(text: str) -> float:
+    """The number that is written so, or as a power: 10**3, 10^-2; ValueError for any other text."""
+    base, sign, exponent = text.replace("**", "^").partition("^")
+    return float(base) ** int(exponent) if sign else float(base)
 
 
 def choice(
@@ -110,7 +135,8 @@ def choice(
 ) -> Exercise:
     """The answer is one of `options`, or words that only one has; case and blanks don't matter.
 
-    `wrong` gives a hint for every option but the right one; ValueError if one has none.
+    More words than an option has will do, too, but none that deny it. `wrong` gives a hint for
+    every option but the right one; ValueError if one has none.
     """
     if {right, *wrong} != set(options) or right in wrong:
         raise ValueError("Every option is either right or has a hint in wrong.")
@@ -120,28 +146,48 @@ def choice(
     unknown = Verdict("wrong", f"Answer with one of these: {listed}.")
 
     def judge(answer: Any) -> Verdict:
-        said = _words(answer)
-        meant = [option for option in options if _words(option) == said]
-        if said and not meant:
-            meant = [option for option in options if set(said) <= set(_words(option))]
+        meant = _meant(answer, options)
         return verdicts[meant[0]] if len(meant) == 1 else unknown
 
-    def stronger() -> str:
-        first = next(option for option in options if option != right)
-        return f"It isn't {first!r}. {wrong[first]}"
+    def stronger(given: Sequence) -> str:
+        tried = [option for answer in given for option in _meant(answer, options)]
+        left = [option for option in options if option in wrong and option not in tried]
+        if not left:
+            return "You have tried all of them but one."
+        return f"It isn't {left[0]!r}. {wrong[left[0]]}"
 
     return Exercise(judge, hint, stronger)
 
 
+def _meant(answer: Any, options: Sequence) -> list:
+    """The options that an answer may stand for: one, if it can be understood."""
+    said = _words(answer)
+    same = [option for option in options if _words(option) == said]
+    if same or not said:
+        return same
+    part_of_it = [option for option in options if set(said) <= set(_words(option))]
+    if part_of_it or re.search(r"\b(not|no|never)\b|n['’]t\b", str(answer).casefold()):
+        return part_of_it
+    return [option for option in options if set(_words(option)) <= set(said)]
+
+
 def _words(option: Any) -> list[str]:
-    """The words and numbers in an option: "about 70%" has two, however it is spaced."""
+    """The words and numbers in an option: "about 70%" has two, however it is spaced.
+
+    A fraction, such as 0.7, is 70 %; what has a name, such as a preset for augmentation, is that.
+    """
     if isinstance(option, list | tuple) and len(option) == 1:
         option = option[0]
     if isinstance(option, np.generic):
         option = option.item()
-    if not isinstance(option, str | bool | int):
+    number = one_number(_read(option))
+    if number is not None:
+        return [f"{number * 100 if 0 < number < 1 else number:g}"]
+    option = getattr(option, "__name__", getattr(option, "name", option))
+    if not isinstance(option, str | bool):
         return []
-    return re.findall(r"\d+(?:\.\d+)?|[^\W\d]+", str(option).casefold().replace("'", ""))
+    text = _with_percent_sign(str(option)).replace("'", "")
+    return re.findall(r"\d+(?:\.\d+)?|[^\W\d]+", text)
 
 
 def function(
@@ -187,7 +233,7 @@ def function(
         misshapen = _wrong_shape(found[first], wanted, call)
         return Verdict("wrong", misshapen or f"{hint} One input that shows it: {call}.")
 
-    return Exercise(judge, hint, lambda: f"{hint} {_example(reference, calls)}")
+    return Exercise(judge, hint, lambda given: f"{hint} {_example(reference, calls)}")
 
 
 def no_function(answer: Any) -> str:
@@ -268,12 +314,19 @@ def _as_array(value: Any) -> np.ndarray | None:
 def _same(found: Any, expected: Any, tolerance: tuple[float, float]) -> bool:
     a, b = _as_array(found), _as_array(expected)
     if b is None:
-        return a is None and bool(found == expected)
+        return a is None and bool(plain_words(found) == plain_words(expected))
     if a is not None and not b.ndim and a.size == 1:
         a = a.reshape(())  # a single number, in brackets
     if a is None or a.shape != b.shape:
         return False
     return np.allclose(a, b, rtol=tolerance[0], atol=tolerance[1], equal_nan=True)
+
+
+def plain_words(value: Any) -> Any:
+    """A text without what doesn't matter, case, blanks and brackets; anything else as it is."""
+    if isinstance(value, list | tuple) and len(value) == 1:
+        value = value[0]
+    return " ".join(value.casefold().split()) if isinstance(value, str) else value
 
 
 def _wrong_shape(found: Any, expected: Any, call: str) -> str:

@@ -7,7 +7,13 @@ import numpy as np
 from scipy import stats
 
 from lessonkit import augment, data, models
-from lessonkit.course.exercises.judges import Exercise, Verdict, failure, no_function
+from lessonkit.course.exercises.judges import (
+    Exercise,
+    Verdict,
+    failure,
+    no_function,
+    plain_words,
+)
 from lessonkit.course.exercises.quiz import function, number
 from lessonkit.course.measured.verdict import FAILS, HOLDS, UNDECIDED
 from lessonkit.learner import Learner
@@ -104,7 +110,7 @@ def _trial(answer: Callable) -> Verdict:
         turned = np.allclose(-given[::-1], wanted, rtol=1e-4, atol=1e-6)
         about = "This is without less with." if turned else "That isn't the interval of 09.1."
         return Verdict("wrong", f"{about} Subtract seed by seed, the change less none.")
-    if verdict != _verdict(*wanted, DELTA):
+    if plain_words(verdict) != _verdict(*wanted, DELTA):
         return Verdict("wrong", "That isn't the verdict of 09.2 on your interval, with δ = 0.02.")
     return Verdict(
         "right",
@@ -203,7 +209,7 @@ EXERCISES = {
         24,
         "Half the width needs four times as many runs: the width goes with 1 / √n. (Fewer "
         "in fact, as t shrinks, too: 17 would do here.) That is why precision is dear.",
-        factor=1.45,
+        between=(17, 25),
         wrong={
             12: "Twice as many runs make it narrower by √2, a factor of 1.4, and a little more as "
             "t shrinks: not by half.",
@@ -227,7 +233,7 @@ EXERCISES = {
     "09.5": Exercise(
         _trial,
         "Train the change and “none” with each of at least five seeds.",
-        lambda: (
+        lambda given: (
             "Two lists, such as [train('varied', s) for s in range(6)] and the same with "
             "'none'; then your functions of 09.1 and 09.2, with δ = 0.02."
         ),

@@ -34,7 +34,7 @@ __all__ = [
 HERE = Path(__file__).parent
 WIDTH = 92  # characters a line
 
-_misses: dict[str, int] = {}  # wrong answers in this session, by exercise
+_misses: dict[str, list[Any]] = {}  # wrong answers in this session, by exercise
 _hinted: set[str] = set()  # exercises whose first hint was asked for
 
 
@@ -52,9 +52,11 @@ def check(exercise: str, answer: Any = ...) -> None:
     _say(marks[status] + message)
     if status == "waiting":
         return
-    _misses[exercise] = _misses.get(exercise, 0) + (status == "wrong")
-    if status == "wrong" and _misses[exercise] > 1:
-        _say(f"Hint: {_exercise(exercise).stronger()}")
+    if status == "wrong":
+        misses = _misses.setdefault(exercise, [])
+        misses.append(answer)
+        if len(misses) > 1:
+            _say(f"Hint: {_exercise(exercise).stronger(misses)}")
     try:
         solved.record(exercise, answer, status == "right")
     except OSError as error:
@@ -64,7 +66,8 @@ def check(exercise: str, answer: Any = ...) -> None:
 def hint(exercise: str) -> None:
     """Print a hint for an exercise; asked a second time, a stronger one."""
     found = _exercise(exercise)
-    _say(f"Hint: {found.stronger() if exercise in _hinted else found.hint}")
+    again = exercise in _hinted
+    _say(f"Hint: {found.stronger(_misses.get(exercise, [])) if again else found.hint}")
     _hinted.add(exercise)
 
 

@@ -62,7 +62,7 @@ def training(
         reached = f"It reaches an accuracy of {accuracy:.2f}; {well:.2f} is asked for."
         return Verdict("wrong", f"{reached} {wrong or hint}")
 
-    return Exercise(judge, hint, lambda: stronger)
+    return Exercise(judge, hint, lambda given: stronger)
 
 
 def _what_failed(error: Exception, seconds: float) -> str:
