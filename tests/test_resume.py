@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import textwrap
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import pytest
@@ -217,6 +217,38 @@ def test_dropout_goes_on_with_the_draws_that_it_would_have_had(tmp_path):
         body(torch.zeros(1, 3, 16, 16))
         learn = Learner(Floats(body), coloured(36, 16), optimizer=adamw, checkpoint=checkpoint)
         learn.fit(0.01, 4)
+        return outcome(learn)
+
+    assert_goes_on_where_it_was_killed(run, tmp_path / "checkpoint")
+
+
+def test_draws_on_apples_chip_go_on_too(tmp_path, monkeypatch):
+    first, again = (learner(Checkpoint(tmp_path / "checkpoint")) for _ in range(2))  # without one
+    chip = [torch.tensor([1], dtype=torch.uint8)]
+    there = cache(lambda: True)  # torch wants one with a cache
+    monkeypatch.setattr(torch.backends.mps, "is_available", there)
+    monkeypatch.setattr(torch.mps, "get_rng_state", lambda: chip[-1])
+    monkeypatch.setattr(torch.mps, "set_rng_state", chip.append)
+    first.fit(1e-3, 1)
+    chip.append(torch.tensor([2], dtype=torch.uint8))  # as in a process that begins anew
+    again.fit(1e-3, 1)
+    assert chip[-1].tolist() == [1]
+
+
+class Darker:
+    def __call__(self, images, generator=None):
+        return images // 2
+
+
+@pytest.mark.parametrize("make", [Darker, lambda: Darker().__call__, lambda: lambda x, _: x // 2])
+def test_an_augmentation_of_ones_own_goes_on_too(tmp_path, make):
+    made = []  # none goes, so that each has a place in memory of its own
+
+    def run(checkpoint):
+        learn = learner(checkpoint)
+        made.append(make())
+        learn.augment = made[-1]
+        learn.fit(1e-3, 3)
         return outcome(learn)
 
     assert_goes_on_where_it_was_killed(run, tmp_path / "checkpoint")
