@@ -4,6 +4,7 @@ import io
 import logging
 import os
 import queue
+import re
 import struct
 import threading
 import time
@@ -63,8 +64,10 @@ NEEDED = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"}  # chunks that a PNG is s
 ADAM7 = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2),
          (0, 1, 1, 2)]  # fmt: skip
 TURNING = (b"eXIf", b"zTXtRaw profile type exif\0", b"tEXtRaw profile type exif\0")  # and upright
+JPEG = b"\xff\xd8\xff"
+EXIF_TAGS = re.compile(rb"(II\*\0\x08\0{3}|MM\0\*\0{3}\x08)..", re.DOTALL)  # to their number
 MAGIC = {
-    b"\xff\xd8\xff": "JPEG", PNG: "PNG", b"GIF8": "GIF", b"BM": "BMP", b"RIFF": "WEBP",
+    JPEG: "JPEG", PNG: "PNG", b"GIF8": "GIF", b"BM": "BMP", b"RIFF": "WEBP",
     b"II*\0": "TIFF", b"MM\0*": "TIFF", b"II+\0": "TIFF", b"MM\0+": "TIFF",
 }  # fmt: skip
 BRANDS = dict.fromkeys((b"avif", b"avis"), "AVIF")
@@ -95,15 +98,17 @@ def decode(path: Path, size: int) -> np.ndarray:
         if path.stat().st_size == 0:
             raise Unusable("is empty (0 bytes)")
         _check_checksums(path)
+        _check_end(path)
         try:
             return _decode(path, size)
         except (SyntaxError, ValueError, OSError) as error:
-            # Browsers show a PNG whose text or colour profile is damaged or large; Pillow doesn't.
+            # Browsers show a PNG whose text or colour profile is damaged or large, and an AVIF with
+            # an odd EXIF tag; Pillow doesn't.
             if isinstance(error, Unusable) or _is_of_the_machine(error):
                 raise
-            if not (png := _without_side_chunks(path)):
+            if not (rest := _without_side_chunks(path) or _without_tags(path)):
                 raise
-            return _decode(png, size)
+            return _decode(rest, size)
     except Unusable:
         raise
     except Image.DecompressionBombError:
@@ -136,7 +141,12 @@ def _decode(file: Path | BinaryIO, size: int) -> np.ndarray:
             shades = (np.asarray(square) - black) / ((white - black) / 255)
             square = Image.fromarray(shades.round().clip(0, 255).astype(np.uint8))
         turn = TURNS.get(orientation(image))
-        return np.asarray(_to_rgb(square if turn is None else square.transpose(turn)))
+        on_white = _to_rgb(square if turn is None else square.transpose(turn))
+        # Shapes in white, or nearly, as rounding makes it, which only alpha sets off.
+        has_shapes = square.mode == "RGBA" and len(set(square.getextrema()[3])) == 2
+        if has_shapes and all(high - low <= 2 for low, high in on_white.getextrema()):
+            raise Unusable("shows nothing on white, which its transparent parts become")
+        return np.asarray(on_white)
 
 
 def _check_sides(sides: tuple[int, int]) -> None:
@@ -290,6 +300,35 @@ def _check_checksums(path: Path) -> None:
             raise Unusable("is damaged: a part of its pixels is missing")
 
 
+def _check_end(path: Path) -> None:
+    """Raise Unusable for a JPEG or WebP that ends in zeros instead of pixels.
+
+    So does a download that broke off, if room had been made for all. Pillow makes them grey.
+    """
+    with path.open("rb") as file:
+        file.seek(-min(16, file.seek(0, os.SEEK_END)), os.SEEK_END)
+        if any(file.read()):
+            return
+        file.seek(0)
+        content = file.read()
+    if content.startswith(JPEG):
+        is_whole = content.find(b"\xff\xd9", _start_of_pixels(content)) >= 0
+    else:
+        length = 8 + int.from_bytes(content[4:8], "little")  # a good one's last 5% may be zeros
+        is_whole = content[8:12] != b"WEBP" or any(content[length * 3 // 4 : length])
+    if not is_whole:
+        raise Unusable("is damaged: a part of its pixels is missing")
+
+
+def _start_of_pixels(jpeg: bytes) -> int:
+    """After all that comes before, such as a small picture with an end of its own; 0 if unclear."""
+    place = 2
+    while jpeg[place : place + 1] == b"\xff" and jpeg[place + 1 : place + 2] != b"\xda":
+        is_filling = jpeg[place + 1 : place + 2] == b"\xff"
+        place += 1 if is_filling else 2 + int.from_bytes(jpeg[place + 2 : place + 4])
+    return place if jpeg[place : place + 2] == b"\xff\xda" else 0
+
+
 def _check_rows(file: Path | BinaryIO, image: Image.Image) -> None:
     """Raise Unusable for a PNG that was ended, checksums and all, before its last row.
 
@@ -329,14 +368,25 @@ def _without_side_chunks(path: Path) -> BinaryIO | None:
     return io.BytesIO(b"".join([PNG, *kept]))
 
 
+def _without_tags(path: Path) -> BinaryIO | None:
+    """An AVIF whose EXIF block has no tags: how it is turned, it says itself. None for others."""
+    with path.open("rb") as file:
+        start = file.read(12)
+        is_avif = start[4:8] == b"ftyp" and BRANDS.get(start[8:]) == "AVIF"
+        return io.BytesIO(EXIF_TAGS.sub(rb"\1\0\0", start + file.read())) if is_avif else None
+
+
 def _chunks(file: Path | BinaryIO) -> Iterator[tuple[bytes, bytes, bool]]:
     """Of each of a PNG's chunks its kind, all its bytes, and whether its checksum is right."""
     with file.open("rb") if isinstance(file, Path) else nullcontext(file) as opened:
+        end = opened.seek(0, os.SEEK_END)
         opened.seek(0)
         if opened.read(8) != PNG:
             return
         while len(header := opened.read(8)) == 8:
-            chunk = header + opened.read(int.from_bytes(header[:4]) + 4)
+            # A damaged one may claim 4 GB, which Python would make room for.
+            claimed, left = int.from_bytes(header[:4]) + 4, end - opened.tell()
+            chunk = header + opened.read(min(claimed, left))
             yield chunk[4:8], chunk, zlib.crc32(chunk[4:-4]) == int.from_bytes(chunk[-4:])
 
 
@@ -375,7 +425,8 @@ def _reason_of_its_kind(path: Path) -> str:
             kind = next((kind for magic, kind in MAGIC.items() if start.startswith(magic)), None)
         if kind in FORMATS:
             bands = _bands(file) if kind == "TIFF" else ""
-            return f"is a {kind} that is damaged, or of a kind that isn't read{bands}"
+            named = f"an {kind}" if kind == "AVIF" else f"a {kind}"
+            return f"is {named} that is damaged, or of a kind that isn't read{bands}"
     if kind:
         return HEIC_ADVICE
     if start.lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith((b"<!doctype html", b"<html")):
@@ -390,7 +441,7 @@ def _bands(file: BinaryIO) -> str:
         tags = TiffImagePlugin.ImageFileDirectory_v2(file.read(8))
         file.seek(tags.next)
         tags.load(file)
-        return f" ({tags.get(BANDS, 1)} band(s) of {tags[BITS][0]} bits)"
+        return f" ({tags[BANDS]} band(s) of {tags[BITS][0]} bits)"
     except Exception:  # it is damaged, then
         return ""
 

@@ -2,6 +2,7 @@
 
 import io
 import struct
+import tracemalloc
 import zlib
 
 import numpy as np
@@ -248,6 +249,61 @@ def test_a_png_that_ends_in_zeros_is_not_taken_for_a_black_one(tmp_path, share, 
     assert read(tmp_path, good[:-12]).std() > 5  # all pixels are there, and no more
 
 
+@pytest.mark.parametrize("kind", [b"IDAT", b"tEXt"])
+def test_a_chunk_that_claims_4_gb_takes_no_more_than_there_is(tmp_path, kind):
+    good = files.png(QUARTERS, files.chunk(b"tEXt", b"Author\0x"))
+    place = good.index(kind) - 4
+    tracemalloc.start()
+    try:
+        bad = good[:place] + b"\xff\xff\xff\0" + good[place + 4 :]
+        refused(tmp_path, bad, "damaged", "x.png")
+        assert tracemalloc.get_traced_memory()[1] < 2**24
+    finally:
+        tracemalloc.stop()
+
+
+NOISE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (200, 200, 3), np.uint8))
+PREVIEW = io.BytesIO()
+NOISE.save(PREVIEW, "JPEG")
+BEFORE_THE_PIXELS = {
+    "nothing": {},
+    "a small picture": {"exif": b"Exif\0\0" + PREVIEW.getvalue()},
+    "passes": {"progressive": True},
+}
+
+
+@pytest.mark.parametrize("share", [0.75, 0.95])
+@pytest.mark.parametrize("before", BEFORE_THE_PIXELS)
+def test_a_jpeg_that_ends_in_zeros_is_not_taken_for_a_grey_one(tmp_path, before, share):
+    file = io.BytesIO()
+    NOISE.save(file, "JPEG", quality=99, **BEFORE_THE_PIXELS[before])
+    good = file.getvalue()
+    there = int(share * len(good))
+    bad = good[:there] + bytes(len(good) - there)
+    refused(tmp_path, bad, "is damaged: a part of its pixels is missing", "x.jpg")
+    expected = read(tmp_path, good, "x.jpg")
+    filled = b"\xff\xd8\xff" + good[2:]  # as the format allows, before any marker
+    for also_good in (good + bytes(999), good + b"a video" * 999 + bytes(99), filled + bytes(99)):
+        assert (read(tmp_path, also_good, "x.jpg") == expected).all()
+
+
+def test_a_webp_that_ends_in_zeros_is_not_taken_for_a_grey_one(tmp_path):
+    file = io.BytesIO()
+    NOISE.save(file, "WEBP", quality=90)
+    good = file.getvalue()
+    there = int(0.7 * len(good))
+    bad = good[:there] + bytes(len(good) - there)
+    refused(tmp_path, bad, "is damaged: a part of its pixels is missing", "x.webp")
+    assert (read(tmp_path, good, "x.webp") == read(tmp_path, good + bytes(9999), "x.webp")).all()
+
+
+@pytest.mark.parametrize("sides", [(640, 480), (300, 4000)])
+def test_a_webp_of_one_shade_is_whole_though_it_ends_in_zeros(tmp_path, sides):
+    Image.new("RGB", sides, RED).save(tmp_path / "x.webp", quality=80)
+    content = (tmp_path / "x.webp").read_bytes()
+    assert content.endswith(bytes(16)) and shows(read(tmp_path, content, "x.webp"), RED)
+
+
 PNGS = [(1, 0), (2, 0), (4, 0), (8, 0), (16, 0), (8, 2), (16, 2), (1, 3), (2, 3), (4, 3), (8, 3),
         (8, 4), (16, 4), (8, 6), (16, 6)]  # fmt: skip
 
@@ -280,6 +336,33 @@ def test_nothing_at_all_under_an_alpha_of_zero_is_named(tmp_path, kind):
     file = io.BytesIO()
     Image.new("RGBA", (64, 64), (0, 0, 0, 0)).save(file, kind, lossless=True)
     refused(tmp_path, file.getvalue(), "is transparent everywhere", f"x.{kind.lower()}")
+
+
+def shapes(colour, alpha):
+    """Round shapes of one colour, soft at their edges, on a ground that is all transparent."""
+    place = np.hypot(*np.meshgrid(*[np.arange(64) % 21 - 10.5] * 2))
+    pixels = np.zeros((64, 64, 4), np.uint8)
+    pixels[..., :3] = colour
+    pixels[..., 3] = alpha * np.clip(9 - place, 0, 1)
+    return pixels
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("size", [16, 64, 90])
+def test_white_shapes_on_a_transparent_ground_are_named(tmp_path, kind, size):
+    file = io.BytesIO()
+    Image.fromarray(shapes((255, 255, 255), 255)).save(file, kind, lossless=True)
+    with pytest.raises(decode.Unusable, match="shows nothing on white"):
+        read(tmp_path, file.getvalue(), f"x.{kind.lower()}", size)
+
+
+@pytest.mark.parametrize("pixels", [shapes((220, 220, 220), 255), shapes((0, 0, 0), 30)])
+def test_pale_ones_are_a_picture(tmp_path, pixels):
+    assert np.ptp(read(tmp_path, png_of(pixels))) > 25
+
+
+def test_a_white_picture_without_anything_transparent_is_one(tmp_path):
+    assert (read(tmp_path, png_of(np.full((64, 64, 4), 255, np.uint8))) == 255).all()
 
 
 # --- Formats --------------------------------------------------------------------------------------
@@ -317,6 +400,28 @@ def test_heic_and_avif_are_read_where_a_decoder_is_installed(tmp_path, suffix):
     assert f".{suffix}" in decode.SUFFIXES
     square = decode.decode(tmp_path / f"x.{suffix}", 64)
     assert shows(square, QUARTERS, 40)
+
+
+@pytest.mark.skipif(not features.check("avif"), reason="this Pillow has no decoder")
+def test_an_avif_with_an_odd_tag_is_read_and_turned(tmp_path):
+    unit = (296, 3, 1, 2)
+    SIDEWAYS.save(tmp_path / "x.avif", quality=95, exif=files.exif(UP, unit))
+    good = (tmp_path / "x.avif").read_bytes()
+    usual, odd = struct.pack("<HH", 296, 3), struct.pack("<HH", 296, 1)  # a byte, not a number
+    assert good.count(usual) == 1
+    assert shows(read(tmp_path, good.replace(usual, odd), "x.avif"), QUARTERS, 40)
+
+
+@pytest.mark.skipif(not features.check("avif"), reason="this Pillow has no decoder")
+def test_a_damaged_avif_is_an_avif(tmp_path):
+    refused(tmp_path, b"\0\0\0\x1cftypavif" + bytes(20), "is an AVIF that is damaged", "x.avif")
+
+
+def test_bands_that_a_broken_tiff_does_not_tell_are_not_counted(tmp_path):
+    content = files.tiff(colours(255, 5), extra=[0, 2])
+    n_tags = 5  # up to where the strips are; how many bands there are comes after that
+    content = content[:8] + struct.pack("<H", n_tags) + content[10 : 10 + 12 * n_tags] + bytes(99)
+    refused(tmp_path, content, "is a TIFF that is damaged, or of a kind that isn't read$")
 
 
 @pytest.mark.parametrize("suffix", ["heic", "avif"])
