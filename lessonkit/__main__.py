@@ -65,8 +65,8 @@ def main(arguments: list[str] | None = None) -> int:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # names that the terminal can't show
-    options = _parser().parse_args(arguments)
     try:
+        options = _parser().parse_args(arguments)
         status = options.command(options)
         sys.stdout.flush()
         return status
@@ -80,18 +80,22 @@ def main(arguments: list[str] | None = None) -> int:
         return _end(f"lessonkit: {where}: {error.strerror or error}", 2)
     except KeyboardInterrupt as stop:
         return _end(f"\nStopped. {str(stop) or 'Nothing was written.'}", 130)
-    except (torch.OutOfMemoryError, MemoryError):
-        return _end("lessonkit: the memory is full: train with a smaller --size.", 1)
     except processes.Lost as stop:
         return _end(f"lessonkit: another process ended, or can't be reached. {stop}", 1)
-    except RuntimeError as error:
-        # Of torch's allocators: for processors, for those under Windows, and Apple's.
-        if re.search("(can't allocate|not enough|out of) memory", str(error)):
-            return _end("lessonkit: the memory is full: close other programs.", 1)
+    except (MemoryError, RuntimeError) as error:
+        if _is_short_of_memory(error):
+            way = "close other programs, or train with a smaller --size"
+            return _end(f"lessonkit: the memory is full: {way}.", 1)
         if not processes.is_one_of_several():
             raise
         why = " ".join(str(error).split())[:300]
         return _end(f"lessonkit: process {distributed.rank()} failed: {why}", 1)
+
+
+def _is_short_of_memory(error: Exception) -> bool:
+    # Of torch's allocators: for processors, for those under Windows, and Apple's.
+    said = re.search("(can't allocate|not enough|out of) memory", str(error))
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or bool(said)
 
 
 # --- train ----------------------------------------------------------------------------------------
@@ -112,8 +116,8 @@ def train(options: argparse.Namespace) -> int:
     except (KeyboardInterrupt, processes.Lost) as stop:
         stop.args = (f"What {there}" if kept.exists() else "Nothing was written.",)
         raise
-    except (OSError, MemoryError):  # which say themselves what is wrong
-        if kept.exists():
+    except (OSError, MemoryError, RuntimeError) as error:
+        if kept.exists() and (isinstance(error, OSError) or _is_short_of_memory(error)):
             _note(f"note: what {there}")
         raise
     return 0
@@ -378,6 +382,12 @@ def show_progress(options: argparse.Namespace) -> int:
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str):
         self.exit(2, f"lessonkit: {message}; see `{self.prog} --help`.\n")
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        if file is sys.stdout:  # of help and version: argparse keeps silent where the disk is full
+            print(message, end="", flush=True)
+        else:
+            super()._print_message(message, file)
 
 
 EXAMPLES = """\

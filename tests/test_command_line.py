@@ -283,10 +283,11 @@ def test_what_is_there_is_replaced_only_when_asked(quick, tmp_path, monkeypatch,
 @pytest.mark.skipif(
     not os.path.exists("/dev/full"), reason="Linux has a device that is always full"
 )
-def test_a_full_disk_under_the_output_is_named():
+@pytest.mark.parametrize("asked", ["cache", "--help"])
+def test_a_full_disk_under_the_output_is_named(asked):
     with open("/dev/full", "w") as full:
         done = subprocess.run(
-            [sys.executable, "-m", "lessonkit", "cache"],
+            [sys.executable, "-m", "lessonkit", asked],
             stdout=full,
             stderr=subprocess.PIPE,
             text=True,

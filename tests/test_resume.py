@@ -494,6 +494,26 @@ def test_a_disk_that_is_full_at_the_end_says_how_to_go_on(begun, monkeypatch, ca
     assert "No space" in err and "what was done is in model.pt.resume" in err and "--resume" in err
 
 
+SHORT = {
+    "of a card": torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
+    "of a processor": RuntimeError("DefaultCPUAllocator: can't allocate memory"),
+    "of Python": MemoryError(),
+}
+
+
+@pytest.mark.parametrize("kind", SHORT)
+def test_a_full_memory_says_how_to_go_on(begun, monkeypatch, capsys, kind):
+    def full(*_, **__):
+        raise SHORT[kind]
+
+    monkeypatch.setattr("lessonkit.recipe.eight_steps", full)
+    capsys.readouterr()
+    assert main([*begun, "--resume"]) == 1
+    err = capsys.readouterr().err
+    assert "what was done is in model.pt.resume" in err
+    assert "memory is full: close other programs, or train with a smaller --size." in err
+
+
 @pytest.mark.parametrize("wrapped", [False, True])
 def test_a_checkpoint_among_the_pictures_is_taken_for_no_class(begun, photos, wrapped, capsys):
     shutil.copytree(photos, "pets/inner" if wrapped else "pets")
