@@ -27,9 +27,11 @@ def to_onnx(learn: Learner, path: str | Path) -> None:
     holds `classes` (a JSON list, in the order of the probabilities), `size` (S, px) and a
     `description`. Before the file takes its place, onnxruntime has run it on the CPU and given the
     network's own probabilities within 1e-4.
-    Raises ValueError where packages are missing or the network can't be expressed in ONNX, and
-    OSError where the file can't be written.
+    Raises ValueError where packages are missing or the network can't be expressed in ONNX, or for a
+    learner that never had pictures, and OSError where the file can't be written.
     """
+    if not hasattr(learn, "classes"):
+        raise ValueError("This learner knows no classes yet: learn.set_data(images) first.")
     safe_files.check_can_write(path)
     _check_packages()
     network = _Probabilities(copy.deepcopy(learn.model).cpu()).eval()

@@ -171,6 +171,12 @@ def test_an_export_that_fails_or_differs_writes_nothing(kind, words, tmp_path, c
     assert capfd.readouterr() == ("", "")
 
 
+def test_a_learner_that_never_had_pictures_says_why_it_cannot_be_exported(tmp_path):
+    with pytest.raises(ValueError, match=r"no classes yet: learn\.set_data"):
+        to_onnx(Learner(models.small_cnn(3, 4), None, device="cpu"), tmp_path / "model.onnx")
+    assert not list(tmp_path.iterdir())
+
+
 def test_missing_packages_are_named_with_the_way_to_install_them(exported, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxscript", None)  # as if it weren't there
     learn = Learner.load(exported[0], device="cpu")
