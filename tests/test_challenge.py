@@ -243,6 +243,12 @@ def test_stored_activations_give_no_step_to_plan_by():
         challenge.fit_within(learn, 0.1, 1.0)
 
 
+def test_the_small_network_is_trained_on_tiles_of_32_px():
+    learn = challenge.small_network(coloured(80, 16, classes=8), 0.5)
+    assert learn.size == 32 and learn.history.loss and learn.model.about["width"] == 16
+    assert learn.predict(coloured(80, 32, classes=8).valid.images).shape[1] == 8
+
+
 def test_the_recipes_head_gets_a_learning_rate_that_the_finders_rules_agree_on(monkeypatch):
     losses = np.full(60, 2.0)
     losses[:2] = 9.0, 2.0  # an early spike, which fools the steepest slope
@@ -369,6 +375,12 @@ def test_answers_of_both_times_stand_side_by_side():
     assert (table[0]["first"], table[0]["again"]) == (False, True)
     assert (table[1]["first"], table[1]["again"]) == (True, None)
     assert all(row["first"] is row["again"] is None for row in table[2:])
+
+
+def test_to_compare_sends_no_quiz_to_the_browser(monkeypatch):
+    monkeypatch.setattr(radio_quiz.Quiz, "__init__", lambda *_: pytest.fail("a quiz was made"))
+    comparison = twelve_questions.compare()
+    assert "0 of 12" in comparison.table.value
 
 
 def test_what_is_right_is_told_only_when_the_test_is_taken_again(monkeypatch):

@@ -9,7 +9,7 @@ from typing import Any
 
 from lessonkit.course import records
 from lessonkit.course.board import Board
-from lessonkit.course.exercises import quiz
+from lessonkit.course.exercises import questions, quiz
 from lessonkit.course.exercises.questions import Option, Question
 from lessonkit.course.exercises.radio_quiz import Quiz
 
@@ -30,6 +30,7 @@ TOPICS = [
     "test-time augmentation",
 ]
 NAME = "twelve_questions"
+QUESTIONS = quiz.HERE / "notebook_00.md"
 TIMES = ("first", "again")  # in notebook 00, in notebook 10
 
 
@@ -49,16 +50,12 @@ def again() -> Quiz:
 def _remembered(time: str) -> Quiz:
     asked = quiz.multiple_choice("00", silent=time == "first")
 
-    def keep(question: Question, option: Option) -> None:
+    def with_choice(question: Question, option: Option) -> dict:
         kept = _read()
         kept.setdefault(time, {}).setdefault(question.text, option.text)
-        try:
-            records.write(NAME, kept)
-            asked.problem = ""
-        except OSError as error:
-            asked.problem = f"Your answers can't be kept: {error}"
+        return kept
 
-    asked.on_choice(keep)
+    asked.keep(NAME, "Your answers", with_choice)
     return asked
 
 
@@ -68,7 +65,7 @@ def results() -> list[dict[str, Any]]:
     True, False, or None where no answer was kept.
     """
     kept, table = _read(), []
-    for topic, question in zip(TOPICS, quiz.multiple_choice("00").questions, strict=True):
+    for topic, question in zip(TOPICS, questions.read(QUESTIONS), strict=True):
         right = {option.text: option.right for option in question.options}
         chosen = {time: kept.get(time, {}).get(question.text) for time in TIMES}
         table.append({"topic": topic} | {time: right.get(chosen[time]) for time in TIMES})

@@ -6,7 +6,6 @@ diagnosis. Of each patient the first diagnosis is kept, in diagnoses.json on the
 """
 
 import html
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,18 +30,12 @@ def diagnose(number: int) -> Quiz:
     Raises ValueError for a patient that there isn't.
     """
     asked = Quiz(f"patient {checked(number)}", [QUESTIONS[number]])
-    asked.on_choice(partial(_keep, asked, number))
+
+    def with_choice(question: Question, option: Option) -> dict[str, str]:
+        return {str(number): option.text} | _read()  # the first diagnosis stays
+
+    asked.keep(NAME, "Your diagnosis", with_choice)
     return asked
-
-
-def _keep(asked: Quiz, number: int, question: Question, option: Option) -> None:
-    kept = _read()
-    kept.setdefault(str(number), option.text)
-    try:
-        records.write(NAME, kept)
-        asked.problem = ""
-    except OSError as error:
-        asked.problem = f"Your diagnosis can't be kept: {error}"
 
 
 def first_diagnoses() -> dict[int, tuple[str, bool]]:

@@ -9,6 +9,7 @@ from typing import Any
 import anywidget
 import traitlets
 
+from lessonkit.course import records
 from lessonkit.course.exercises.questions import Option, Question
 
 __all__ = ["ANSWERS", "HERE", "Quiz"]
@@ -53,6 +54,21 @@ class Quiz(anywidget.AnyWidget):
     def on_choice(self, listener: Callable[[Question, Option], None]) -> None:
         """Have `listener(question, option)` called whenever an option is chosen."""
         self._listeners.append(listener)
+
+    def keep(self, name: str, what: str, add: Callable[[Question, Option], dict]) -> None:
+        """Have the record `name` become `add(question, option)` whenever an option is chosen.
+
+        `what`, such as "Your answers", is named in `problem` where it can't be written.
+        """
+
+        def write(question: Question, option: Option) -> None:
+            try:
+                records.write(name, add(question, option))
+                self.problem = ""
+            except OSError as error:
+                self.problem = f"{what} can't be kept: {error}"
+
+        self.on_choice(write)
 
     @traitlets.validate("chosen")
     def _possible(self, proposed: dict[str, Any]) -> list[int | None]:
