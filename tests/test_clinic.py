@@ -61,6 +61,16 @@ def test_one_batch_tells_who_can_learn_and_changes_nothing():
     assert clinic.loss_on_one_batch(learn, lr=1e-9) > 1.5  # it must be the steps that do it
 
 
+def test_one_batch_has_pictures_of_all_classes():
+    split = Split(torch.randn(60, 6), (torch.arange(60) >= 40).long())  # class after class
+    images = ImageData(split, split, ["no", "yes"], 1, augment.none(), "rows", lambda size: None)
+    says_no = nn.Linear(6, 2)
+    with torch.no_grad():
+        says_no.weight.zero_(), says_no.bias.copy_(torch.tensor([9.0, -9.0]))
+    head = Learner(nn.Sequential(says_no), images)
+    assert 3 < clinic.loss_on_one_batch(head, lr=1e-9, steps=1) < 9
+
+
 def test_one_batch_may_be_small_and_may_be_activations():
     learn = clinic.fresh(2)
     learn.set_data(learn.images.with_training(range(9)))

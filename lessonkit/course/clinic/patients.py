@@ -304,7 +304,8 @@ def loss_on_one_batch(learn: Learner, lr: float = 0.1, steps: int = 40) -> float
     copy is trained, so the learner stays as it is.
     """
     n = len(learn.images.train.labels)
-    few = learn.images.with_training(range(0, n, max(1, n // 32))[:32])
+    k = min(n, 32)
+    few = learn.images.with_training([i * n // k for i in range(k)])  # of all classes
     momentum = partial(torch.optim.SGD, momentum=0.9)
     trained = Learner(copy.deepcopy(learn.model), few, 0, momentum, learn.device, 32)
     trained.augment = lambda inputs, generator: inputs  # they may be activations
