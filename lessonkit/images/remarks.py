@@ -15,8 +15,10 @@ def about(images: Any) -> list[str]:
 
 
 def too_few(images: Any) -> list[str]:
-    """What each validation picture weighs, in one sentence, if that is over 4 points."""
+    """In one sentence what each validation picture weighs, if over 4 points; or that none is."""
     n = len(images.valid.labels)
+    if not n:
+        return ["There are no pictures for validation."]
     said = [f"{n} pictures for validation: each is {100 / n:.1f} points of accuracy."]
     return said if n < FEW else []
 

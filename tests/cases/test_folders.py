@@ -5,6 +5,7 @@ import shutil
 import time
 import unicodedata
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from lessonkit import data
 from lessonkit.course import look
 from lessonkit.data import DataError
 from lessonkit.images import cleaning, folder
+from lessonkit.images.image_data import Split
 
 pytestmark = pytest.mark.usefixtures("cache")
 
@@ -255,6 +257,8 @@ def test_few_validation_pictures_are_said_in_words(root):
     images = read(fill(root, "cats", "dogs", n=20))[0]
     assert "8 pictures for validation: each is 12.5 points of accuracy." in repr(images)
     assert not any("points" in remark for remark in data.digits().remarks())
+    none = replace(images, valid=Split(images.valid.images[:0], images.valid.labels[:0]))
+    assert "There are no pictures for validation." in repr(none)
 
 
 # --- Copies ---------------------------------------------------------------------------------------
