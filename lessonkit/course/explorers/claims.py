@@ -69,18 +69,14 @@ def _told(verdict: str, notebook: str, unit: str, row: int) -> str:
 
 def _said(entry: Entry) -> str:
     """One row in a sentence or two."""
-    mean, low, high = (entry.shown(value) for value in entry.interval[:3])
+    mean, low, high = entry.shown_interval
+    p, adjusted = (stored.shown_p(value, "below ") for value in (entry.p, entry.holm))
     unit = {"points": " points", "correlation": " (correlation)"}.get(entry.unit, "")
-    delta = entry.shown(entry.delta).lstrip("+")
     return (
         f"{entry.number}, {entry.title}. {entry.text[0].upper()}{entry.text[1:]}: {mean}{unit}, "
-        f"95 % interval {low} to {high}, δ {delta}, {entry.n} effects, p {_p(entry.p)}, "
-        f"after Holm {_p(entry.holm)}. Verdict: {entry.verdict}."
+        f"95 % interval {low} to {high}, δ {entry.shown_delta}, {entry.n} effects, p {p}, "
+        f"after Holm {adjusted}. Verdict: {entry.verdict}."
     )
-
-
-def _p(value: float) -> str:
-    return "below .001" if value < 0.001 else f"{value:.3f}".lstrip("0")
 
 
 def _draw(ax: Axes, verdict: str, notebook: str, unit: str, row: int) -> None:
@@ -109,8 +105,8 @@ def guesses(rows: Sequence[tuple[str, str, str]]) -> Quiz:
 
 
 def _guess(entry: Entry, text: str) -> Question:
-    mean, low, high = (entry.shown(value) for value in entry.interval[:3])
-    found = f"Measured: {mean} ({low} to {high}), δ {entry.shown(entry.delta).lstrip('+')}."
+    mean, low, high = entry.shown_interval
+    found = f"Measured: {mean} ({low} to {high}), δ {entry.shown_delta}."
     options = [
         Option(said, said == entry.verdict, f"{found} The ledger says: {entry.verdict}.")
         for said in (HOLDS, FAILS, UNDECIDED)

@@ -125,7 +125,7 @@ def forest(entries: Sequence[Entry]) -> Axes:
     for at, number in headings.items():
         ax.text(-1.27, at, f"{number}  {titles[number]}", weight="bold", **beside)
     for entry, at in zip(entries, places, strict=True):
-        mean, low, high = (entry.shown(value) for value in entry.interval[:3])
+        mean, low, high = entry.shown_interval
         ax.text(1.03, at, f"{mean} ({low} to {high})", **beside)
     ax.set_yticks(places, said, fontsize=8, linespacing=0.95)
     ax.set_ylim(place + 0.6, 0.7)

@@ -29,7 +29,7 @@ from lessonkit.course.measured.verdict import (
 
 __all__ = [
     "HALF", "HOURS", "Entry", "chapter", "claim", "effect", "entries", "entry", "half_width",
-    "prediction", "runs", "side", "table",
+    "prediction", "runs", "shown_p", "side", "table",
 ]  # fmt: skip
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -70,6 +70,17 @@ class Entry(NamedTuple):
         if self.unit == "weight":
             return f"{value:.0e}"
         return f"{100 * value:+.1f}" if self.unit == "points" else f"{value:+.2f}"
+
+    @property
+    def shown_interval(self) -> tuple[str, str, str]:
+        """The mean effect and the ends of its 95 % interval, as one reads them."""
+        mean, low, high, *_ = self.interval
+        return self.shown(mean), self.shown(low), self.shown(high)
+
+    @property
+    def shown_delta(self) -> str:
+        """The smallest effect that matters, as one reads it; without a sign."""
+        return self.shown(self.delta).lstrip("+")
 
     @property
     def failing(self) -> str:
@@ -240,7 +251,7 @@ def chapter(notebook: str) -> str:
         if e.title != title:
             title = e.title
             lines.append(f"{e.number}  {title} ({len(runs(e.number))} runs)")
-        mean, low, high = (e.shown(value) for value in e.interval[:3])
+        mean, low, high = e.shown_interval
         lines += textwrap.wrap(e.text, 88, initial_indent="      ", subsequent_indent="      ")
         worse = f" (worse by more than δ in {e.failing} runs)" if e.failing else ""
         lines.append(f"          {mean} ({low} to {high}): {e.verdict}{worse}")
@@ -256,10 +267,10 @@ def table() -> str:
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for e in entries():
-        mean, low, high = (e.shown(value) for value in e.interval[:3])
+        mean, low, high = e.shown_interval
         cells = [f"[{e.number}]({Path(e.source).name}) {e.title}", e.text, mean, f"{low} to {high}"]
         runs_there = f"{e.n}, {e.places} places" if e.places else str(e.n)
-        cells += [e.shown(e.delta).lstrip("+"), runs_there, e.failing, _p(e.p), _p(e.holm)]
+        cells += [e.shown_delta, runs_there, e.failing, shown_p(e.p), shown_p(e.holm)]
         cells.append(e.verdict)
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
@@ -278,8 +289,9 @@ def undecided() -> str:
     return "\n".join(lines)
 
 
-def _p(value: float) -> str:
-    return "<.001" if value < 0.001 else f"{value:.3f}".lstrip("0")
+def shown_p(value: float, below: str = "<") -> str:
+    """A p-value as one reads it; `below` stands before a thousandth for all that are smaller."""
+    return f"{below}.001" if value < 0.001 else f"{value:.3f}".lstrip("0")
 
 
 def write_table() -> None:
