@@ -7,10 +7,10 @@ import numpy as np
 
 from lessonkit import plot
 from lessonkit.course import explorers
+from lessonkit.course.explorers.loss_surface import BOTTOMS
 from lessonkit.course.pictures.shared import curves, pair, runs_in_rows, single
 from lessonkit.learner import Learner
 
-BOTTOMS = {"narrow": -1.495, "wide": 1.367}  # where the two pits are lowest
 CURVATURES = {"narrow": 45, "wide": 1.65}
 COLOURS = plot.COLOURS
 
