@@ -865,6 +865,15 @@ def test_what_is_saved_predicts_the_same(made, tmp_path):
         Learner.load(tmp_path / "model.pt", coloured(classes=2))
 
 
+def test_a_loaded_learner_varies_pictures_as_those_it_is_given_say(tmp_path):
+    saved = small()
+    assert loaded(saved, tmp_path).augment == saved.augment
+    others = coloured(size=32, how=augment.symbols())
+    learn = loaded(saved, tmp_path, others)
+    assert learn.augment == augment.symbols() != saved.augment
+    assert learn.images is others and learn.size == 32
+
+
 @pytest.mark.parametrize("optimizer", [sgd, adamw, radam])
 def test_a_loaded_learner_trains_as_the_saved_one_would_have(optimizer, tmp_path):
     learn = small(optimizer=optimizer, max_grad_norm=0.5)

@@ -1086,8 +1086,10 @@ def test_a_dataset_may_hold_a_class_or_a_module_as_its_loader():
 def test_an_empty_expanded_tensor_is_put_back():
     model = network()
     model.register_buffer("none", torch.zeros(1, 3).expand(0, 3))
+    empty = model.none
     with everything_restored(model, torch.optim.SGD(model.parameters(), 0.1)):
-        torch.rand(1)
+        model.none = torch.ones(2)
+    assert model.none is empty and empty.shape == (0, 3) and empty.stride() == (0, 1)
 
 
 def test_a_model_whose_parametrization_is_removed_can_be_used():

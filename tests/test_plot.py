@@ -19,6 +19,19 @@ def test_a_wall_of_no_pictures_gets_a_sentence():
     assert not plt.get_fignums()
 
 
+def test_a_row_of_a_confusion_matrix_is_a_true_class():
+    labels, predicted = [0, 0, 0, 1, 2, 2], [0, 1, 1, 1, 0, 2]
+    ax = plot.confusion(labels, predicted, ["cat", "dog", "fox"])
+    shown = {text.get_position()[::-1]: text.get_text() for text in ax.texts}  # row, column
+    assert {place: text for place, text in shown.items() if text} == {
+        (0, 0): "1", (0, 1): "2", (1, 1): "1", (2, 0): "1", (2, 2): "1",
+    }  # fmt: skip
+    assert ax.images[0].get_array()[0].tolist() == [1 / 3, 2 / 3, 0]
+    assert (ax.get_ylabel(), ax.get_xlabel()) == ("true class", "predicted")
+    for axis in (ax.xaxis, ax.yaxis):
+        assert [label.get_text() for label in axis.get_ticklabels()] == ["cat", "dog", "fox"]
+
+
 def test_a_wall_has_a_place_for_each_picture_under_its_own_name():
     names = ["x$^$.png", "$5 or $6", "three"]
     axes = plot.wall(np.zeros((3, 3, 16, 16), np.uint8), names, columns=2)
