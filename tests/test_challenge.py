@@ -244,9 +244,9 @@ def test_stored_activations_give_no_step_to_plan_by():
 
 
 def test_the_small_network_is_trained_on_tiles_of_32_px():
-    learn = challenge.small_network(coloured(80, 16, classes=8), 0.5)
+    learn = challenge.small_network(EARTH().with_training(slice(None, None, 40)), 0.5)
     assert learn.size == 32 and learn.history.loss and learn.model.about["width"] == 16
-    assert learn.predict(coloured(80, 32, classes=8).valid.images).shape[1] == 8
+    assert learn.predict(coloured(size=32).valid.images).shape[1] == 8
 
 
 def test_the_recipes_head_gets_a_learning_rate_that_the_finders_rules_agree_on(monkeypatch):
