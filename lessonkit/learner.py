@@ -498,9 +498,9 @@ class Learner:
     def load(cls, path: str | Path, images: ImageData | None = None, **kwargs: Any) -> "Learner":
         """A learner saved by `save`, for predicting, or with `images` for training on.
 
-        It trains as the saved one did, but for `kwargs`, arguments of Learner. Raises
-        safe_files.ModelFileError for any other, damaged or altered file, DataError when `images`
-        have other classes.
+        It trains as the saved one did, but without precompute, with `images`' augmentation, and as
+        `kwargs`, arguments of Learner, say. Raises safe_files.ModelFileError for any other, damaged
+        or altered file, DataError when `images` have other classes.
         """
         from lessonkit.files import model_files
 

@@ -15,7 +15,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
 from numbers import Integral
-from types import ModuleType
+from types import MethodType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -69,11 +69,12 @@ def lr_find(
         raise ValueError(f"stop, a factor, is above 1, not {stop}.")
     lrs, losses, ratios = _rising(lr_min, lr_max, steps), [], _ratios(optimizer)
     step = train_step or _plain_step(model, optimizer, loss)
-    with everything_restored(model, optimizer, loss, batches):
+    with everything_restored(model, optimizer, loss, batches, train_step):
         if train_step is None and not model.training:  # single layers may be meant to stay in eval
             model.train()
         for lr, batch in zip(lrs, endless(batches), strict=False):
-            for group, ratio in zip(optimizer.param_groups, ratios, strict=True):
+            # Not strict: a group that train_step adds has an LR of its own.
+            for group, ratio in zip(optimizer.param_groups, ratios, strict=False):
                 group["lr"] = lr * ratio
             losses.append(_number(step(*batch) if isinstance(batch, tuple | list) else step(batch)))
             if not math.isfinite(losses[-1]) or _exploded(losses, stop):
@@ -122,8 +123,7 @@ def _plain_step(model: nn.Module, optimizer: torch.optim.Optimizer, loss: Callab
             kind = type(batch[0]).__name__ if len(batch) == 1 else f"{len(batch)} parts"
             raise ValueError(
                 f"lr_find takes batches of two parts, (inputs, targets); these are of {kind}. Give "
-                "it train_step=..., your function that trains on one such batch and returns the "
-                "loss."
+                "it train_step=..., a function that trains on one batch and returns its loss."
             )
         inputs, targets = _to(device, batch)
         losses = []  # LBFGS asks for the loss several times in one step, and others hand back none
@@ -135,6 +135,8 @@ def _plain_step(model: nn.Module, optimizer: torch.optim.Optimizer, loss: Callab
             else:
                 outputs = model(*inputs) if isinstance(inputs, tuple | list) else model(inputs)
             value = loss(outputs, targets)
+            if not (isinstance(value, Tensor) and value.numel() == 1 and value.requires_grad):
+                raise ValueError(f"loss is one number with a gradient, not {type(value).__name__}.")
             value.backward()
             losses.append(value.item())
             return value
@@ -180,10 +182,7 @@ def endless(batches: Iterable) -> Iterator:
         if n == 0 and turn == 0:
             raise ValueError("There are no batches: the LR finder needs one at least.")
         if n == 0:
-            raise ValueError(
-                "The batches ran out before the LR finder was done: give it a list or a DataLoader,"
-                " which can be gone through again, not an iterator or generator."
-            )
+            raise ValueError("The batches ran out: give a list or a DataLoader, not an iterator.")
 
 
 # --- Reading the curve: which learning rate does it tell you to use? -----------------------------
@@ -336,25 +335,42 @@ def everything_restored(
     """On leaving, `model`, `optimizer` and all random generators are bit for bit as on entering.
 
     Also after an error. That covers parameters, gradients and buffers, replaced ones too; each
-    module's mode and other plain attributes, such as counters; the optimiser's settings, state and
-    attributes; those of `others`, such as a loss or a GradScaler; numbers and strings that loaders,
-    samplers and datasets have, and samplers' orders of rows; all random generators in these and of
-    Python, numpy and torch. Not covered: what functions and objects of one's own keep elsewhere,
-    lists of over 100, a loader's workers. ValueError for layers that don't know their size yet.
+    module's mode and other plain attributes, such as counters; settings, state and attributes of
+    the optimiser and of one inside it; attributes of `others`, such as a loss; simple ones that
+    loaders, samplers and datasets have, and samplers' orders of rows; all random generators in
+    these and of Python, numpy and torch. Not covered: what functions and objects of one's own keep
+    elsewhere, lists of over 100, a loader's workers. ValueError for layers that lack their size.
     """
-    nets = [one for one in (model, *others) if isinstance(one, nn.Module)]
+    everyone = _with_those_inside([optimizer, *others])
+    optimizers = [one for one in everyone if isinstance(one, torch.optim.Optimizer)]
+    nets = [one for one in (model, *everyone) if isinstance(one, nn.Module)]
     modules = list(dict.fromkeys(part for net in nets for part in net.modules()))
     ways_back = [
         *_keep_parameters(modules, optimizer),
-        *_keep_attributes(modules, optimizer, others),
-        _keep_optimizer(optimizer),
-        *(put_back for one in (*modules, *others) for put_back in _generators(one)),
+        *_keep_attributes(modules, everyone),
+        *map(_keep_optimizer, optimizers),
+        *(put_back for one in (*modules, *everyone) for put_back in _generators(one)),
         *_keep_randomness(),
     ]
     with ExitStack() as stack:  # goes all the ways back, also where one of them fails
         for put_back in reversed(ways_back):
             stack.callback(put_back)
         yield
+
+
+def _with_those_inside(found: list) -> list:
+    """`found`, and what these use: Lookahead's inner optimiser, a method's object, and so on."""
+    for one in found:  # which grows meanwhile
+        inside: Iterable = ()
+        if isinstance(one, partial):
+            inside = one.func, *one.args, *one.keywords.values()
+        elif isinstance(one, MethodType):
+            inside = (one.__self__,)
+        elif isinstance(one, torch.optim.Optimizer):
+            held = [part for name, value in vars(one).items() for part in _each(value, name)]
+            inside = [part for part in held if isinstance(part, torch.optim.Optimizer)]
+        found += [part for part in inside if not any(part is known for known in found)]
+    return found
 
 
 def _keep_parameters(
@@ -368,6 +384,7 @@ def _keep_parameters(
         raise ValueError("Some layers don't know their size yet: call the model on a batch first.")
     for parameter in parameters:
         yield partial(_write_back, parameter, parameter.detach().clone())
+        yield partial(parameter.requires_grad_, parameter.requires_grad)
         gradient = parameter.grad, _copy_of(parameter.grad)
         yield partial(_put_back, partial(setattr, parameter, "grad"), *gradient)
     for module in modules:
@@ -376,22 +393,21 @@ def _keep_parameters(
 
 
 def _put_back_parts(module: nn.Module, kind: type, *parts: dict) -> None:
-    if type(module) is kind:  # else a parametrization was removed, and no way leads back
+    # Else a parametrization was removed, and no way leads back; TorchScript replaces no parts.
+    if type(module) is kind and not isinstance(module, torch.jit.ScriptModule):
         for held, before in zip((module._parameters, module._modules), parts, strict=True):
             held.clear()
             held.update(before)
 
 
-def _keep_attributes(
-    modules: list[nn.Module], optimizer: torch.optim.Optimizer, others: tuple
-) -> Iterator[Callable]:
+def _keep_attributes(modules: list[nn.Module], others: list) -> Iterator[Callable]:
     """For each plain attribute or buffer, what puts it back; and what takes away new ones."""
     holders = [(kept, _is_value) for module in modules for kept in (vars(module), module._buffers)]
-    for one in (optimizer, *others):
+    for one in others:
         if hasattr(one, "__dict__") and not (isinstance(one, OTHERS) or _is_source(one)):
             holders.append((vars(one), _is_value))
     for kept, is_state in [*holders, *_sources(others)]:
-        known = {name for name in kept.keys() - OF_TORCH if is_state(kept[name])}
+        known = {name for name in {*kept.keys()} - OF_TORCH if is_state(kept[name])}
         yield partial(_take_away_new, kept, is_state, known)
         for name in known:
             value = kept[name], _copy_of(kept[name])
@@ -399,7 +415,7 @@ def _keep_attributes(
 
 
 def _take_away_new(kept: dict, is_state: Callable, known: set[str]) -> None:
-    for name in kept.keys() - OF_TORCH - known:
+    for name in {*kept.keys()} - OF_TORCH - known:
         if is_state(kept[name]):
             del kept[name]
 
@@ -408,7 +424,7 @@ def _put_back(hold: Callable, value: Any, copied: Any) -> None:
     hold(_as_it_was(value, copied))
 
 
-def _sources(others: tuple) -> Iterator[tuple[dict, Callable]]:
+def _sources(others: list) -> Iterator[tuple[dict, Callable]]:
     """The attributes of loaders, datasets, samplers and those that they hold; which of them count.
 
     Of data only simple values: how often it was asked, not what it holds. A sampler may have an
@@ -437,13 +453,14 @@ def _each(held: Any, name: str) -> list:
 
 def _keep_optimizer(optimizer: torch.optim.Optimizer) -> Callable:
     """Returns what puts back an optimiser's settings and state."""
-    groups = optimizer.param_groups
+    groups = [*optimizer.param_groups]
     kept = [{k: (v, _copy_of(v)) for k, v in g.items() if k != "params"} for g in groups]
     # The keys must stay the very parameters: a copy of them would belong to nobody.
     state = {p: copy.deepcopy(values) for p, values in optimizer.state.items()}
 
     def put_back() -> None:
-        for group, settings in zip(optimizer.param_groups, kept, strict=True):
+        optimizer.param_groups[:] = groups
+        for group, settings in zip(groups, kept, strict=True):
             group.update({name: _as_it_was(*value) for name, value in settings.items()})
         optimizer.state.clear()
         optimizer.state.update(state)

@@ -145,7 +145,7 @@ def careful_lr(found: LRFinderResult, at_most: float) -> tuple[float, str]:
     if SAFE_LR / 3 <= lr <= at_most:
         return lr, rules[lr]
     kept = at_most if lr > at_most else SAFE_LR
-    return kept, f"{rules[lr]}, {lr:.0e}, is far from {kept:.0e}, which has served: that instead"
+    return kept, f"{rules[lr]}, {lr:.0e}, is outside what has served: {kept:.0e} instead"
 
 
 def lr_ratios(learn: Learner) -> tuple[list[float], str]:
@@ -216,14 +216,16 @@ def familiarity(model: LayerGroups, images: Tensor) -> float:
     """How sure the network's *old* classifier is about pictures: its mean top probability.
 
     From 0.001, where none of ImageNet's 1,000 classes fits better than another, to 1. It is asked
-    about 100 of the uint8 pictures [N, 3, S, S], at the size that it knows: at others it is too
-    sure of itself. Hendrycks & Gimpel 2016 (arXiv 1610.02136) detect unfamiliar pictures this way.
+    at most 100 of the uint8 pictures [N, 3, S, S], evenly spread, at the size that it knows: at
+    others it is too sure of itself. Hendrycks & Gimpel 2016 (arXiv 1610.02136) detect unfamiliar
+    pictures this way.
     `model` is one that `models.pretrained` made, in eval mode, its body as it was then; ValueError
     for any other.
     """
     if not model.imagenet:
         raise ValueError("Only a network from models.pretrained has an old classifier to ask.")
-    sample = images[:: max(1, len(images) // 100)][:100].float()
+    n = min(100, len(images))
+    sample = images[torch.arange(n) * len(images) // n].float()  # they may lie class by class
     sides = (model.imagenet_size, model.imagenet_size)
     pictures = F.interpolate(sample, sides, mode="bicubic", antialias=True).clamp(0, 255)
     batches = pictures.to(torch.uint8).split(20)
@@ -271,7 +273,8 @@ class Report:
         self.bar.stage(f"{len(self.steps) + 1} {name}")
 
     def add(self, lr: float | list[float] | None = None, chose: str = "", note: str = "") -> None:
-        """Record the step that has just ended; its accuracy is measured if it trained."""
+        """Record the step that has just ended; its accuracy is measured if it
+        trained, or is the first."""
         seconds = self._clock() - self._last
         if not self.steps or not chose:
             self.accuracy, self.accuracy_test = self.learner.validate()[1], self._on_test()

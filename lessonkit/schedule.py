@@ -5,7 +5,7 @@ and the same array is what a plot or a widget draws: the picture and the trainin
 
 Every function returns a float64 array [steps]. `linear`, `cosine` and `sgdr` use `i / steps`, so
 the first value is `lr` and the last one just above `lr_min`: no step is wasted at an LR of zero.
-All raise ValueError for an LR that isn't positive and finite, or a count below 1.
+LRs are positive (in `as_schedule` zero, too) and finite, counts at least 1: else ValueError.
 """
 
 import math

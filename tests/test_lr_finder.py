@@ -1174,6 +1174,158 @@ def test_what_holds_itself_is_gone_through_only_so_deep():
     assert torch.equal(ring.own["noise"].get_state(), before)
 
 
+class Lookahead(torch.optim.Optimizer):
+    """Steps by another optimiser, and now and then back half the way."""
+
+    def __init__(self, inner):
+        super().__init__([p for group in inner.param_groups for p in group["params"]], {})
+        self.inner, self.param_groups, self.steps = inner, inner.param_groups, 0
+
+    def step(self, closure=None):
+        slow = [p.detach().clone() for group in self.param_groups for p in group["params"]]
+        self.inner.step(closure)
+        self.steps += 1
+        if self.steps % 3 == 0:
+            fast = [p for group in self.param_groups for p in group["params"]]
+            with torch.no_grad():
+                for p, before in zip(fast, slow, strict=True):
+                    p.lerp_(before, 0.5)
+
+
+class InTurn(Lookahead):
+    """Two optimisers in a list."""
+
+    def __init__(self, *inner):
+        super().__init__(inner[0])
+        self.param_groups = [group for one in inner for group in one.param_groups]
+        self.all_optimizers = [*inner]
+        del self.inner
+
+    def step(self, closure=None):
+        with torch.enable_grad():
+            closure()
+        for one in self.all_optimizers:
+            one.step()
+
+
+@pytest.mark.parametrize("kind", ["one inside", "two in a list"])
+def test_an_optimiser_inside_another_is_put_back(kind):
+    def trained(sweep):
+        model = network()
+        halves = (model[0].parameters(), model[3].parameters())
+        if kind == "one inside":
+            optimizer = Lookahead(torch.optim.Adam(model.parameters(), 0.01))
+        else:
+            optimizer = InTurn(*(torch.optim.Adam(half, 0.01) for half in halves))
+
+        def epoch():
+            for inputs, targets in batches():
+
+                def closure(inputs=inputs, targets=targets):
+                    optimizer.zero_grad()
+                    loss = F.cross_entropy(model(inputs), targets)
+                    loss.backward()
+                    return loss
+
+                optimizer.step(closure)
+
+        epoch()
+        if sweep:
+            lr_find(model, optimizer, batches(), F.cross_entropy, steps=14, stop=None)
+        epoch()
+        return model.state_dict()
+
+    torch.manual_seed(0)
+    assert same(trained(sweep=True), trained(sweep=False))
+
+
+def test_a_layer_that_thaws_in_the_sweep_is_frozen_again():
+    model = network()
+    model[0].requires_grad_(False)
+    model.register_forward_pre_hook(lambda *_: model[0].requires_grad_(True) and None)
+    lr_find(model, torch.optim.SGD(model.parameters(), 0.1), batches(), F.cross_entropy, steps=5)
+    assert [p.requires_grad for p in model.parameters()] == [False] * 2 + [True] * 4
+
+
+@pytest.mark.filterwarnings("ignore:.*jit.script.* is deprecated")
+def test_a_scripted_model_is_swept_and_put_back():
+    model = torch.jit.script(network())
+    optimizer = torch.optim.SGD(model.parameters(), 0.1, momentum=0.9)
+    before = snapshot(model, optimizer)
+    assert len(lr_find(model, optimizer, batches(), F.cross_entropy, steps=12).losses) > 1
+    assert same(snapshot(model, optimizer), before)
+
+
+@pytest.mark.parametrize("way", ["a method", "a partial", "a step's method"])
+def test_what_a_loss_keeps_in_its_object_is_put_back(way):
+    class Averaged:
+        def __init__(self):
+            self.mean = 0.0
+
+        def of(self, outputs, targets):
+            loss = F.cross_entropy(outputs, targets)
+            self.mean = 0.9 * self.mean + 0.1 * loss.item()
+            return loss
+
+    def noisy(outputs, targets, draw):
+        return F.cross_entropy(outputs + torch.rand(outputs.shape, generator=draw), targets)
+
+    class Trainer(Averaged):
+        def step(self, inputs, targets):
+            optimizer.zero_grad()
+            loss = self.of(model(inputs), targets)
+            loss.backward()
+            optimizer.step()
+            return loss.item()
+
+    model, owner, draw = network(), Averaged(), torch.Generator().manual_seed(0)
+    optimizer, state, more = torch.optim.SGD(model.parameters(), 0.1), draw.get_state(), {}
+    loss = partial(noisy, draw=draw) if way == "a partial" else owner.of
+    if way == "a step's method":
+        owner = Trainer()
+        more = {"train_step": owner.step}
+    lr_find(model, optimizer, batches(), loss, steps=5, **more)
+    assert owner.mean == 0.0 and torch.equal(draw.get_state(), state)
+
+
+@pytest.mark.parametrize("way", ["added", "removed"])
+def test_a_groups_coming_or_going_in_the_sweep_is_undone(way):
+    model, more = network(), nn.Linear(3, 3)
+    halves = [{"params": [*model[i].parameters()]} for i in (0, 3)]
+    optimizer = torch.optim.SGD(halves, 0.1, momentum=0.9)
+
+    def step(inputs, targets):
+        if way == "added" and len(optimizer.param_groups) == 2:
+            optimizer.add_param_group({"params": more.parameters(), "lr": 3.0})
+        elif way == "removed":
+            del optimizer.param_groups[1:]
+        optimizer.zero_grad()
+        loss = F.cross_entropy(more(model(inputs)), targets)
+        loss.backward()
+        optimizer.step()
+        return loss.item()
+
+    lr_find(model, optimizer, batches(), F.cross_entropy, steps=5, train_step=step)
+    assert [group["lr"] for group in optimizer.param_groups] == [0.1, 0.1]
+    assert [group["params"] for group in optimizer.param_groups] == [g["params"] for g in halves]
+
+
+@pytest.mark.parametrize(
+    ("loss", "said"),
+    [
+        (nn.CrossEntropyLoss(reduction="none"), "not Tensor"),
+        (lambda *_: None, "not None"),
+        (lambda outputs, targets: F.cross_entropy(outputs, targets).item(), "not float"),
+        (lambda outputs, targets: F.cross_entropy(outputs.detach(), targets), "not Tensor"),
+    ],
+)
+def test_a_loss_that_is_no_single_number_with_a_gradient_gets_a_sentence(loss, said):
+    model = network()
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    with pytest.raises(ValueError, match=f"loss is one number.*{said}"):
+        lr_find(model, optimizer, batches(), loss)
+
+
 def test_two_batches_are_enough_for_a_slope_and_one_is_not():
     fall = LRFinderResult(LRS[:2], np.array([2.0, 1.0]))
     assert (fall._slopes() < 0).all() and not LRFinderResult(LRS[:1], np.ones(1))._slopes().any()

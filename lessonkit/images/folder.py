@@ -4,6 +4,7 @@ Which set and class a picture belongs to is read off the names of the folders it
 """
 
 import os
+import re
 import unicodedata
 import warnings
 from collections import Counter, defaultdict
@@ -276,9 +277,14 @@ def _base(files: list[Parts], folders: list[Parts]) -> Parts:
         depth = len(base) + 1
         tops = {parts[:depth] for parts in folders if len(parts) >= depth}
         holds_pictures = any(len(parts) == depth + 1 for parts in files)
-        if len(tops) != 1 or holds_pictures or {top[-1].lower() for top in tops} & SETS.keys():
+        if len(tops) != 1 or holds_pictures:
             return base
-        base = tops.pop()
+        top = tops.pop()
+        inside = {parts[depth] for parts in folders if len(parts) > depth}
+        wraps_sets = inside and all(map(_set_of, inside))  # as of train.zip, unpacked in train
+        if top[-1].lower() in SETS and not wraps_sets:
+            return base
+        base = top
 
 
 Roles = dict[Parts, tuple[str, str]]  # a folder, seen from the base -> its set and its class
@@ -320,6 +326,7 @@ def _roles(
             f"{alike[0]} and {sets[VALID]} hold the same folders. If these are classes, call "
             f"{alike[0]} {TRAIN}; if not, call {sets[VALID]} something else: it is taken for a set."
         )
+    _check_names(inside)
     beside, unused = {}, {}
     for name in inside if len(others) > 1 else ():
         if _set_of(name) in (VALID, TEST):
@@ -346,6 +353,18 @@ def _alike(inside: dict[str, set[str]], names: Iterable[str], known: str) -> lis
     """Which of these folders hold some that `known`, which is a set, holds, too."""
     classes = set(map(_one_form, inside[known]))
     return [name for name in names if classes.intersection(map(_one_form, inside[name]))]
+
+
+def _check_names(inside: dict[str, set[str]]) -> None:
+    """DataError for sets under names of one's own: 01_train and 02_val, say, with equal folders."""
+    names = [name for name in inside if re.search("train|val|test|dev", name.lower())]
+    held = {frozenset(map(_one_form, inside[name])) for name in names}
+    are_sets = len(held) == 1 and len(names) > 1 and any("train" in n.lower() for n in names)
+    if are_sets and len(held.pop()) > 1:
+        raise DataError(
+            f"{' and '.join(names)} hold the same folders. If these are classes, call the two sets "
+            f"{TRAIN} and {VALID}."
+        )
 
 
 def _set_of(name: str) -> str:

@@ -388,6 +388,26 @@ def test_a_training_set_whose_name_is_misspelt_is_no_class(root, more):
         read(root)
 
 
+@pytest.mark.parametrize(
+    "names",
+    [("01_train", "02_val"), ("train_images", "val_images", "test_images"), ("traindata", "dev")],
+)
+def test_sets_under_names_of_ones_own_are_no_classes(root, names):
+    for name in names:
+        fill(root / name, "cats", "dogs")
+    with pytest.raises(DataError, match=f"{' and '.join(sorted(names))} hold the same folders"):
+        read(root)
+
+
+@pytest.mark.parametrize("inner", [("train",), ("train", "valid")])
+def test_sets_may_lie_in_a_folder_called_train(root, inner):
+    for name in inner:
+        fill(root / "train" / name, "cats", "dogs")
+    _, classes, n, said = read(root)
+    assert (classes, said) == (["cats", "dogs"], [])
+    assert n == ((12, 12, 0) if len(inner) > 1 else (10, 2, 0))
+
+
 @pytest.mark.parametrize("names", [("test", "control"), ("Training", "Rest")])
 def test_classes_may_be_called_like_sets_without_validation(root, names):
     for name in names:
