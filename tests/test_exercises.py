@@ -55,7 +55,9 @@ def test_the_right_answer_is_taken(name, answer):
     assert verdict.status == "right", verdict.message
 
 
-@pytest.mark.parametrize(("name", "answer"), ALSO_RIGHT, ids=str)
+@pytest.mark.parametrize(
+    ("name", "answer"), ALSO_RIGHT, ids=[f"{name}-{i}" for i, (name, _) in enumerate(ALSO_RIGHT)]
+)
 def test_the_same_answer_in_another_form_is_taken(name, answer):
     assert quiz.judge(name, answer).status == "right"
 
