@@ -217,7 +217,7 @@ def test_the_old_classifier_is_asked_about_every_class(n):
     asked = torch.cat(seen).sort().values.int()
     assert len(asked) == min(n, 100)
     edges = torch.tensor([0, *asked.tolist(), 255])
-    assert edges.diff().max() <= 256 / min(n, 100) + 2
+    assert edges.diff().max() <= 2 * 256 / min(n, 100) + 1
 
 
 def found(losses):
