@@ -195,7 +195,9 @@ def test_a_ball_runs_and_steps(address, page):
 def test_a_run_stopped_at_once_stands_at_its_start(address, page, name):
     page.goto(address)
     # Both in one turn: a busy machine takes some steps between two clicks of a mouse.
-    place(page, name).get_by_role("button", name="Run").evaluate("it => { it.click(); it.click(); }")
+    place(page, name).get_by_role("button", name="Run").evaluate(
+        "it => { it.click(); it.click(); }"
+    )
     place(page, name).get_by_role("button", name="Run").wait_for()
     assert re.search(r"Step 0\b", told(page, name)) and "inf" not in told(page, name)
 
