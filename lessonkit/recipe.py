@@ -273,8 +273,7 @@ class Report:
         self.bar.stage(f"{len(self.steps) + 1} {name}")
 
     def add(self, lr: float | list[float] | None = None, chose: str = "", note: str = "") -> None:
-        """Record the step that has just ended; its accuracy is measured if it
-        trained, or is the first."""
+        """Record the step that just ended; accuracy is measured if it trained or is the first."""
         seconds = self._clock() - self._last
         if not self.steps or not chose:
             self.accuracy, self.accuracy_test = self.learner.validate()[1], self._on_test()

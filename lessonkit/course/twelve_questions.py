@@ -9,7 +9,7 @@ from typing import Any
 
 from lessonkit.course import records
 from lessonkit.course.board import Board
-from lessonkit.course.exercises import questions, quiz
+from lessonkit.course.exercises import quiz
 from lessonkit.course.exercises.questions import Option, Question
 from lessonkit.course.exercises.radio_quiz import Quiz
 
@@ -30,7 +30,6 @@ TOPICS = [
     "test-time augmentation",
 ]
 NAME = "twelve_questions"
-QUESTIONS = quiz.HERE / "notebook_00.md"
 TIMES = ("first", "again")  # in notebook 00, in notebook 10
 
 
@@ -65,7 +64,7 @@ def results() -> list[dict[str, Any]]:
     True, False, or None where no answer was kept.
     """
     kept, table = _read(), []
-    for topic, question in zip(TOPICS, questions.read(QUESTIONS), strict=True):
+    for topic, question in zip(TOPICS, quiz.closing_questions("00"), strict=True):
         right = {option.text: option.right for option in question.options}
         chosen = {time: kept.get(time, {}).get(question.text) for time in TIMES}
         table.append({"topic": topic} | {time: right.get(chosen[time]) for time in TIMES})

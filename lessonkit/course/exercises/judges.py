@@ -176,8 +176,7 @@ def _words(option: Any) -> list[str]:
 
     A fraction, such as 0.7, is 70 %; what has a name, such as a preset for augmentation, is that.
     """
-    if isinstance(option, list | tuple) and len(option) == 1:
-        option = option[0]
+    option = _out_of_brackets(option)
     if isinstance(option, np.generic):
         option = option.item()
     number = one_number(_read(option))
@@ -324,9 +323,13 @@ def _same(found: Any, expected: Any, tolerance: tuple[float, float]) -> bool:
 
 def plain_words(value: Any) -> Any:
     """A text without what doesn't matter, case, blanks and brackets; anything else as it is."""
-    if isinstance(value, list | tuple) and len(value) == 1:
-        value = value[0]
+    value = _out_of_brackets(value)
     return " ".join(value.casefold().split()) if isinstance(value, str) else value
+
+
+def _out_of_brackets(value: Any) -> Any:
+    """What is alone in a list or tuple; anything else as it is."""
+    return value[0] if isinstance(value, list | tuple) and len(value) == 1 else value
 
 
 def _wrong_shape(found: Any, expected: Any, call: str) -> str:

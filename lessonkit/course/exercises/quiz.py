@@ -27,8 +27,8 @@ from lessonkit.course.exercises.roughly import Drifted, roughly
 
 __all__ = [
     "Drifted", "Exercise", "Judge", "Option", "Question", "Verdict", "all_exercises",
-    "check", "choice", "function", "guess", "hint", "judge", "multiple_choice", "number",
-    "progress", "roughly",
+    "check", "choice", "closing_questions", "function", "guess", "hint", "judge", "multiple_choice",
+    "number", "progress", "roughly",
 ]  # fmt: skip
 
 HERE = Path(__file__).parent
@@ -128,7 +128,12 @@ def multiple_choice(notebook: str, silent: bool = False) -> Any:
     """
     from lessonkit.course.exercises.radio_quiz import Quiz  # exercises need no widgets
 
+    return Quiz(notebook, closing_questions(notebook), silent)
+
+
+def closing_questions(notebook: str) -> list[questions.Question]:
+    """What the closing quiz of a notebook asks; ValueError if there is none."""
     file = HERE / f"notebook_{notebook}.md"
     if not file.is_file():
         raise ValueError(f"Notebook {notebook} has no quiz.")
-    return Quiz(notebook, questions.read(file), silent)
+    return questions.read(file)
