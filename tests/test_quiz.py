@@ -593,6 +593,14 @@ def too_much_forgotten(learn):
     learn.fit(0.1, 2)
 
 
+def a_loop_of_its_own(learn):
+    optimizer = torch.optim.SGD(learn.model.parameters(), lr=0.1)
+    for _ in range(100):
+        pixels, labels = learn.images.train
+        torch.nn.functional.cross_entropy(learn.model(pixels), labels).backward()
+        optimizer.step()
+
+
 def too_much_in_a_copy(learn):
     copy.deepcopy(learn).fit(0.1, 4)
 
@@ -648,6 +656,7 @@ def refused(learn):
         (too_much_unrecorded, "wrong", "Everybody has 3 epochs here"),
         (too_much_forgotten, "wrong", "Everybody has 3 epochs here"),
         (too_much_in_a_copy, "wrong", "Everybody has 3 epochs here"),
+        (a_loop_of_its_own, "wrong", "not by learn.fit or learn.steps"),
         (step_by_step, "wrong", "is asked for. Longer."),
         (lambda learn: learn.lr_find(steps=5), "waiting", "nothing has been trained yet"),
         (trains_on(lambda images: replace(images, train=images.valid)), "wrong", "other pictures"),
