@@ -13,7 +13,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -540,7 +540,8 @@ def _note(text: str) -> None:
 
 def _end(text: str, status: int) -> int:
     if processes.speaks():
-        _say(text)
+        with suppress(OSError):  # nobody can be told, if that is where it fails; the status can
+            _say(text)
     return status
 
 

@@ -29,6 +29,7 @@ from lessonkit.__main__ import main
 from lessonkit.course import look
 from lessonkit.files import cache as kept_files
 from lessonkit.images import decode
+from lessonkit.machine import progress
 from lessonkit.recipe import Report
 from lessonkit.training import distributed, processes
 from tests.test_recipe import NAMES
@@ -294,6 +295,14 @@ def test_a_full_disk_under_the_output_is_named(asked):
         )
     assert done.returncode == 2
     assert done.stderr == "lessonkit: the output: No space left on device\n"
+
+
+def test_the_status_is_told_even_if_no_sentence_can_be(monkeypatch):
+    def full(*args):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(progress, "say", full)
+    assert main(["check", "nowhere"]) == 2
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252", "cp932", "utf-8"])

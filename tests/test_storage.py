@@ -160,6 +160,23 @@ def test_any_other_file_is_refused_by_a_sentence_and_runs_no_code(tmp_path, kind
     assert not (tmp_path / "harm").exists()
 
 
+def test_weights_that_are_no_numbers_are_neither_saved_nor_read(tmp_path):
+    images = coloured()
+    learn, path = Learner(models.small_cnn(len(images.classes)), images), tmp_path / "model.pt"
+    learn.save(path)
+    tensors, about = safe_files.read_tensors(path)
+    name = next(name for name in tensors if name.endswith("weight"))
+    safe_files.write_tensors(path, tensors | {name: tensors[name] / 0}, about)
+    with pytest.raises(ModelFileError, match=f"weights {name} aren't all numbers"):
+        Learner.load(path)
+    path.unlink()
+    with torch.no_grad():
+        next(learn.model.parameters()).fill_(float("nan"))
+    with pytest.raises(ValueError, match=r"^The weights .* aren't all numbers"):
+        learn.save(path)
+    assert not path.exists()
+
+
 def test_a_file_that_may_not_be_read_is_not_called_damaged(tmp_path, monkeypatch):
     def denied(path, *_):
         raise PermissionError(13, "Permission denied", str(path))

@@ -24,8 +24,8 @@ def write(path: str | Path, learn: Any) -> None:
     """Write a learner of a network from `lessonkit.models`; an older file is replaced at the end.
 
     Raises ValueError for any other network or augmentation, as a file without code can't say how
-    to build it, for a learner that never had pictures or has settings that `read` would refuse, and
-    OSError where nothing can be written.
+    to build it, for a learner that never had pictures or has settings or weights that `read` would
+    refuse, and OSError where nothing can be written.
     """
     model = learn.model
     if not isinstance(model, models.LayerGroups) or not hasattr(model, "about"):
@@ -45,6 +45,7 @@ def write(path: str | Path, learn: Any) -> None:
             "A model file can't hold an augmentation of your own: set learn.augment = "
             "augment.none(), or one of the others, before you save."
         )
+    _check_numbers(_tensors(model))
     optimizer = [name for name, known in optimizers.BY_NAME.items() if known is learn.optimizer]
     about = {
         "version": VERSION,
@@ -89,6 +90,7 @@ def read(path: str | Path) -> tuple[models.LayerGroups, dict[str, Any], dict[str
         old = {name.removeprefix(IMAGENET): tensors.pop(name) for name in old}
         nn.Sequential(*model.imagenet).load_state_dict(old)
         model.load_state_dict(tensors)
+        _check_numbers(tensors)
         _check(about, len(models.layer_groups(model)))
         arguments = {
             "optimizer": optimizers.BY_NAME.get(about["optimizer"], _unknown_optimizer),
@@ -105,6 +107,13 @@ def read(path: str | Path) -> tuple[models.LayerGroups, dict[str, Any], dict[str
             f"{path} can't be rebuilt by this version of lessonkit and timm: use those that saved "
             f"it, or train again ({' '.join(str(error).split())[:200]})."
         ) from error
+
+
+def _check_numbers(tensors: dict[str, torch.Tensor]) -> None:
+    """ValueError for weights that no training can go on from, and no picture be told with."""
+    for name, values in tensors.items():
+        if not values.isfinite().all():
+            raise ValueError(f"The weights {name} aren't all numbers: some are infinite or NaN.")
 
 
 def _check(about: dict, n_groups: int) -> None:

@@ -93,6 +93,8 @@ def decode(path: Path, size: int) -> np.ndarray:
     try:
         path = Path(long_path(path))
         if not path.is_file():
+            if path.is_symlink():
+                raise Unusable("is a link to a file that is gone, or never was there", True)
             gone = not path.exists()
             raise Unusable("is gone, or never was there" if gone else "is not a file", gone)
         if path.stat().st_size == 0:
@@ -202,11 +204,11 @@ def _black_and_white(
     Cameras and scanners often write 10, 12 or 14 bits into 16: white is what the file says, or
     else the end of the smallest of these ranges that holds all numbers, but for those that are
     `clear`: such a number is often beyond the others. What is not clear may be a black drawing.
+    Nor do a few bright dots, one in a thousand, make all the rest black.
     """
     low, high = numbers.getextrema()
-    if clear is not None:
-        high = float(np.asarray(numbers).max(where=~clear, initial=0.0))
-    high = min(high, 2**31 - 1)  # the largest number that Pillow has, which has been rounded up
+    shown = np.asarray(numbers) if clear is None else np.asarray(numbers)[~clear]
+    high = min(float(shown.max()), 2**31 - 1)  # the largest that Pillow has was rounded up
     if low < 0 and not _is_signed(image):
         raise Unusable("holds numbers of 32 bits from 2**31 on, which aren't read")
     if low < 0:
@@ -217,6 +219,10 @@ def _black_and_white(
     white = 2.0 ** next(depth for depth in depths if high < 2**depth) - 1
     if high < white / 16 and clear is None:
         raise Unusable(f"is nearly black: its numbers end at {high:.0f} of {white:.0f}")
+    is_bright = shown >= white / 16
+    if is_bright.mean() < 0.001:
+        most = shown.max(where=~is_bright, initial=0.0)
+        white = 2.0 ** next(depth for depth in depths if most < 2**depth) - 1
     return (white, 0.0) if tags.get(PHOTOMETRIC) == 0 else (0.0, white)
 
 
@@ -301,7 +307,7 @@ def _check_checksums(path: Path) -> None:
 
 
 def _check_end(path: Path) -> None:
-    """Raise Unusable for a JPEG or WebP that ends in zeros instead of pixels.
+    """Raise Unusable for a JPEG, WebP, AVIF or HEIC that ends in zeros instead of pixels.
 
     So does a download that broke off, if room had been made for all. Pillow makes them grey.
     """
@@ -313,11 +319,24 @@ def _check_end(path: Path) -> None:
         content = file.read()
     if content.startswith(JPEG):
         is_whole = content.find(b"\xff\xd9", _start_of_pixels(content)) >= 0
+    elif content[4:8] == b"ftyp":
+        is_whole = _last_box(content) != b"mdat"  # a box of free space may well be zeros
     else:
         length = 8 + int.from_bytes(content[4:8], "little")  # a good one's last 5% may be zeros
         is_whole = content[8:12] != b"WEBP" or any(content[length * 3 // 4 : length])
     if not is_whole:
         raise Unusable("is damaged: a part of its pixels is missing")
+
+
+def _last_box(content: bytes) -> bytes:
+    """The kind of the last of the boxes that an AVIF or HEIC is made of: pixels are in "mdat"."""
+    place, kind = 0, b""
+    while place + 8 <= len(content):
+        length, kind = int.from_bytes(content[place : place + 4]), content[place + 4 : place + 8]
+        if length == 1:  # it stands in 64 bits behind the kind
+            length = int.from_bytes(content[place + 8 : place + 16])
+        place += max(length, 8) if length else len(content)  # 0: up to the end
+    return kind
 
 
 def _start_of_pixels(jpeg: bytes) -> int:

@@ -1,17 +1,53 @@
-"""What to know about pictures before training: too few to judge by, copies, and empty ones."""
+"""What to know about pictures before training: too few, copies, empty ones, doubtful classes."""
 
+import re
+from itertools import combinations
+from pathlib import PurePath
 from typing import Any
 
 from torch import Tensor
 
-__all__ = ["about", "copies", "empty", "too_few"]
+__all__ = ["about", "copies", "empty", "no_classes", "too_few"]
 
+MOST = 3  # names in a sentence
+SETS = re.compile("train|training|trn|valid|val|validation|dev|test|testing|tst|pred|set|data")
 FEW = 25  # validation pictures: with fewer, one more or less is over 4 points of accuracy
 
 
 def about(images: Any) -> list[str]:
     """All remarks on an ImageData, in sentences."""
-    return too_few(images) + copies(images) + empty(images)
+    return no_classes(images) + too_few(images) + copies(images) + empty(images)
+
+
+def no_classes(images: Any) -> list[str]:
+    """Two classes that look like two sets (seg_train and seg_test), or like copies of a tree."""
+    plain = {name: [w for w in _words(name) if not SETS.fullmatch(w)] for name in images.classes}
+    inside = _folders_inside(images)
+    for one, other in combinations(images.classes, 2):
+        if plain[one] == plain[other] and _words(one) != _words(other):
+            return [
+                f"{one} and {other} are taken for two classes. If they are two sets, call them "
+                "train and test, or valid."
+            ]
+        if len(both := sorted(inside.get(one, set()) & inside.get(other, set()))) > 1:
+            return [
+                f"{one} and {other} are taken for two classes, and both hold folders called "
+                f"{_some(both, ', ')}. If those are the classes, give one of the two alone."
+            ]
+    return []
+
+
+def _words(name: str) -> list[str]:
+    return re.findall(r"[^\W_]+", str(name).lower())
+
+
+def _folders_inside(images: Any) -> dict[str, set[str]]:
+    """For each class the names of the folders in it, but for those of sets."""
+    inside: dict[str, set[str]] = {}
+    for file, (_, name) in _places(images).items():
+        folders = set(PurePath(file).parts[:-1]) - {name}
+        inside.setdefault(name, set()).update(f for f in folders if not SETS.fullmatch(f.lower()))
+    return inside
 
 
 def too_few(images: Any) -> list[str]:
@@ -28,15 +64,31 @@ def copies(images: Any) -> list[str]:
     place, said = _places(images), []
     groups = [[file for file in group if file in place] for group in images.copies]
     for number, kind in enumerate(("sets", "classes")):
-        across = [g for g in groups if len({place[file][number] for file in g}) > 1]
+        firsts = [_first_of_each(group, place, number) for group in groups]
+        across = [first for first in firsts if len(first) > 1]
         if across:
-            both = " and ".join(dict.fromkeys(place[file][number] for file in across[0]))
-            named = f"{' = '.join(across[0])} ({both})"
-            said.append(f"{len(across)} picture(s) are in two {kind} at once, such as {named}.")
+            n_kinds = "two" if max(map(len, across)) == 2 else "several"
+            named = f"{_some([*across[0].values()])} ({_some([*across[0]], ' and ')})"
+            where = f"{n_kinds} {kind} at once"
+            said.append(f"{len(across)} picture(s) are in {where}, such as {named}.")
     if n_more := sum(len(group) - 1 for group in groups if group):
         example = next(group for group in groups if len(group) > 1)
-        said.append(f"{n_more} file(s) are copies of others, such as {' = '.join(example)}.")
+        said.append(f"{n_more} file(s) are copies of others, such as {_some(example)}.")
     return said
+
+
+def _first_of_each(group: list[str], place: dict, number: int) -> dict[str, str]:
+    """Of equal files, the first in each set (number 0) or class (1)."""
+    first: dict[str, str] = {}
+    for file in group:
+        first.setdefault(place[file][number], file)
+    return first
+
+
+def _some(names: list[str], between: str = " = ") -> str:
+    """The first of the names, and how many more there are."""
+    rest = f" and {len(names) - MOST} more" if len(names) > MOST else ""
+    return between.join(names[:MOST]) + rest
 
 
 def empty(images: Any) -> list[str]:

@@ -287,6 +287,41 @@ def test_copies_are_told_within_a_class_across_classes_and_across_sets(root):
     assert len(images.with_training([0]).remarks()) == 0  # of pictures that aren't there, nothing
 
 
+SAID_OF_NO_CLASSES = {
+    ("seg_train/seg_train", "seg_test/seg_test"): "seg_test and seg_train are taken for two",
+    ("alphabet_train/alphabet_train", "alphabet_test/x"): "alphabet_test and alphabet_train are",
+    ("rps/rps", "rps-test-set/rps-test-set"): "rps and rps-test-set are taken for two",
+    ("trn", "tst"): "trn and tst are taken for two classes. If they are two sets, call them",
+    ("fold1/train", "fold1/valid", "fold2/train", "fold2/valid"): "fold1 and fold2 are taken",
+    ("images/train", "images/valid", "masks/train", "masks/valid"): "hold folders called ant, bee.",
+    ("x/train", "y/valid"): "x and y are taken for two classes, and both hold folders called ant",
+}
+
+
+@pytest.mark.parametrize("trees", SAID_OF_NO_CLASSES, ids=" ".join)
+def test_sets_that_are_taken_for_classes_are_named(tmp_path, trees):
+    for number, tree in enumerate(trees):
+        fill(tmp_path / tree, "ant", "bee", n=3 + number)
+    said = " ".join(data.from_folder(tmp_path, 16).remarks())
+    assert SAID_OF_NO_CLASSES[trees] in said
+
+
+@pytest.mark.parametrize("names", [("train", "bus"), ("test 1", "test 2"), ("set", "Set b")])
+def test_classes_whose_names_sound_like_sets_are_classes(tmp_path, names):
+    fill(tmp_path, *names, n=15)
+    assert not any("taken for" in one for one in data.from_folder(tmp_path, 16).remarks())
+
+
+def test_of_many_copies_a_few_are_named(root):
+    fill(root, "cats", "dogs", n=9)
+    for number in range(20):
+        shutil.copy(root / "cats" / "0.png", root / "dogs" / f"again{number}.png")
+    said = [one for one in read(root)[0].remarks() if "validation: each" not in one]
+    across = [one for one in said if "two classes at once" in one]
+    assert across and across[0].endswith("(cats and dogs).") and across[0].count("again") == 1
+    assert any("and 18 more" in one for one in said) and max(map(len, said)) < 200, said
+
+
 def test_files_of_one_colour_are_named(root):
     fill(root, "cats", "dogs", n=15)
     lines = np.zeros((20, 20, 3), np.uint8)

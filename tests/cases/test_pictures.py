@@ -297,6 +297,24 @@ def test_a_webp_that_ends_in_zeros_is_not_taken_for_a_grey_one(tmp_path):
     assert (read(tmp_path, good, "x.webp") == read(tmp_path, good + bytes(9999), "x.webp")).all()
 
 
+@pytest.mark.parametrize("share", [0.3, 0.7, 0.97])
+@pytest.mark.parametrize("form", ["AVIF", "HEIF"])
+def test_an_avif_or_heic_that_ends_in_zeros_is_not_taken_for_a_whole_one(tmp_path, form, share):
+    if form == "HEIF":
+        pytest.importorskip("pillow_heif")
+    elif not features.check("avif"):
+        pytest.skip("this Pillow has no decoder")
+    file, name = io.BytesIO(), "x.avif" if form == "AVIF" else "x.heic"
+    NOISE.save(file, form, quality=90)
+    good = file.getvalue()
+    there = int(share * len(good))
+    bad = good[:there] + bytes(len(good) - there)
+    refused(tmp_path, bad, "is damaged: a part of its pixels is missing", name)
+    free = struct.pack(">I", 800) + b"free" + bytes(792)
+    for also_good in (good + free, good + bytes(999)):
+        assert (read(tmp_path, good, name) == read(tmp_path, also_good, name)).all()
+
+
 @pytest.mark.parametrize("sides", [(640, 480), (300, 4000)])
 def test_a_webp_of_one_shade_is_whole_though_it_ends_in_zeros(tmp_path, sides):
     Image.new("RGB", sides, RED).save(tmp_path / "x.webp", quality=80)
@@ -460,6 +478,13 @@ def test_a_number_for_transparent_says_nothing_of_how_many_bits_are_used(clear, 
     chunk = files.chunk(b"tRNS", struct.pack(">H", clear))
     picture = read(tmp_path, files.png(grey, chunk, depth=16))
     assert abs(int(picture[40, 8, 0]) - 127) < 2 and (picture[40, 40] == 255).all()
+
+
+def test_a_bright_dot_makes_no_other_pixel_black(tmp_path):
+    grey = np.full((64, 64, 1), 2047)  # of 12 bits
+    grey[5, 5] = 65535
+    picture = read(tmp_path, files.png(grey, depth=16))
+    assert abs(int(picture[40, 40, 0]) - 127) < 2 and picture.max() == 255
 
 
 def test_a_black_drawing_on_a_transparent_ground_of_16_bits_is_read(tmp_path):

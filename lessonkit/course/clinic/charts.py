@@ -53,7 +53,7 @@ def before_and_after(*pairs: tuple[Run, Run]) -> Figure:
         for ax in (left, right):
             ax.xaxis.get_major_locator().set_params(integer=True)
         right.set(xlabel="epoch", ylabel="accuracy", ylim=(0, 1.02))
-        right.legend(fontsize="small")
+        right.legend(fontsize="small", loc="lower right")
     return figure
 
 

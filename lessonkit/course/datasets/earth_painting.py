@@ -19,11 +19,12 @@ __all__ = [
     "COLOURS", "agreement", "areas", "draw", "land", "legend", "paint", "shares", "sets", "tiles",
 ]  # fmt: skip
 
-# Okabe and Ito's colours, which colour-blind readers can tell apart, and white.
+# Okabe and Ito's hues, which colour-blind readers can tell apart, and white. Neighbours on the map
+# differ in lightness, too, for whoever prints it in grey.
 COLOURS = dict(
     zip(
         CLIMATES,
-        ["#009E73", "#E69F00", "#F0E442", "#D55E00", "#CC79A7", "#0072B2", "#56B4E9", "#FFFFFF"],
+        ["#005A41", "#F0A830", "#F5EC7A", "#C25400", "#CC79A7", "#00446B", "#8CCBEF", "#FFFFFF"],
         strict=True,
     )
 )

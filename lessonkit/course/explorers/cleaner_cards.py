@@ -19,7 +19,7 @@ from lessonkit.images import cleaning
 from lessonkit.images.folder import find_pictures
 from lessonkit.images.image_data import ImageData
 
-__all__ = ["Cleaner", "cleaner"]
+__all__ = ["Cleaner", "cleaner", "short"]
 
 KEEP, DROP = ("keep", ""), ("drop", "")
 CARD = {"width": "280px", "margin": "4px", "padding": "4px", "border": "1px solid #8888"}
@@ -144,7 +144,7 @@ class Cleaner(widgets.VBox):
             ax.set_axis_off()
         for ax, (file, image) in zip(axes.flat, self._thumbnails.items(), strict=False):
             ax.imshow(np.asarray(image).transpose(1, 2, 0))
-            title = f"{Path(file).stem[:19]}\nas {self.label[file]}"
+            title = f"{short(Path(file).stem)}\nas {short(self.label[file])}"
             ax.set_title(title, fontsize=8, pad=2, parse_math=False)
         png = io.BytesIO()
         canvas.print_png(png)
@@ -158,6 +158,11 @@ def cleaner(root: str | Path, images: ImageData, suspects: Mapping[str, str]) ->
     a path that isn't in the set.
     """
     return Cleaner(root, images, suspects)
+
+
+def short(name: str, most: int = 17) -> str:
+    """A name as it fits above a picture: what is longer ends in "…"."""
+    return name if len(name) <= most else f"{name[: most - 1]}…"
 
 
 def _card(image: Tensor, label: str, why: str) -> str:

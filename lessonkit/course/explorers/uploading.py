@@ -69,7 +69,7 @@ class Upload(widgets.VBox):
             probabilities = self.predict(square)[0]
             best = int(probabilities.argmax())
             answer |= {"class": self.classes[best], "probability": float(probabilities[best])}
-            said = f": <b>{html.escape(answer['class'])}</b>, {answer['probability']:.0%}"
+            said = f": <b>{html.escape(str(answer['class']))}</b>, {answer['probability']:.0%}"
         except decode.Unusable as error:
             answer["error"] = str(error)
             said = f" {html.escape(str(error))}."

@@ -77,7 +77,7 @@ def losses(runs: Mapping[str, Mapping[str, Sequence[float]]]) -> None:
             ax.plot(steps, values, style, color=COLOURS[colour], markersize=5, label=line)
         ax.set(yscale="log", xlabel="mini-batches", title=f"augmentation: {name}")
     axes[0].set_ylabel("loss (log scale)")
-    axes[1].legend(loc="lower left")
+    axes[0].legend(loc="center right", bbox_to_anchor=(1, 0.35))
     plt.show()
 
 

@@ -35,7 +35,8 @@ def around_a_restart(stored: np.ndarray, fresh: np.ndarray) -> None:
         ("BatchNorm's stored statistics", "statistics measured anew"),
         strict=True,
     ):
-        ax.plot(batches, values.T, "-", color=COLOURS["sky"], linewidth=1)
+        lines = ax.plot(batches, values.T, "-", color=COLOURS["sky"], linewidth=1)
+        lines[0].set_label("each run")
         ax.plot(batches, values.mean(0), "o-", color=COLOURS["red"], linewidth=3, label="mean")
         ax.set(title=title, xlabel="mini-batches since the restart")
     axes[0].set_ylabel("validation accuracy")
@@ -120,7 +121,7 @@ def towards_validation(lines: Mapping[str, tuple[np.ndarray, np.ndarray]], at: n
         ax.plot(at, training, color="black", label="training")
         ax.plot(at, validation, "--", color=COLOURS["blue"], label="validation")
         ax.axvline(0, color="0.7", linewidth=1)
-        ax.set(title=name, xlabel="0: the network, 1: minimum of the validation loss")
+        ax.set(title=name, xlabel="0: the network, 1: trained on to a validation loss of 0.1")
         ax.set_ylim(0, 0.8)
     axes[0].set_ylabel("loss")
     axes[0].legend(loc="upper right")

@@ -11,6 +11,7 @@ from torch import Tensor
 from lessonkit import plot
 from lessonkit.course import look
 from lessonkit.course.datasets import earth_painting
+from lessonkit.course.explorers.cleaner_cards import short
 from lessonkit.course.pictures.shared import curves, single
 from lessonkit.images.image_data import ImageData, read_pictures
 
@@ -37,7 +38,7 @@ def sides_and_counts(images: ImageData, sides: Sequence[look.Sides]) -> None:
         n = [pair[offset] for pair in counts.values()]
         style = {"color": COLOURS[colour], "edgecolor": "black", "hatch": hatch}
         axes[1].barh(places + 0.4 * offset, n, 0.4, label=part, **style)
-    axes[1].set_yticks(places + 0.2, [_short(name) for name in counts])
+    axes[1].set_yticks(places + 0.2, [short(name) for name in counts])
     axes[1].set_xlabel("pictures")
     axes[1].invert_yaxis()
     axes[1].legend()
@@ -79,26 +80,22 @@ def rows_of_pictures(
 
 def titles(files: Sequence[str], says: Sequence[str]) -> list[str]:
     """A file's name above what is said of it, as short as a picture is wide."""
-    return [f"{_short(Path(f).stem)}\n{_short(s)}" for f, s in zip(files, says, strict=True)]
+    return [f"{short(Path(f).stem)}\n{short(s)}" for f, s in zip(files, says, strict=True)]
 
 
 def answers(table: Sequence[Mapping[str, str]], size: int) -> None:
     """Pictures and what a network says of them: rows of the table that `predict --csv` writes."""
-    says = [f"{_short(row['class'])}\n{float(row['probability']):.0%}" for row in table]
+    says = [f"{short(row['class'])}\n{float(row['probability']):.0%}" for row in table]
     squares = read_pictures([row["path"] for row in table], size)
     rows_of_pictures(squares, says, {"what the network says": range(len(table))})
 
 
-def _short(name: str, most: int = 19) -> str:
-    return name if len(name) <= most else f"{name[: most - 1]}…"
-
-
 def mistakes(labels: Tensor, guess: Tensor, classes: Sequence[str]) -> None:
     """Which class [N] is taken for which; with many classes, the most frequent mistakes."""
-    names = [_short(name) for name in classes]
+    names = [short(name) for name in classes]
     if len(classes) <= NAMED:
         size = 0.5 * len(classes)
-        plot.confusion(labels, guess, names, single(size + 2.6, size + 1.9))
+        plot.confusion(labels, guess, names, single(size + 2.6, size + 1.9)).set_ylabel("filed as")
         return plt.show()
     pairs = np.stack([labels, guess])[:, np.asarray(labels != guess)]
     kinds, n = np.unique(pairs, axis=1, return_counts=True)
@@ -129,7 +126,7 @@ def cost_of_a_mess(judged: np.ndarray, repaired: np.ndarray) -> None:
     )
     ways = ["trained on,\nfolder's labels", "unseen,\nfolder's labels", "unseen,\ntrue labels"]
     _dots(axes[0], judged, ways)
-    _dots(axes[1], repaired, ["as it was", "12 dropped\nunseen", "24 looked at", "all right"])
+    _dots(axes[1], repaired, ["as it was", "12 dropped\nby machine", "24 looked at", "all right"])
     axes[0].set(title="the same head, judged in three ways", ylabel="accuracy", ylim=(0.5, 1.03))
     axes[1].set_title("on 31 photos put aside, after repairs")
     for ax in axes:
