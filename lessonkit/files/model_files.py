@@ -45,7 +45,8 @@ def write(path: str | Path, learn: Any) -> None:
             "A model file can't hold an augmentation of your own: set learn.augment = "
             "augment.none(), or one of the others, before you save."
         )
-    _check_numbers(_tensors(model))
+    tensors = _tensors(model)
+    _check_numbers(tensors)
     optimizer = [name for name, known in optimizers.BY_NAME.items() if known is learn.optimizer]
     about = {
         "version": VERSION,
@@ -60,7 +61,7 @@ def write(path: str | Path, learn: Any) -> None:
         "frozen_to": learn.frozen_to,
     }
     _check(about, len(learn.groups))  # else what is written could never be read
-    safe_files.write_tensors(path, _tensors(model), about)
+    safe_files.write_tensors(path, tensors, about)
 
 
 def _tensors(model: models.LayerGroups) -> dict[str, torch.Tensor]:

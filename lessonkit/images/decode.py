@@ -207,8 +207,11 @@ def _black_and_white(
     Nor do a few bright dots, one in a thousand, make all the rest black.
     """
     low, high = numbers.getextrema()
-    shown = np.asarray(numbers) if clear is None else np.asarray(numbers)[~clear]
-    high = min(float(shown.max()), 2**31 - 1)  # the largest that Pillow has was rounded up
+    shown = np.asarray(numbers)
+    if clear is not None:
+        shown = shown[~clear]
+        high = float(shown.max())
+    high = min(high, 2**31 - 1)  # the largest number that Pillow has, which has been rounded up
     if low < 0 and not _is_signed(image):
         raise Unusable("holds numbers of 32 bits from 2**31 on, which aren't read")
     if low < 0:
@@ -216,14 +219,19 @@ def _black_and_white(
     tags = getattr(image, "tag_v2", {})
     said = tags.get(BITS, (16,))[0]
     depths = [said] if said < 16 else [8, 10, 12, 14, *range(15 if _is_signed(image) else 16, 32)]
-    white = 2.0 ** next(depth for depth in depths if high < 2**depth) - 1
+
+    def end_of_range(number: float) -> float:
+        return 2.0 ** next(depth for depth in depths if number < 2**depth) - 1
+
+    white = end_of_range(high)
     if high < white / 16 and clear is None:
         raise Unusable(f"is nearly black: its numbers end at {high:.0f} of {white:.0f}")
+    if tags.get(PHOTOMETRIC) == 0:  # the highest number is black: a few dark dots are a drawing
+        return white, 0.0
     is_bright = shown >= white / 16
     if is_bright.mean() < 0.001:
-        most = shown.max(where=~is_bright, initial=0.0)
-        white = 2.0 ** next(depth for depth in depths if most < 2**depth) - 1
-    return (white, 0.0) if tags.get(PHOTOMETRIC) == 0 else (0.0, white)
+        white = end_of_range(shown.max(where=~is_bright, initial=0.0))
+    return 0.0, white
 
 
 def _is_clear(image: Image.Image, numbers: Image.Image) -> np.ndarray | None:

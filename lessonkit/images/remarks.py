@@ -1,7 +1,7 @@
 """What to know about pictures before training: too few, copies, empty ones, doubtful classes."""
 
 import re
-from itertools import combinations
+from itertools import combinations, filterfalse
 from pathlib import PurePath
 from typing import Any
 
@@ -10,19 +10,23 @@ from torch import Tensor
 __all__ = ["about", "copies", "empty", "no_classes", "too_few"]
 
 MOST = 3  # names in a sentence
-SETS = re.compile("train|training|trn|valid|val|validation|dev|test|testing|tst|pred|set|data")
+# Words in names of sets: those that `from_folder` knows, and others that people use.
+SET_WORDS = re.compile("train|training|trn|valid|val|validation|dev|test|testing|tst|pred|set|data")
 FEW = 25  # validation pictures: with fewer, one more or less is over 4 points of accuracy
+
+Places = dict[str, tuple[str, str]]  # each file's set and class
 
 
 def about(images: Any) -> list[str]:
     """All remarks on an ImageData, in sentences."""
-    return no_classes(images) + too_few(images) + copies(images) + empty(images)
+    place = _places(images)
+    return no_classes(images, place) + too_few(images) + copies(images, place) + empty(images)
 
 
-def no_classes(images: Any) -> list[str]:
+def no_classes(images: Any, place: Places) -> list[str]:
     """Two classes that look like two sets (seg_train and seg_test), or like copies of a tree."""
-    plain = {name: [w for w in _words(name) if not SETS.fullmatch(w)] for name in images.classes}
-    inside = _folders_inside(images)
+    plain = {name: [*filterfalse(SET_WORDS.fullmatch, _words(name))] for name in images.classes}
+    inside = _folders_inside(place)
     for one, other in combinations(images.classes, 2):
         if plain[one] == plain[other] and _words(one) != _words(other):
             return [
@@ -41,12 +45,13 @@ def _words(name: str) -> list[str]:
     return re.findall(r"[^\W_]+", str(name).lower())
 
 
-def _folders_inside(images: Any) -> dict[str, set[str]]:
+def _folders_inside(place: Places) -> dict[str, set[str]]:
     """For each class the names of the folders in it, but for those of sets."""
     inside: dict[str, set[str]] = {}
-    for file, (_, name) in _places(images).items():
-        folders = set(PurePath(file).parts[:-1]) - {name}
-        inside.setdefault(name, set()).update(f for f in folders if not SETS.fullmatch(f.lower()))
+    for file, (_, name) in place.items():
+        folders = [one for one in PurePath(file).parts[:-1] if one != name]
+        own = {one for one in folders if not SET_WORDS.fullmatch(one.lower())}
+        inside.setdefault(name, set()).update(own)
     return inside
 
 
@@ -59,9 +64,9 @@ def too_few(images: Any) -> list[str]:
     return said if n < FEW else []
 
 
-def copies(images: Any) -> list[str]:
+def copies(images: Any, place: Places) -> list[str]:
     """Files with the same pixels: in two sets at once, in two classes, and in all."""
-    place, said = _places(images), []
+    said = []
     groups = [[file for file in group if file in place] for group in images.copies]
     for number, kind in enumerate(("sets", "classes")):
         firsts = [_first_of_each(group, place, number) for group in groups]
@@ -77,7 +82,7 @@ def copies(images: Any) -> list[str]:
     return said
 
 
-def _first_of_each(group: list[str], place: dict, number: int) -> dict[str, str]:
+def _first_of_each(group: list[str], place: Places, number: int) -> dict[str, str]:
     """Of equal files, the first in each set (number 0) or class (1)."""
     first: dict[str, str] = {}
     for file in group:
@@ -99,7 +104,7 @@ def empty(images: Any) -> list[str]:
         for picture, file in zip(split.images, files, strict=True)
         if _is_of_one_colour(picture)
     ]
-    said = f"{len(named)} file(s) are of one colour everywhere, such as {', '.join(named[:3])}."
+    said = f"{len(named)} file(s) are of one colour everywhere, such as {', '.join(named[:MOST])}."
     return [said] if named else []
 
 
@@ -111,8 +116,7 @@ def _is_of_one_colour(picture: Tensor) -> bool:
     )
 
 
-def _places(images: Any) -> dict[str, tuple[str, str]]:
-    """Each file's set and class."""
+def _places(images: Any) -> Places:
     return {
         file: (name, images.classes[label])
         for name, (split, files) in _sets(images).items()

@@ -487,6 +487,14 @@ def test_a_bright_dot_makes_no_other_pixel_black(tmp_path):
     assert abs(int(picture[40, 40, 0]) - 127) < 2 and picture.max() == 255
 
 
+def test_a_dark_dot_makes_no_white_page_grey(tmp_path):
+    numbers = np.full((64, 64), 3000, np.uint16)  # of 65,535, which is black here
+    numbers[5, 5] = 65535
+    page = Image.fromarray(numbers)
+    page.save(tmp_path / "x.tif", tiffinfo={decode.PHOTOMETRIC: 0})
+    assert (decode.decode(tmp_path / "x.tif", 64)[40:] > 240).all()
+
+
 def test_a_black_drawing_on_a_transparent_ground_of_16_bits_is_read(tmp_path):
     grey = np.zeros((64, 64, 1), int)
     grey[:, 32:] = 65535

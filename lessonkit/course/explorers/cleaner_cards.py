@@ -27,6 +27,7 @@ CARDS = {"flex_flow": "row wrap", "align_items": "stretch"}
 NAME = {"description_width": "initial"}
 BELOW_ITS_NAME = {"width": "auto", "height": "58px", "flex_flow": "column"}
 COLUMNS = 8  # of the picture for viewers without a kernel
+WIDEST = 17  # letters above one of its pictures
 
 
 class Cleaner(widgets.VBox):
@@ -160,9 +161,9 @@ def cleaner(root: str | Path, images: ImageData, suspects: Mapping[str, str]) ->
     return Cleaner(root, images, suspects)
 
 
-def short(name: str, most: int = 17) -> str:
+def short(name: str) -> str:
     """A name as it fits above a picture: what is longer ends in "…"."""
-    return name if len(name) <= most else f"{name[: most - 1]}…"
+    return name if len(name) <= WIDEST else f"{name[: WIDEST - 1]}…"
 
 
 def _card(image: Tensor, label: str, why: str) -> str:
