@@ -172,7 +172,7 @@ class Learner:
 
     def freeze_to(self, i: int) -> None:
         """Freeze the layer groups before group `i`: their weights stay, they run in eval mode."""
-        if not -len(self.groups) <= i < len(self.groups):
+        if i not in range(-len(self.groups), len(self.groups)):
             raise ValueError(f"The layer groups have numbers to {len(self.groups) - 1}, not {i}.")
         self.frozen_to = range(len(self.groups))[i]
         for n, group in enumerate(self.groups):

@@ -5,7 +5,7 @@ and the same array is what a plot or a widget draws: the picture and the trainin
 
 Every function returns a float64 array [steps]. `linear`, `cosine` and `sgdr` use `i / steps`, so
 the first value is `lr` and the last one just above `lr_min`: no step is wasted at an LR of zero.
-LRs are positive (in `as_schedule` zero, too) and finite, counts at least 1: else ValueError.
+LRs are from above 0 (in `as_schedule` from 0) to 3e38, counts from 1 to 1e8: else ValueError.
 """
 
 import math
@@ -62,9 +62,10 @@ def sgdr(
     Cycle k takes `cycle_len * cycle_mult**k` epochs of `steps_per_epoch` mini-batches each, so
     n_cycle=3, cycle_len=1, cycle_mult=2 is 1 + 2 + 4 = 7 epochs (arXiv 1608.03983).
     """
-    _check(lr, lr_min, n_cycle=n_cycle, cycle_len=cycle_len, cycle_mult=cycle_mult,
-           steps_per_epoch=steps_per_epoch)  # fmt: skip
+    _check(lr, lr_min, n_cycle=n_cycle, cycle_len=cycle_len, cycle_mult=cycle_mult)
+    _check(lr, steps_per_epoch=steps_per_epoch)
     epochs = [cycle_len * cycle_mult**k for k in range(n_cycle)]
+    _check(lr, steps=sum(epochs) * steps_per_epoch)
     return np.concatenate([cosine(lr, n * steps_per_epoch, lr_min) for n in epochs])
 
 
@@ -107,7 +108,7 @@ def one_cycle(
 def as_schedule(lrs: Sequence[float]) -> np.ndarray:
     """Any LRs, one a mini-batch, as float64 [steps]; ValueError unless finite and from 0 on."""
     schedule = np.asarray(lrs, float)
-    if schedule.ndim != 1 or not len(schedule) or not np.all((schedule >= 0) & (schedule < np.inf)):
+    if schedule.ndim != 1 or not len(schedule) or not np.all((schedule >= 0) & (schedule < 3e38)):
         raise ValueError("A schedule is a list of LRs from 0 on, one for each mini-batch.")
     return schedule
 
@@ -118,10 +119,10 @@ def _half_cosine(start: float, end: float, share: np.ndarray) -> np.ndarray:
 
 
 def _check(lr: float, lr_min: float = 0.0, **counts: int) -> None:
-    if not (math.isfinite(lr) and lr > 0):
+    if not 0 < lr < 3e38:  # where float32 ends
         raise ValueError(f"The LR must be a positive number, not {lr}.")
     if not 0 <= lr_min <= lr:
         raise ValueError(f"lr_min must lie between 0 and the LR {lr}, not at {lr_min}.")
     for name, count in counts.items():
-        if not isinstance(count, Integral) or count < 1:
-            raise ValueError(f"{name} must be a whole number of at least 1, not {count}.")
+        if not isinstance(count, Integral) or not 1 <= count <= 1e8:  # a gigabyte of LRs
+            raise ValueError(f"{name} must be a whole number from 1 to 100,000,000, not {count}.")

@@ -250,6 +250,8 @@ def test_a_network_of_one_group_has_nothing_to_freeze():
         learn.freeze()
     with pytest.raises(ValueError, match="numbers to 0, not 1"):
         learn.freeze_to(1)
+    with pytest.raises(ValueError, match=r"numbers to 0, not 0\.5"):
+        learn.freeze_to(0.5)
     assert all(p.requires_grad for p in learn.model.parameters())
 
 
@@ -811,6 +813,9 @@ NO_PICTURES = {
     "a number": lambda path: 3,
     "none": lambda path: None,
     "a folder": lambda path: path.parent,
+    "a set": lambda path: {path},
+    "an address": lambda path: "https://example.org/photo.png",
+    "a list of tensors": lambda path: [torch.ones(3, 16, 16, dtype=torch.uint8)],
 }
 
 

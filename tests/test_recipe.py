@@ -164,7 +164,7 @@ def test_held_out_pictures_are_a_share_of_each_class_and_stay_so_at_other_sizes(
     assert torch.equal(larger.test.labels, held.test.labels) and larger.test.images.shape[-1] == 24
     assert not torch.equal(images.with_hold_out(0.25, 2).test.images, held.test.images)
     assert images.key != held.key  # or its activations would be those of other pictures
-    for share in (-0.1, 0.7):
+    for share in (-0.1, 0.7, "a"):
         with pytest.raises(data.DataError, match="hold_out"):
             images.with_hold_out(share)
     for seed in (-1, 1.5):

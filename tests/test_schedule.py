@@ -154,9 +154,9 @@ def in_each_function(**bad):
 COUNTS = ["steps", "every", "n_cycle", "cycle_len", "cycle_mult", "steps_per_epoch", "cycle"]
 
 
-@pytest.mark.parametrize("count", [0, -1, 1.5, 2.0, None, "3"])
+@pytest.mark.parametrize("count", [0, -1, 1.5, 2.0, None, "3", 10**9])
 @pytest.mark.parametrize("name", COUNTS)
-def test_a_count_is_a_whole_number_of_at_least_one(name, count):
+def test_a_count_is_a_whole_number_of_at_least_one_that_memory_can_hold(name, count):
     if count is None and name in ("every", "cycle"):
         return  # a third of all; all
     for function, others in in_each_function(**{name: count}):
@@ -185,7 +185,12 @@ def test_the_lowest_lr_may_be_zero_or_the_lr_itself():
         assert function(**others).min() < 0.06
 
 
-@pytest.mark.parametrize("lr", [0, -0.1, math.nan, math.inf])
+def test_cycles_that_grow_out_of_memory_get_a_sentence():
+    with pytest.raises(ValueError, match=r"^steps must be .* not 1099511627775"):
+        schedule.sgdr(0.1, 40, cycle_mult=2)
+
+
+@pytest.mark.parametrize("lr", [0, -0.1, 1e300, math.nan, math.inf])
 def test_a_bad_lr_gets_a_sentence(lr):
     for function, others in in_each_function(lr=lr):
         with pytest.raises(ValueError, match="LR must be a positive number"):

@@ -1,7 +1,7 @@
 """What `predict` may be given, as a batch of pictures; what would give wrong answers is refused."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from typing import Any
 
 import torch
@@ -20,13 +20,14 @@ def as_pictures(given: Any, size: int) -> Tensor:
     """
     if isinstance(given, Tensor):
         return _checked(given[None] if given.ndim == 3 else given)
-    is_one = isinstance(given, str | bytes) or not isinstance(given, Iterable)
+    # A set has no order, in which the answers could come.
+    is_one = isinstance(given, str | bytes | Set) or not isinstance(given, Iterable)
     paths = [given] if is_one or getattr(given, "ndim", 1) == 0 else list(given)
     for path in paths:
         if not isinstance(path, str | os.PathLike):
             raise DataError(
-                "Give uint8 pictures [N, 3, S, S] or paths of picture files, not something of type "
-                f"{type(path).__name__}: save it as a picture file and give its path."
+                "Give paths of picture files, in a list, or uint8 pictures [N, 3, S, S] as one "
+                f"tensor (torch.stack makes it), not something of type {type(path).__name__}."
             )
     if not size:
         raise DataError(

@@ -63,7 +63,9 @@ NEEDED = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"}  # chunks that a PNG is s
 # Where interlaced pixels begin, and the steps between them, right and down, in each of 7 passes.
 ADAM7 = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2),
          (0, 1, 1, 2)]  # fmt: skip
-TURNING = (b"eXIf", b"zTXtRaw profile type exif\0", b"tEXtRaw profile type exif\0")  # and upright
+# Chunks that say which way is up; ImageMagick writes it in a text.
+TURNING = (b"eXIf", *(b"%bXtRaw profile type %b\0" % (kind, name)
+                      for kind in (b"zT", b"tE") for name in (b"exif", b"APP1")))  # fmt: skip
 JPEG = b"\xff\xd8\xff"
 EXIF_TAGS = re.compile(rb"(II\*\0\x08\0{3}|MM\0\*\0{3}\x08)..", re.DOTALL)  # to their number
 MAGIC = {
@@ -95,6 +97,8 @@ def decode(path: Path, size: int) -> np.ndarray:
         if not path.is_file():
             if path.is_symlink():
                 raise Unusable("is a link to a file that is gone, or never was there", True)
+            if re.match("(https?|ftp|file|s3|gs):/", str(path)):
+                raise Unusable("is an address: download the picture, and give the file's path")
             gone = not path.exists()
             raise Unusable("is gone, or never was there" if gone else "is not a file", gone)
         if path.stat().st_size == 0:
@@ -269,7 +273,8 @@ def orientation(image: Image.Image) -> int:
         if hasattr(image, "tag_v2"):
             value = image.tag_v2.get(ORIENTATION)
         else:
-            block = image.info.get("exif", b"")
+            text = image.info.get("Raw profile type APP1", "")
+            block = image.info.get("exif") or bytes.fromhex("".join(text.split("\n")[3:]))
             # In text or XMP, and of odd types, Pillow finds it, if it isn't held up before.
             value = _orientation_in(block) or image.getexif().get(ORIENTATION)
         value = int(value[0] if isinstance(value, tuple) else value or 1)

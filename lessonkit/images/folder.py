@@ -199,7 +199,7 @@ def _walk(root: Path) -> tuple[list[Parts], list[Parts], list[tuple[str, str]]]:
         with entries:
             # Hidden ones last: beside pictures they are no classes.
             for entry in sorted(entries, key=lambda one: (is_systems(one.name), one.name)):
-                parts, suffix = (*inside, entry.name), os.path.splitext(entry.name)[1].lower()
+                parts, suffix = (*inside, entry.name), _suffix(entry.name)
                 path = "/".join(parts)
                 if is_systems(entry.name):
                     if len(files) == n_before and _holds_pictures(entry):
@@ -234,17 +234,27 @@ def _holds_pictures(hidden: os.DirEntry) -> bool:
         names = os.listdir(hidden.path)
     except OSError:  # nobody can say that there are pictures
         return False
-    return any(os.path.splitext(name)[1].lower() in decode.SUFFIXES for name in names)
+    return any(_suffix(name) in decode.SUFFIXES for name in names)
+
+
+def _suffix(name: str) -> str:
+    return os.path.splitext(name)[1].lower()
 
 
 def _layout(files: list[Parts], folders: list[Parts], skipped: list[tuple[str, str]]) -> _Found:
     """Which set and class each picture belongs to, by the names of the folders it lies in."""
     base = _base(files, folders)
+    doubled = _doubled([parts[len(base) :] for parts in (*folders, *files)])
+
+    def seen(parts: Parts) -> Parts:  # from the base, train/train/cats as train/cats
+        below = parts[len(base) :]
+        return below[:1] + below[2:] if below[:1] in doubled else below
+
     inside: dict[str, set[str]] = defaultdict(set)  # folder at the base -> folders in it
-    for parts in folders:
-        if parts[: len(base)] == base and (below := parts[len(base) :]):
+    for below in map(seen, folders):
+        if below:
             inside[below[0]].update(below[1:2])
-    below_base = [parts[len(base) :] for parts in files]
+    below_base = [*map(seen, files)]
     with_pictures = {parts[0] for parts in below_base if len(parts) == 2}
     with_classes = {parts[0] for parts in below_base if len(parts) > 2}
     roles, why_unused, unsplit = _roles(inside, with_pictures, with_classes)
@@ -254,10 +264,11 @@ def _layout(files: list[Parts], folders: list[Parts], skipped: list[tuple[str, s
     found = _Found([], defaultdict(list), reasons)
     for folder, (part, label) in roles.items():
         if part == TRAIN:
-            found.folders[label].append("/".join((*base, *folder)))
+            place = (*base, *folder[:1], *doubled.get(folder[:1], ()), *folder[1:])
+            found.folders[label].append("/".join(place))
     found.folders.update((label, ["/".join((*base, label))]) for label in unsplit)
-    for parts in files:
-        below, path = parts[len(base) :], "/".join(parts)
+    for parts, below in zip(files, below_base, strict=True):
+        path = "/".join(parts)
         role = roles.get(below[:2] if len(below) > 2 else ()) or roles.get(below[:1])
         if role and len(below) > 1:
             found.pictures.append(Picture(path, role[1], role[0]))
@@ -266,6 +277,10 @@ def _layout(files: list[Parts], folders: list[Parts], skipped: list[tuple[str, s
     for path, why in skipped:
         if tuple(path.split("/")[: len(base) + 1]) not in unused:
             found.skipped.append((path, why))
+    for_valid = ["/".join((*base, *folder)) for folder, (part, _) in roles.items() if part == VALID]
+    if for_valid and not any(picture.part == VALID for picture in found.pictures):
+        why = "holds no picture to validate with: a fifth of the training pictures does that"
+        found.skipped.append((min(for_valid), why))
     found.pictures.sort(key=lambda picture: PARTS.index(picture.part))
     return found
 
@@ -287,6 +302,25 @@ def _base(files: list[Parts], folders: list[Parts]) -> Parts:
         base = top
 
 
+def _doubled(below: list[Parts]) -> dict[Parts, Parts]:
+    """Sets in a second folder of their name, as archives are packed: train/train/cats, test/test.
+
+    `below` are folders and files, seen from the base. Where classes come first, cats/train and
+    train/train, a class may be called train: nothing is doubled there.
+    """
+    held = defaultdict(set)
+    for parts in below:
+        held[parts[:1]].add(parts[1:2])
+    doubled = {}
+    for top, within in held.items():
+        inner = max(within)  # () is the folder itself
+        if inner and within <= {(), inner} and _set_of(inner[0]) == (_set_of(top[0]) or None):
+            doubled[top] = inner
+    with_classes = any(len(parts) > 3 and parts[:1] in doubled for parts in below)
+    classes_first = any(_set_of(p[1]) and not _set_of(p[0]) for p in below if len(p) > 1)
+    return doubled if with_classes and not classes_first else {}
+
+
 Roles = dict[Parts, tuple[str, str]]  # a folder, seen from the base -> its set and its class
 
 
@@ -302,8 +336,10 @@ def _roles(
     others = [name for name in inside if not _set_of(name)]
     named = inside.keys() - flat.keys()
     sets = _sets(named) | _sets(named & with_classes)  # of val and valid the one with pictures
-    # A class may be called train, too: then it stands beside others.
+    # A class may be called train, too: then it stands beside others, or sets are in all of them.
     is_class = len(with_pictures.intersection(others)) > 1 and VALID not in _sets(inside)
+    if TRAIN in sets and any(TRAIN in _sets(inside[name]) for name in others):
+        is_class |= all(map(_set_of, inside[sets[TRAIN]]))
     is_sure = sets.get(TRAIN) == "train" or len(sets) > 1 or len(inside) == 1
     if TRAIN in sets and is_sure and not is_class:
         used = " and ".join(sets[part] for part in (TRAIN, VALID) if part in sets)

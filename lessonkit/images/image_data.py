@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from numbers import Integral
+from numbers import Integral, Real
 from pathlib import Path
 from typing import NamedTuple
 
@@ -93,7 +93,7 @@ class ImageData:
         seed, and for a class with fewer than two training pictures.
         """
         check_seed(seed)
-        if not 0 < share <= 0.5:
+        if not (isinstance(share, Real) and 0 < share <= 0.5):
             raise DataError(f"hold_out is a share of the training pictures, 0 to 0.5, not {share}.")
         generator, labels = np.random.default_rng(seed), self.train.labels.numpy()
         held = []

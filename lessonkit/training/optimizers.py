@@ -55,6 +55,6 @@ def lr_per_group(lr: float | Sequence[float], n: int, frozen_to: int = 0) -> lis
                 "This LR is NaN: if it is the LR finder's suggestion, its range of LRs was too "
                 "short, the loss never rose. Choose one from its curve, such as 1e-3."
             )
-        if not (math.isfinite(value) and value > 0):
+        if not 0 < value < 3e38:  # where float32 ends
             raise ValueError(f"An LR must be a positive number such as 1e-3, not {value}.")
     return lrs

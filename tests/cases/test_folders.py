@@ -91,6 +91,37 @@ def test_beside_classes_too_what_has_no_classes_is_left_alone(root, name, inside
     assert [path for path, _ in images.skipped] == [name]
 
 
+@pytest.mark.parametrize(
+    "names", [("train", "test"), ("training_set", "test_set"), ("Train", "Test", "Validation")]
+)
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_sets_in_a_second_folder_of_their_name_are_found(root, names, wrapped):
+    place = root / "archive" if wrapped else root
+    for name in names:
+        fill(place / name / name, "cats", "dogs", n=10)
+    images, classes, n, _ = read(root)
+    assert (classes, n) == (["cats", "dogs"], (20, 20, 20) if len(names) > 2 else (16, 4, 20))
+    assert all((root / file).is_file() for file in images.train_files + images.valid_files)
+    (place / names[0] / names[0] / "birds").mkdir()
+    with pytest.warns(UserWarning, match=rf"{names[0]}/{names[0]}/birds of .* gives no picture"):
+        data.from_folder(root, 16)
+
+
+def test_of_such_sets_a_flat_one_is_named_and_left_alone(root):
+    fill(root / "train" / "train", "cats", "dogs", n=10)
+    fill(root / "test", "test", n=10)
+    images, classes, n, _ = read(root)
+    assert (classes, n) == (["cats", "dogs"], (16, 4, 0))
+    assert images.skipped == [("test", "has no class folders: what is in it is left alone")]
+
+
+def test_within_classes_nothing_is_doubled(root):
+    fill(root / "steam", "train", "test", n=10)
+    fill(root / "train", "train", n=10)
+    fill(root / "train" / "train", "old", n=10)
+    assert read(root)[1:3] == (["steam", "train"], (24, 6, 10))
+
+
 def test_test_beside_train_alone_chooses_nothing(root):
     fill(root / "train", "cats", "dogs", n=10)
     fill(root / "test", "cats", "dogs", n=5)
@@ -143,6 +174,17 @@ def test_sets_without_classes_get_a_sentence_of_their_own(root):
     fill(root, "train", "test")
     with pytest.raises(DataError, match=r"test and train hold no class folders.*train/cats/"):
         read(root)
+
+
+def test_a_validation_set_without_pictures_is_named(root):
+    fill(root / "train", "cats", "dogs", n=10)
+    for name in ("cats", "dogs"):
+        (root / "valid" / name).mkdir(parents=True)
+    images, _, n, _ = read(root)
+    assert (
+        n == (16, 4, 0)
+        and "holds no picture to validate with" in dict(images.skipped)["valid/cats"]
+    )
 
 
 def test_a_class_that_is_not_split_as_the_others_are_is_named(root):

@@ -210,13 +210,16 @@ def test_a_good_png_is_used_whatever_is_said_beside_it(tmp_path, kind):
 
 TURNS = {
     "by EXIF": files.chunk(b"eXIf", files.exif(UP)[6:]),
-    "by a text, as ImageMagick does": files.chunk(
-        b"zTXt",
-        b"Raw profile type exif\0\0"
-        + zlib.compress(
-            b"\nexif\n%8d\n%b\n" % (len(BLOCKS["plain"]), BLOCKS["plain"].hex().encode())
-        ),
-    ),
+    **{
+        f"by a text called {kind}, as ImageMagick does": files.chunk(
+            b"zTXt",
+            b"Raw profile type %b\0\0" % kind.encode()
+            + zlib.compress(
+                b"\nexif\n%8d\n%b\n" % (len(BLOCKS["plain"]), BLOCKS["plain"].hex().encode())
+            ),
+        )
+        for kind in ("exif", "APP1")
+    },
 }
 
 
