@@ -243,14 +243,11 @@ class Learner:
         Raises ValueError for a bad LR, Diverged when the loss explodes, Interrupted after Ctrl-C.
         """
         lrs = optimizers.lr_per_group(lr, len(self.groups), self.frozen_to)
-        if not (isinstance(n_cycle, Integral) and n_cycle >= 1):
-            raise ValueError(f"n_cycle must be a whole number of at least 1, not {n_cycle}.")
         if cycle_len is None and cycle_mult != 1:
             raise ValueError("cycle_mult needs a cycle_len: without one the LR stays constant.")
-        if cycle_len is None:
-            self._follow(constant(1.0, n_cycle * self.n_batches), lrs)
-        else:
-            self._follow(sgdr(1.0, n_cycle, cycle_len, cycle_mult, self.n_batches), lrs)
+        length = 1 if cycle_len is None else cycle_len
+        cycles = sgdr(1.0, n_cycle, length, cycle_mult, self.n_batches)
+        self._follow(constant(1.0, len(cycles)) if cycle_len is None else cycles, lrs)
 
     def fit_schedule(self, lrs: Sequence[float], ratios: float | Sequence[float] = 1.0) -> None:
         """Train along any schedule, such as `schedule.one_cycle(3e-3, 5 * learn.n_batches)`.

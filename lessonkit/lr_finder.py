@@ -6,6 +6,7 @@ everything back as it was.
 """
 
 import copy
+import inspect
 import itertools
 import math
 import random
@@ -32,7 +33,7 @@ VALUES = (*SIMPLE, Tensor, np.ndarray, list, tuple, dict, set, deque)  # and wha
 LONGEST = 100  # a list with more is data, not state
 # Containers that torch itself looks after: hooks, parameters, parts.
 OF_TORCH = {name for name, value in vars(nn.Module()).items() if isinstance(value, dict | set)}
-OTHERS = (type, ModuleType, Tensor, nn.Module)  # what has attributes and is no loader
+OTHERS = (type, ModuleType, MethodType, partial, Tensor, nn.Module)  # attributes, but no loader
 HOLDING = ("loader", "dataset", "sampler", "batch_sampler", "loaders", "datasets", "samplers")
 RISES = 0.10  # a loss has risen when it has by this fraction of its fall before, or of its start
 
@@ -51,18 +52,17 @@ def lr_find(
     """Raise the LR from `lr_min` to `lr_max` over `steps` batches; stop where the loss explodes.
 
     `batches` yields (inputs, targets) and is started again when it ends; several inputs, as a tuple
-    or a dict, are handed to the model as its arguments. For any other training step there is
+    or a dict, become the model's arguments, unless they have a `.to`. For any other step there is
     `train_step(*batch)`, or `train_step(batch)` for a batch that is no tuple or list: it trains on
     the batch, in the modes that the modules are in, and returns the loss.
 
     Parameter groups keep the ratios of their LRs; under a scheduler those of their "initial_lr". A
     group of LR 0 stays at 0, and `lr_min` and `lr_max` are the LRs of the last group that doesn't.
     The sweep ends when the loss isn't finite, or, after the first ten batches, when the smoothed
-    loss is `stop` times its best (None: never).
-
-    A model in eval mode is put in train mode, unless there is a `train_step`. At the end all is as
-    it was: see `everything_restored`. Raises ValueError for a bad range of LRs or number of steps,
-    batches that run out or can't be taken apart, and a first loss that isn't finite.
+    loss is `stop` times its best (None: never). A model in eval mode is put in train mode, unless
+    there is a `train_step`. At the end all is as it was: see `everything_restored`. Raises
+    ValueError for a bad range of LRs or number of steps, batches that run out or can't be taken
+    apart, and a first loss that isn't finite.
     """
     stop = math.inf if stop is None else stop
     if not stop > 1:
@@ -104,12 +104,11 @@ def _number(loss: Any) -> float:
 
 def _ratios(optimizer: torch.optim.Optimizer) -> list[float]:
     """The LR of each parameter group, divided by the last one that isn't 0."""
+    if not all("lr" in group for group in optimizer.param_groups):
+        raise ValueError('Each parameter group of the optimiser has an "lr", for lr_find to raise.')
     lrs = [float(group.get("initial_lr", group["lr"])) for group in optimizer.param_groups]
     if not any(lrs):
-        raise ValueError(
-            "All LRs of the optimiser are 0. lr_find keeps their ratios: give it an optimiser with "
-            "an LR, such as 1.0 for all groups."
-        )
+        raise ValueError("All LRs of the optimiser are 0, and lr_find keeps their ratios: try 1.0.")
     last = [lr for lr in lrs if lr][-1]
     return [lr / last for lr in lrs]
 
@@ -117,8 +116,10 @@ def _ratios(optimizer: torch.optim.Optimizer) -> list[float]:
 def _plain_step(model: nn.Module, optimizer: torch.optim.Optimizer, loss: Callable) -> Callable:
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
     trained = [p for group in optimizer.param_groups for p in group["params"]]
+    takes_closure = asks = bool(inspect.signature(optimizer.step).parameters)
 
     def step(*batch: Any) -> float:
+        nonlocal asks
         if len(batch) != 2:
             kind = type(batch[0]).__name__ if len(batch) == 1 else f"{len(batch)} parts"
             raise ValueError(
@@ -128,20 +129,22 @@ def _plain_step(model: nn.Module, optimizer: torch.optim.Optimizer, loss: Callab
         inputs, targets = _to(device, batch)
         losses = []  # LBFGS asks for the loss several times in one step, and others hand back none
 
+        @torch.enable_grad()  # which the optimiser's step may have switched off
         def closure() -> Tensor:
+            losses.append(math.nan)  # it counts as called even if it fails
             optimizer.zero_grad()
-            if isinstance(inputs, Mapping):
-                outputs = model(**inputs)
-            else:
-                outputs = model(*inputs) if isinstance(inputs, tuple | list) else model(inputs)
-            value = loss(outputs, targets)
+            value = loss(_outputs(model, inputs), targets)
             if not (isinstance(value, Tensor) and value.numel() == 1 and value.requires_grad):
-                raise ValueError(f"loss is one number with a gradient, not {type(value).__name__}.")
+                given = " ".join(repr(value).split())
+                raise ValueError(f"loss is one number with a gradient, not {given:.50}.")
             value.backward()
-            losses.append(value.item())
+            losses[-1] = value.item()
             return value
 
-        optimizer.step(closure)
+        asks = asks and _step_if_it_asks(optimizer, closure, losses)
+        if not asks:
+            closure()
+            optimizer.step(closure) if takes_closure else optimizer.step()
         if all(p.grad is None for p in trained) and set(trained).isdisjoint(model.parameters()):
             raise ValueError(
                 "The optimiser trains no weight of this model: make it from model.parameters(), "
@@ -153,12 +156,33 @@ def _plain_step(model: nn.Module, optimizer: torch.optim.Optimizer, loss: Callab
 
 
 def _to(device: torch.device, batch: Any) -> Any:
-    """`batch` on `device`: a tensor, or tuples, lists and dicts of them."""
+    """`batch` on `device`: what has a method for it, or tuples, lists and dicts of them."""
+    if hasattr(batch, "to"):
+        return batch.to(device)
     if isinstance(batch, Mapping):
         return {name: _to(device, part) for name, part in batch.items()}
     if isinstance(batch, tuple | list):
-        return [_to(device, part) for part in batch]
-    return batch.to(device) if isinstance(batch, Tensor) else batch
+        return getattr(batch, "_make", list)([_to(device, part) for part in batch])
+    return batch
+
+
+def _outputs(model: nn.Module, inputs: Any) -> Any:
+    if isinstance(inputs, Mapping):
+        return model(**inputs)
+    # A PackedSequence is a tuple, and one input.
+    several = isinstance(inputs, tuple | list) and not hasattr(inputs, "to")
+    return model(*inputs) if several else model(inputs)
+
+
+def _step_if_it_asks(optimizer: torch.optim.Optimizer, closure: Callable, losses: list) -> bool:
+    """Whether the optimiser called `closure` in a step: people's own may want gradients first."""
+    optimizer.zero_grad()  # else one that doesn't ask would step by those of an earlier batch
+    try:
+        optimizer.step(closure)
+    except Exception:  # it may have missed its gradients; if not, it fails again with them
+        if losses:
+            raise
+    return bool(losses)
 
 
 def _exploded(losses: list[float], stop: float) -> bool:
@@ -329,27 +353,27 @@ def smooth(losses: np.ndarray, weight: float = SMOOTHING) -> np.ndarray:
 
 
 @contextmanager
-def everything_restored(
-    model: nn.Module, optimizer: torch.optim.Optimizer, *others: Any
-) -> Iterator[None]:
+def everything_restored(model: nn.Module, optimizer: Any, *others: Any) -> Iterator[None]:
     """On leaving, `model`, `optimizer` and all random generators are bit for bit as on entering.
 
     Also after an error. That covers parameters, gradients and buffers, replaced ones too; each
     module's mode and other plain attributes, such as counters; settings, state and attributes of
-    the optimiser and of one inside it; attributes of `others`, such as a loss; simple ones that
-    loaders, samplers and datasets have, and samplers' orders of rows; all random generators in
-    these and of Python, numpy and torch. Not covered: what functions and objects of one's own keep
-    elsewhere, lists of over 100, a loader's workers. ValueError for layers that lack their size.
+    the optimiser; attributes of `others`, such as a loss; networks and optimisers in attributes of
+    these; simple ones that loaders, samplers and datasets have, and samplers' orders of rows; all
+    random generators in these and of Python, numpy and torch. Not covered: what functions and
+    objects of one's own keep elsewhere, lists of over 100, a loader's workers. ValueError for
+    layers that lack their size.
     """
     everyone = _with_those_inside([optimizer, *others])
     optimizers = [one for one in everyone if isinstance(one, torch.optim.Optimizer)]
     nets = [one for one in (model, *everyone) if isinstance(one, nn.Module)]
     modules = list(dict.fromkeys(part for net in nets for part in net.modules()))
+    may_hold_generators = *modules, *everyone, *(kept for kept, _ in _sources(everyone))
     ways_back = [
         *_keep_parameters(modules, optimizer),
         *_keep_attributes(modules, everyone),
-        *map(_keep_optimizer, optimizers),
-        *(put_back for one in (*modules, *everyone) for put_back in _generators(one)),
+        *itertools.chain(*map(_keep_optimizer, optimizers)),
+        *itertools.chain(*map(_generators, may_hold_generators)),
         *_keep_randomness(),
     ]
     with ExitStack() as stack:  # goes all the ways back, also where one of them fails
@@ -361,21 +385,25 @@ def everything_restored(
 def _with_those_inside(found: list) -> list:
     """`found`, and what these use: Lookahead's inner optimiser, a method's object, and so on."""
     for one in found:  # which grows meanwhile
-        inside: Iterable = ()
-        if isinstance(one, partial):
-            inside = one.func, *one.args, *one.keywords.values()
-        elif isinstance(one, MethodType):
-            inside = (one.__self__,)
-        elif isinstance(one, torch.optim.Optimizer):
+        inside = _held_by(one) if isinstance(one, partial | MethodType) else ()
+        if _is_own(one):
             held = [part for name, value in vars(one).items() for part in _each(value, name)]
-            inside = [part for part in held if isinstance(part, torch.optim.Optimizer)]
+            inside = [part for part in held if isinstance(part, torch.optim.Optimizer | nn.Module)]
         found += [part for part in inside if not any(part is known for known in found)]
     return found
 
 
-def _keep_parameters(
-    modules: list[nn.Module], optimizer: torch.optim.Optimizer
-) -> Iterator[Callable]:
+def _held_by(one: Any) -> Iterable:
+    if isinstance(one, partial):
+        return one.func, *one.args, *one.keywords.values()
+    if isinstance(one, MethodType):
+        return (one.__self__,)
+    if isinstance(one, list | tuple | dict) and len(one) <= LONGEST:  # of transforms, say
+        return one.values() if isinstance(one, dict) else one
+    return getattr(one, "__dict__", {}).values()
+
+
+def _keep_parameters(modules: list[nn.Module], optimizer: Any) -> Iterator[Callable]:
     """What puts back each parameter's value and gradient, and each module's parts."""
     held = [p for module in modules for p in module._parameters.values() if p is not None]
     trained = [p for group in optimizer.param_groups for p in group["params"]]
@@ -385,8 +413,7 @@ def _keep_parameters(
     for parameter in parameters:
         yield partial(_write_back, parameter, parameter.detach().clone())
         yield partial(parameter.requires_grad_, parameter.requires_grad)
-        gradient = parameter.grad, _copy_of(parameter.grad)
-        yield partial(_put_back, partial(setattr, parameter, "grad"), *gradient)
+        yield _keep(partial(setattr, parameter), "grad", parameter.grad)
     for module in modules:
         parts = dict(module._parameters), dict(module._modules)  # forward may replace some
         yield partial(_put_back_parts, module, type(module), *parts)
@@ -403,15 +430,11 @@ def _put_back_parts(module: nn.Module, kind: type, *parts: dict) -> None:
 def _keep_attributes(modules: list[nn.Module], others: list) -> Iterator[Callable]:
     """For each plain attribute or buffer, what puts it back; and what takes away new ones."""
     holders = [(kept, _is_value) for module in modules for kept in (vars(module), module._buffers)]
-    for one in others:
-        if hasattr(one, "__dict__") and not (isinstance(one, OTHERS) or _is_source(one)):
-            holders.append((vars(one), _is_value))
+    holders += [(vars(one), _is_value) for one in others if _is_own(one)]
     for kept, is_state in [*holders, *_sources(others)]:
         known = {name for name in {*kept.keys()} - OF_TORCH if is_state(kept[name])}
         yield partial(_take_away_new, kept, is_state, known)
-        for name in known:
-            value = kept[name], _copy_of(kept[name])
-            yield partial(_put_back, partial(kept.__setitem__, name), *value)
+        yield from (_keep(kept.__setitem__, name, kept[name]) for name in known)
 
 
 def _take_away_new(kept: dict, is_state: Callable, known: set[str]) -> None:
@@ -420,8 +443,9 @@ def _take_away_new(kept: dict, is_state: Callable, known: set[str]) -> None:
             del kept[name]
 
 
-def _put_back(hold: Callable, value: Any, copied: Any) -> None:
-    hold(_as_it_was(value, copied))
+def _keep(hold: Callable, name: str, value: Any) -> Callable:
+    copied = _copy_of(value)
+    return lambda: hold(name, _as_it_was(value, copied))
 
 
 def _sources(others: list) -> Iterator[tuple[dict, Callable]]:
@@ -444,6 +468,11 @@ def _is_source(one: Any) -> bool:
     return gives and hasattr(one, "__dict__") and not isinstance(one, OTHERS)
 
 
+def _is_own(one: Any) -> bool:
+    """Whether it is another object with attributes: an optimiser, a loss, who trains."""
+    return hasattr(one, "__dict__") and not (isinstance(one, OTHERS) or _is_source(one))
+
+
 def _each(held: Any, name: str) -> list:
     """`held` itself, or its parts, if the `name` of the attribute says that there are several."""
     if isinstance(held, list | tuple | dict) and name.endswith("s"):
@@ -451,33 +480,31 @@ def _each(held: Any, name: str) -> list:
     return [held]
 
 
-def _keep_optimizer(optimizer: torch.optim.Optimizer) -> Callable:
-    """Returns what puts back an optimiser's settings and state."""
+def _keep_optimizer(optimizer: torch.optim.Optimizer) -> Iterator[Callable]:
+    """What puts back an optimiser's settings and state."""
     groups = [*optimizer.param_groups]
-    kept = [{k: (v, _copy_of(v)) for k, v in g.items() if k != "params"} for g in groups]
     # The keys must stay the very parameters: a copy of them would belong to nobody.
     state = {p: copy.deepcopy(values) for p, values in optimizer.state.items()}
 
     def put_back() -> None:
         optimizer.param_groups[:] = groups
-        for group, settings in zip(groups, kept, strict=True):
-            group.update({name: _as_it_was(*value) for name, value in settings.items()})
         optimizer.state.clear()
         optimizer.state.update(state)
 
-    return put_back
+    yield put_back
+    for group in groups:
+        yield from (_keep(group.__setitem__, *one) for one in group.items() if one[0] != "params")
 
 
-def _keep_randomness() -> list[Callable]:
-    """Returns what puts back the random state of torch (CPU, CUDA, MPS), numpy and Python."""
-    kept = [partial(torch.set_rng_state, torch.get_rng_state())]
-    kept += [partial(np.random.set_state, np.random.get_state())]
-    kept += [partial(random.setstate, random.getstate())]
+def _keep_randomness() -> Iterator[Callable]:
+    """What puts back the random state of torch (CPU, CUDA, MPS), numpy and Python."""
+    yield partial(torch.set_rng_state, torch.get_rng_state())
+    yield partial(np.random.set_state, np.random.get_state())
+    yield partial(random.setstate, random.getstate())
     if torch.cuda.is_available():
-        kept += [partial(torch.cuda.set_rng_state_all, torch.cuda.get_rng_state_all())]
+        yield partial(torch.cuda.set_rng_state_all, torch.cuda.get_rng_state_all())
     if torch.backends.mps.is_available():
-        kept += [partial(torch.mps.set_rng_state, torch.mps.get_rng_state())]
-    return kept
+        yield partial(torch.mps.set_rng_state, torch.mps.get_rng_state())
 
 
 def _is_simple(value: Any) -> bool:
@@ -499,11 +526,8 @@ def _copy_of(value: Any) -> Any:
 
 
 def _as_it_was(value: Any, copied: Any) -> Any:
-    """`value` itself, since others may hold it too, filled with what it held when it was copied.
-
-    The copy, where it is an object of one's own.
-    """
-    if not isinstance(value, VALUES):
+    """`value` itself, since others may hold it too, filled with what it held when it was copied."""
+    if not isinstance(value, VALUES):  # an object of one's own
         return copied
     if isinstance(value, Tensor):
         _write_back(value, copied)
@@ -523,11 +547,10 @@ def _is_value(value: Any) -> bool:
     if isinstance(value, dict):
         value = [*value, *value.values()]
     if isinstance(value, list | tuple | set | deque):
-        parts = [one for one in value if not isinstance(one, Tensor)]
         tensors = [one for one in value if isinstance(one, Tensor)]
         owned = not any(isinstance(one, nn.Parameter) for one in tensors)
         owned &= isinstance(value, tuple) or all(one.is_leaf for one in tensors)
-        return len(value) <= LONGEST and owned and all(map(_is_value, parts))
+        return len(value) <= LONGEST and owned and all(map(_is_value, value))
     return isinstance(value, VALUES)
 
 
@@ -543,18 +566,13 @@ def _write_back(tensor: Tensor, value: Tensor) -> None:
 
 
 def _generators(one: Any, depth: int = 5) -> Iterator[Callable]:
-    """For each random generator that `one` holds, what puts back its state.
-
-    A DataLoader has them in itself, its sampler, and that of its batches; `depth` ends circles.
-    """
+    """For each random generator in `one`, such as a sampler's, what puts back its state."""
     if isinstance(one, torch.Generator | np.random.RandomState):
         yield partial(one.set_state, one.get_state())
-    elif isinstance(one, random.Random):
+    elif isinstance(one, random.Random) and not isinstance(one, random.SystemRandom):
         yield partial(one.setstate, one.getstate())
     elif isinstance(one, np.random.Generator):
         yield partial(setattr, one.bit_generator, "state", one.bit_generator.state)
-    elif depth and not isinstance(one, type | ModuleType):
-        parts = one.values() if isinstance(one, dict) else one
-        is_list = isinstance(one, list | tuple | dict) and len(one) <= LONGEST  # of transforms, say
-        for held in parts if is_list else getattr(one, "__dict__", {}).values():
+    elif depth and not isinstance(one, type | ModuleType):  # else circles would have no end
+        for held in _held_by(one):
             yield from _generators(held, depth - 1)

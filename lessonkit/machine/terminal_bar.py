@@ -6,7 +6,8 @@ from typing import Any
 
 from tqdm import tqdm
 
-from lessonkit.machine.bars import Bar, as_words, say
+from lessonkit.machine.bars import Bar, say
+from lessonkit.machine.figures import as_words
 
 __all__ = ["new_bar"]
 
