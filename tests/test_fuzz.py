@@ -103,7 +103,7 @@ def test_one_cycle_is_torchs_for_any_shape(lr, steps, warm_up, start_div, final_
 
 
 @given(
-    lr=st.floats(1e-300, 1e300),
+    lr=st.floats(1e-300, 3e38, exclude_max=True),
     steps=st.integers(1, 200),
     share=SHARES,
     warm_up=st.floats(0, 1, exclude_min=True, exclude_max=True),
