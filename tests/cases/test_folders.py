@@ -181,10 +181,8 @@ def test_a_validation_set_without_pictures_is_named(root):
     for name in ("cats", "dogs"):
         (root / "valid" / name).mkdir(parents=True)
     images, _, n, _ = read(root)
-    assert (
-        n == (16, 4, 0)
-        and "holds no picture to validate with" in dict(images.skipped)["valid/cats"]
-    )
+    assert n == (16, 4, 0)
+    assert "holds no picture to validate with" in dict(images.skipped)["valid/cats"]
 
 
 def test_a_class_that_is_not_split_as_the_others_are_is_named(root):
