@@ -368,12 +368,12 @@ def everything_restored(model: nn.Module, optimizer: Any, *others: Any) -> Itera
     optimizers = [one for one in everyone if isinstance(one, torch.optim.Optimizer)]
     nets = [one for one in (model, *everyone) if isinstance(one, nn.Module)]
     modules = list(dict.fromkeys(part for net in nets for part in net.modules()))
-    may_hold_generators = *modules, *everyone, *(kept for kept, _ in _sources(everyone))
+    sources = [*_sources(everyone)]
     ways_back = [
         *_keep_parameters(modules, optimizer),
-        *_keep_attributes(modules, everyone),
+        *_keep_attributes(modules, everyone, sources),
         *itertools.chain(*map(_keep_optimizer, optimizers)),
-        *itertools.chain(*map(_generators, may_hold_generators)),
+        *itertools.chain(*map(_generators, (*modules, *everyone, *(kept for kept, _ in sources)))),
         *_keep_randomness(),
     ]
     with ExitStack() as stack:  # goes all the ways back, also where one of them fails
@@ -394,6 +394,7 @@ def _with_those_inside(found: list) -> list:
 
 
 def _held_by(one: Any) -> Iterable:
+    """What is called, and with what; what a short container has in it; an object's attributes."""
     if isinstance(one, partial):
         return one.func, *one.args, *one.keywords.values()
     if isinstance(one, MethodType):
@@ -427,11 +428,11 @@ def _put_back_parts(module: nn.Module, kind: type, *parts: dict) -> None:
             held.update(before)
 
 
-def _keep_attributes(modules: list[nn.Module], others: list) -> Iterator[Callable]:
+def _keep_attributes(modules: list, others: list, sources: list) -> Iterator[Callable]:
     """For each plain attribute or buffer, what puts it back; and what takes away new ones."""
     holders = [(kept, _is_value) for module in modules for kept in (vars(module), module._buffers)]
     holders += [(vars(one), _is_value) for one in others if _is_own(one)]
-    for kept, is_state in [*holders, *_sources(others)]:
+    for kept, is_state in [*holders, *sources]:
         known = {name for name in {*kept.keys()} - OF_TORCH if is_state(kept[name])}
         yield partial(_take_away_new, kept, is_state, known)
         yield from (_keep(kept.__setitem__, name, kept[name]) for name in known)

@@ -430,6 +430,7 @@ def assert_each_once(root, used, skipped):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege there")
 @given(SETS, TREES, st.integers(0, 5))
+@example(["train"], [(["valid"], "only a link", "", "loop")], 0)
 def test_every_file_of_a_folder_is_used_exactly_once_or_named(sets, tree, seed):
     with tempfile.TemporaryDirectory() as place, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of classes without validation pictures

@@ -277,7 +277,8 @@ def _layout(files: list[Parts], folders: list[Parts], skipped: list[tuple[str, s
     for path, why in skipped:
         if tuple(path.split("/")[: len(base) + 1]) not in unused:
             found.skipped.append((path, why))
-    for_valid = ["/".join((*base, *folder)) for folder, (part, _) in roles.items() if part == VALID]
+    for_valid = {"/".join((*base, *folder)) for folder, (part, _) in roles.items() if part == VALID}
+    for_valid -= dict(found.skipped).keys()  # a link to a folder: it is named already
     if for_valid and not any(picture.part == VALID for picture in found.pictures):
         why = "holds no picture to validate with: a fifth of the training pictures does that"
         found.skipped.append((min(for_valid), why))
