@@ -90,22 +90,53 @@ def test_a_recipe_that_misses_a_bound_ends_with_an_error(
     assert recipe.main() == status
 
 
-def test_a_run_that_crashes_is_counted_and_ends_nothing(peers, monkeypatch, tmp_path, capsys):
+@pytest.fixture
+def recipe_on(peers, monkeypatch, tmp_path):
+    """A function that starts the benchmark of the recipe with another `run`; returns its rows."""
     import recipe  # beside peers
 
+    pictures = replace(coloured(), test=coloured().valid)
+    monkeypatch.setattr(recipe, "sets", lambda photos: {"made up": lambda size: pictures})
+    monkeypatch.setattr(recipe, "three_sets", lambda name, images, split, most: images)
+    file = tmp_path / "x.json"
+
+    def start(run, *arguments):
+        monkeypatch.setattr("sys.argv", ["recipe.py", f"--json={file}", *arguments])
+        monkeypatch.setattr(recipe, "run", run)
+        status = recipe.main()
+        return status, json.loads(file.read_text(encoding="utf-8"))
+
+    return start
+
+
+def test_a_run_that_crashes_is_counted_and_ends_nothing(recipe_on, capsys):
     def crashes(*_):
         raise RuntimeError("singular")
 
-    pictures = replace(coloured(), test=coloured().valid)
-    file = tmp_path / "x.json"
-    monkeypatch.setattr("sys.argv", ["recipe.py", "--splits=1", f"--json={file}"])
-    monkeypatch.setattr(recipe, "sets", lambda photos: {"made up": lambda size: pictures})
-    monkeypatch.setattr(recipe, "three_sets", lambda name, images, split, most: images)
-    monkeypatch.setattr(recipe, "run", crashes)
-    assert recipe.main() == 1
-    [row] = json.loads(file.read_text(encoding="utf-8"))
-    assert row["crash"] == "RuntimeError: singular"
+    status, [row] = recipe_on(crashes, "--splits=1")
+    assert status == 1 and row["crash"] == "RuntimeError: singular"
     assert "missed: made up 96 px" in capsys.readouterr().out
+
+
+def test_a_run_with_sweeps_replaces_the_one_without_and_is_shown(recipe_on, capsys):
+    asked = []
+
+    def runs(images, split, cycles, sweeps):
+        asked.append((split, sweeps))
+        row = {"steps": {3: 0.5, 4: 0.5, 8: 0.75}, "tta": 0.75, "seconds": 1.0}
+        row["logistic regression"] = 0.5
+        if sweeps:
+            row["heads"], row["step 8"] = {1e-3: 0.5, 1e-2: 0.625}, {"its own": 0.75, "a third": 0}
+        return row
+
+    recipe_on(runs, "--splits=2")
+    status, rows = recipe_on(runs, "--splits=1", "--sweeps")
+    assert status == 0 and sorted((row["split"], row["sweeps"]) for row in rows) == [
+        (0, True), (1, False),
+    ]  # fmt: skip
+    assert "| 0.500 | 0.625 at 0.01 | 0.750 | 0.750 at its own |" in capsys.readouterr().out
+    recipe_on(runs, "--splits=2")  # nothing is left to do
+    assert asked == [(0, False), (1, False), (0, True)]
 
 
 def test_the_least_time_of_a_step_counts_its_multiplications(peers, monkeypatch):
