@@ -23,8 +23,7 @@ from lessonkit import augment, data
 from lessonkit.course import look
 from lessonkit.files import cache as kept_files
 from lessonkit.files import safe_files
-from lessonkit.images import decode, folder
-from lessonkit.images import image_data as pictures
+from lessonkit.images import as_pictures, decode, folder
 from lessonkit.machine import progress
 from lessonkit.networks import weights
 from lessonkit.training import distributed, processes
@@ -297,6 +296,8 @@ def _files(given: str) -> list[str]:
     found, suffixes = [], {*decode.SUFFIXES, *decode.HEIC}  # those not read here get their reason
     for place, inside, names in os.walk(given, onerror=_cannot_be_opened):
         inside[:] = [name for name in inside if not folder.is_systems(name)]
+        for link in sorted(name for name in inside if os.path.islink(os.path.join(place, name))):
+            _note(f"note: left out: {os.path.join(place, link)} is a link to a folder.")
         names = [name for name in names if not folder.is_systems(name)]
         found += [os.path.join(place, n) for n in names if Path(n).suffix.lower() in suffixes]
     return sorted(found)
@@ -311,7 +312,7 @@ def _predict(learn, files: list[str], options: argparse.Namespace) -> list[dict]
     squares, answers = {}, []
     for file in files:
         try:
-            squares[file] = pictures.read_pictures([file], learn.size)
+            squares[file] = as_pictures.read_pictures([file], learn.size)
         except data.DataError as mistake:
             _say(f"lessonkit: {_shown(str(mistake))}")
     rows = learn.predict(torch.cat([*squares.values()]), tta=options.tta) if squares else []
@@ -524,13 +525,13 @@ def _count(n: int, one: str, several: str = "") -> str:
     return f"{n} {one if n == 1 else several or f'{one}s'}"
 
 
-def _shown(text: str) -> str:
+def _shown(text: str | int) -> str:
     """A name, or a sentence with names, in one line: what a terminal obeys is written as escapes.
 
     Such as line breaks in a file's name, colours, and what turns the direction of writing around.
     """
     obeyed = r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]"
-    return re.sub(obeyed, lambda found: ascii(found[0])[1:-1], text)
+    return re.sub(obeyed, lambda found: ascii(found[0])[1:-1], str(text))
 
 
 def _note(text: str) -> None:

@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import product
+from numbers import Real
 
 import torch
 import torch.nn.functional as F
@@ -41,6 +42,16 @@ class Augment:
     shift: float = 0.0  # moved by up to this fraction of the side, in x and in y
     lighting: float = 0.0  # brightness by up to this fraction of 255, contrast by 1 ± this
     half_turns: bool = False  # upside down, by half a turn, in half of the pictures
+
+    def __post_init__(self):
+        for name in ("mirror", "turns", "half_turns"):
+            if getattr(self, name) not in (True, False):
+                raise ValueError(f"{name} is True or False, not {getattr(self, name)!r}.")
+        for name in ("degrees", "max_zoom", "shift", "lighting"):
+            amount = getattr(self, name)
+            is_finite = isinstance(amount, Real) and math.isfinite(amount)
+            if not is_finite or (name == "max_zoom" and amount <= 0):
+                raise ValueError(f"{name} can't be {amount!r}: see lessonkit.augment.Augment.")
 
     def __call__(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Varied uint8 pictures [N, 3, S, S]; the same tensor if nothing may change.
@@ -85,7 +96,7 @@ class Augment:
         def uniform(low: float, high: float) -> Tensor:
             return low + (high - low) * torch.rand(n, generator=generator)
 
-        mirror, turns = (uniform(0, 1) < 0.5) & self.mirror, torch.zeros(n)
+        mirror, turns = (uniform(0, 1) < 0.5) & bool(self.mirror), torch.zeros(n)
         if self.turns:
             turns = uniform(0, 4).floor()
         elif self.half_turns:

@@ -13,7 +13,7 @@ from lessonkit.course.datasets import embedded
 from lessonkit.course.datasets.pets import pets_folder
 from lessonkit.files.fingerprint import fingerprint
 from lessonkit.images.folder import VALID_SHARE, from_folder
-from lessonkit.images.image_data import DataError, ImageData, Split, check_size
+from lessonkit.images.image_data import DataError, ImageData, Split, check_seed, check_size
 
 __all__ = [
     "DataError", "ImageData", "Split",
@@ -40,6 +40,7 @@ def earth(size: int = 64) -> ImageData:
 
 def digits(size: int = 28, seed: int = 0) -> ImageData:
     """5,000 handwritten digits (MNIST), a fifth of them, drawn by `seed`, for validation."""
+    check_seed(seed)
     grey, labels = embedded.digit_images()
     valid = np.zeros(len(labels), bool)
     order = np.random.default_rng(seed).permutation(len(labels))
@@ -57,6 +58,7 @@ def cells(size: int = 128, seed: int = 0) -> ImageData:
     75:25 within each class and kind of module. Deitsch et al. 2018, arXiv 1807.02894. Raises
     DataError where the package elpv-dataset, which holds them, is missing or of another edition.
     """
+    check_seed(seed)
     known = solar.cell_labels()
     labels, valid = solar.split(known, seed)
     grey = solar.cell_images(known.files, check_size(size)).numpy()

@@ -6,6 +6,7 @@ From top to bottom: pictures, layer groups, a fit, one epoch, one step, results,
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from itertools import chain
 from numbers import Integral, Real
 from pathlib import Path
@@ -17,8 +18,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lessonkit import models
-from lessonkit.images.image_data import DataError, ImageData
-from lessonkit.lr_finder import LRFinderResult, lr_find
+from lessonkit.images.image_data import DataError, ImageData, check_images
+from lessonkit.lr_finder import LRFinderResult, check_steps, lr_find
 from lessonkit.machine import devices, progress
 from lessonkit.schedule import as_schedule, constant, sgdr
 from lessonkit.training import distributed, optimizers
@@ -98,6 +99,7 @@ class Learner:
         Only the head is unfrozen. With `precompute` it trains on cached activations of the body.
         `arch` and errors are as in `models.pretrained`; `kwargs` are other arguments of Learner.
         """
+        check_images(images)
         model = models.pretrained(arch, len(images.classes))
         learn = cls(model, images, seed, **{"optimizer": adamw, "max_grad_norm": 1.0, **kwargs})
         learn.freeze()
@@ -118,8 +120,7 @@ class Learner:
 
     def set_data(self, images: ImageData) -> None:
         """Go on with other pictures, such as larger ones; DataError unless classes are the same."""
-        if not isinstance(images, ImageData):
-            raise DataError(f"Give pictures as data.from_folder reads them, not {images!r:.40}.")
+        check_images(images)
         known = getattr(self, "classes", images.classes)
         if images.classes != known:
             has = ", ".join(images.classes)
@@ -172,7 +173,7 @@ class Learner:
 
     def freeze_to(self, i: int) -> None:
         """Freeze the layer groups before group `i`: their weights stay, they run in eval mode."""
-        if i not in range(-len(self.groups), len(self.groups)):
+        if not (isinstance(i, Integral) and -len(self.groups) <= i < len(self.groups)):
             raise ValueError(f"The layer groups have numbers to {len(self.groups) - 1}, not {i}.")
         self.frozen_to = range(len(self.groups))[i]
         for n, group in enumerate(self.groups):
@@ -277,25 +278,25 @@ class Learner:
         """Run the LR finder on the unfrozen groups: 1e-5 to 10 over `steps` batches.
 
         Of `lr`, only the ratios between the groups count. Leaves everything as it was, but in eval
-        mode, as after a fit. Raises ValueError for a bad LR.
+        mode, as after a fit. Raises ValueError for a bad LR or number of steps.
         """
         lrs = optimizers.lr_per_group(lr, len(self.groups), self.frozen_to)
-        batches = self._endless_batches()
-        optimizer, state = self._new_optimizer(lrs), self.generator.get_state()
+        batches, steps = self._endless_batches(), check_steps(steps)
+        optimizer = self._new_optimizer(lrs)
         with progress.bar(f"lr_find: up to {steps} batches", steps) as bar:
 
-            def step(inputs: Tensor, labels: Tensor) -> float:
-                loss = self._step(optimizer, inputs, labels).item()
+            def step(learn: Learner, inputs: Tensor, labels: Tensor) -> float:
+                loss = learn._step(optimizer, inputs, labels).item()
                 bar.step(loss=loss, lr=optimizer.param_groups[-1]["lr"])
                 return loss
 
+            train = partial(step, self)  # where the finder sees what else is to be put back
             try:
                 self._train_mode()
                 return lr_find(
-                    self.model, optimizer, batches, F.cross_entropy, steps=steps, train_step=step
+                    self.model, optimizer, batches, F.cross_entropy, steps=steps, train_step=train
                 )
             finally:
-                self.generator.set_state(state)
                 self.model.eval()
 
     def _follow(self, shape: np.ndarray, lrs: list[float]) -> None:
@@ -456,6 +457,8 @@ class Learner:
         from lessonkit.images.as_pictures import as_pictures  # training needs none of it
 
         images = as_pictures(images, getattr(self, "size", 0))
+        if tta and not hasattr(self.augment, "views"):
+            raise ValueError("TTA takes an augmentation with views(pictures): this one has none.")
         self.model.eval()
 
         def mean_of_views(batch: Tensor) -> Tensor:

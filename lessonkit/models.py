@@ -4,6 +4,8 @@ Every network here maps uint8 pictures [N, 3, S, S] to logits [N, classes] and d
 scaling and normalising, so nobody can forget it. It is a chain of layer groups, earliest first.
 """
 
+from numbers import Integral
+
 import torch
 from torch import Tensor, nn
 
@@ -46,8 +48,11 @@ def small_cnn(n_classes: int, width: int = 32, seed: int = 0) -> LayerGroups:
     """Six 3×3 convolutions and a linear head, about 0.6 million weights at width 32.
 
     Small enough to train from scratch on a laptop; for pictures of 16 px a side or more.
-    The same seed gives the same initial weights.
+    The same seed gives the same initial weights. Raises ValueError for fewer than one class or
+    channel.
     """
+    if not all(isinstance(n, Integral) and n >= 1 for n in (n_classes, width)):
+        raise ValueError(f"n_classes and width are counts from 1 on, not {n_classes} and {width}.")
 
     def conv(n_in: int, n_out: int, stride: int) -> nn.Sequential:
         return nn.Sequential(

@@ -10,6 +10,7 @@ import textwrap
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lessonkit.files import safe_files
-from lessonkit.images.image_data import ImageData
+from lessonkit.images.image_data import ImageData, check_images
 from lessonkit.learner import Learner
 from lessonkit.lr_finder import LRFinderResult
 from lessonkit.machine import progress
@@ -60,9 +61,12 @@ def eight_steps(
     drawn by `seed`), from 0 to 0.5; with one, it is ignored. `cycles`: the most in step 8, each
     twice as long as the one before. `learner`: other arguments of Learner, such as `device`; below
     1,000 training pictures the `batch_size` is 32, unless it is given. Raises ValueError for a
-    network that can't be had, or a `hold_out` that leaves a class without pictures; never because a
-    step diverged.
+    network that can't be had, `cycles` that can't be counted, or a `hold_out` that leaves a class
+    without pictures; never because a step diverged.
     """
+    check_images(images)
+    if not (isinstance(cycles, Integral) and cycles >= 0):
+        raise ValueError(f"cycles is a whole number, such as {WHOLE_CYCLES}, not {cycles}.")
     if hold_out and images.test is None:
         images = images.with_hold_out(hold_out, seed)
     if len(images.train.labels) < FEW:

@@ -23,8 +23,8 @@ from lessonkit import augment, models
 from lessonkit.__main__ import main
 from lessonkit.course.datasets import embedded
 from lessonkit.export import to_onnx
+from lessonkit.images import as_pictures as pictures
 from lessonkit.images import decode
-from lessonkit.images import image_data as pictures
 from lessonkit.learner import Learner
 from tests.cases import files
 from tests.tiny import coloured, save_model

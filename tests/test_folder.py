@@ -11,8 +11,8 @@ from PIL import Image
 
 from lessonkit import augment, data
 from lessonkit.data import DataError
+from lessonkit.images import as_pictures as pictures
 from lessonkit.images import decode, folder
-from lessonkit.images import image_data as pictures
 
 SHADES = {"dark": 40, "light": 220}
 

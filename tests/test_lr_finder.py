@@ -19,8 +19,9 @@ from torch import nn
 from torch.utils.data import DataLoader, RandomSampler, TensorDataset
 
 from lessonkit import lr_find
-from lessonkit.lr_finder import LRFinderResult, _to, everything_restored, smooth
+from lessonkit.lr_finder import LRFinderResult, _to, smooth
 from lessonkit.training import optimizers
+from lessonkit.training.restored import everything_restored
 
 LRS = np.geomspace(1e-5, 10, 100)
 

@@ -7,7 +7,7 @@ from torch import nn
 
 from lessonkit import models
 from lessonkit.course.datasets import embedded
-from lessonkit.images.image_data import read_pictures
+from lessonkit.images.as_pictures import read_pictures
 from lessonkit.networks import backbone
 from lessonkit.recipe import familiarity
 

@@ -51,6 +51,7 @@ TESTS = {
     "optimizers": ["learner", "models", "recipe"],
     "processes": ["distributed"],
     "recipe": ["determinism"],
+    "restored": ["lr_finder"],
 }
 
 

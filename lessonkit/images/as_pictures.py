@@ -1,15 +1,18 @@
 """What `predict` may be given, as a batch of pictures; what would give wrong answers is refused."""
 
 import os
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Sequence, Set
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from lessonkit.images.image_data import DataError, read_pictures
+from lessonkit.files.safe_files import of_user
+from lessonkit.images.image_data import DataError, check_size
 
-__all__ = ["as_pictures"]
+__all__ = ["as_pictures", "read_pictures"]
 
 
 def as_pictures(given: Any, size: int) -> Tensor:
@@ -48,3 +51,18 @@ def _checked(pictures: Tensor) -> Tensor:
             "floats from 0 to 1 become so by (255 * pictures).round().to(torch.uint8)."
         )
     return pictures
+
+
+def read_pictures(paths: Sequence[str | Path], size: int) -> Tensor:
+    """Picture files as uint8 [N, 3, size, size]; DataError for one that gives no picture."""
+    from lessonkit.images import decode  # and with it Pillow: tensors don't need it
+
+    if isinstance(paths, str | Path):  # else each letter would be taken for a path
+        paths = [paths]
+    squares = np.empty((len(paths), check_size(size), size, 3), np.uint8)
+    for square, path in zip(squares, paths, strict=True):
+        try:
+            square[:] = decode.decode(of_user(path), size)
+        except decode.Unusable as error:
+            raise DataError(f"{path} {error}.") from None
+    return torch.from_numpy(squares).permute(0, 3, 1, 2)

@@ -22,7 +22,14 @@ from lessonkit.files import safe_files
 from lessonkit.files.fingerprint import fingerprint
 from lessonkit.images import cleaning, decode, store
 from lessonkit.images.cleaning import PARTS, TEST, TRAIN, VALID, Picture
-from lessonkit.images.image_data import DataError, ImageData, Split, check_seed, check_size
+from lessonkit.images.image_data import (
+    DataError,
+    ImageData,
+    Split,
+    check_augment,
+    check_seed,
+    check_size,
+)
 
 __all__ = ["check_classes", "find_pictures", "from_folder", "is_systems"]
 
@@ -61,12 +68,14 @@ def from_folder(
     Raises DataError for a missing folder, a size outside 16 to 1024, a bad seed or augmentation,
     and where too little is left to train on.
     """
+    if not isinstance(path, str | os.PathLike):
+        raise DataError(f"path is the name of a folder, such as 'photos', not {path!r:.40}.")
     if path == "":  # which Python takes for the current folder
         raise DataError('Which folder? The path is empty; the current folder is ".".')
     root = safe_files.of_user(path)
     size = check_size(size)
-    if not (augment is None or (callable(augment) and hasattr(augment, "name"))):
-        raise DataError(f"augment is one of lessonkit.augment, as augment.none(), not {augment!r}.")
+    augment = augmentation.side_on() if augment is None else augment
+    check_augment(augment)
     found = _find(root, seed)
     decoded, pictures, skipped, line = _read(root, size, found, seed, clean)
     classes = check_classes(root, pictures, skipped)
@@ -76,15 +85,16 @@ def from_folder(
     splits = _splits(pictures, decoded.pixels.permute(0, 3, 1, 2), labels)
     files = {part: [p.path for p in pictures if p.part == part] for part in PARTS}
     digests = [decoded.digests[picture.path] for picture in pictures]
+    place = os.path.abspath(root)  # a notebook may go to another folder later
     return ImageData(
         train=splits[TRAIN],
         valid=splits[VALID],
         test=splits.get(TEST),
         classes=classes,
         size=size,
-        augment=augment or augmentation.side_on(),
+        augment=augment,
         key=fingerprint(size, digests, labels, [len(files[part]) for part in PARTS]),
-        reload=lambda new_size: from_folder(root, new_size, augment, seed, clean),
+        reload=lambda new_size: from_folder(place, new_size, augment, seed, clean),
         skipped=skipped,
         train_files=files[TRAIN],
         valid_files=files[VALID],
@@ -460,8 +470,10 @@ def check_classes(root: Path, pictures: list[Picture], skipped: list[tuple[str, 
         names = f"only {next(iter(train))}" if train else "none with a usable training picture"
         problem = f"Training needs two classes or more; {root} has {names}."
     elif unknown := sorted(set(valid) - set(train)):
-        problem = f"{root}: {', '.join(unknown)} has pictures for validation, none for training."
-        alike = [label for label in train if _loosely(label) in set(map(_loosely, unknown))]
+        named = ", ".join(unknown[:SHOWN])
+        problem = f"{root}: {named} has pictures for validation, none for training."
+        loosely = set(map(_loosely, unknown))
+        alike = [label for label in train if _loosely(label) in loosely][:SHOWN]
         problem += f" Is it the same as {', '.join(alike)}? Write both alike." if alike else ""
     elif not valid:
         problem = f"{root}: no picture is left for validation; add some to each class."

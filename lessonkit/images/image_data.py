@@ -3,17 +3,17 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from numbers import Integral, Real
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from lessonkit.augment import Augment
 from lessonkit.files.fingerprint import fingerprint
 
-__all__ = ["DataError", "ImageData", "Split", "check_seed", "check_size", "read_pictures"]
+__all__ = [
+    "DataError", "ImageData", "Split", "check_augment", "check_images", "check_seed", "check_size",
+]  # fmt: skip
 
 
 class DataError(ValueError):
@@ -51,11 +51,22 @@ class ImageData:
     copies: list[list[str]] = field(default_factory=list)  # groups of files with the same pixels
 
     def resized(self, size: int) -> "ImageData":
-        """The same pictures and split at another size, made from the originals again."""
-        return replace(self.reload(size), augment=self.augment)
+        """The same pictures and split at another size, made from the originals again.
+
+        DataError where the folder they come from has changed: a new split would mix the sets.
+        """
+        other = self.reload(size)
+        files = [(one.train_files, one.valid_files, one.test_files) for one in (self, other)]
+        if files[0] != files[1]:
+            raise DataError(
+                "Pictures have come, gone or been cleaned since these were read, so that the split "
+                "would be another one: read the folder again with data.from_folder."
+            )
+        return replace(other, augment=self.augment)
 
     def with_augment(self, augment: Augment) -> "ImageData":
-        """The same pictures with another augmentation."""
+        """The same pictures with another augmentation; DataError for what is none."""
+        check_augment(augment)
         return replace(self, augment=augment)
 
     def with_training(self, rows: slice | Sequence[int]) -> "ImageData":
@@ -90,9 +101,11 @@ class ImageData:
         """A fraction of each class's training pictures, drawn by `seed`, becomes the test set.
 
         At least one of each class. DataError unless `share` is above 0 and at most 0.5, for a bad
-        seed, and for a class with fewer than two training pictures.
+        seed, for a class with fewer than two training pictures, and where there is a test set.
         """
         check_seed(seed)
+        if self.test is not None:
+            raise DataError("There is a test set already: it would be lost.")
         if not (isinstance(share, Real) and 0 < share <= 0.5):
             raise DataError(f"hold_out is a share of the training pictures, 0 to 0.5, not {share}.")
         generator, labels = np.random.default_rng(seed), self.train.labels.numpy()
@@ -134,17 +147,13 @@ def check_seed(seed: int) -> None:
         raise DataError(f"seed is a whole number from 0 to 2**63 - 1, not {seed}.")
 
 
-def read_pictures(paths: Sequence[str | Path], size: int) -> Tensor:
-    """Picture files as uint8 [N, 3, size, size]; DataError for one that gives no picture."""
-    from lessonkit.files.safe_files import of_user
-    from lessonkit.images import decode  # and with it Pillow: tensors don't need it
+def check_images(images: "ImageData") -> None:
+    """DataError unless these are pictures to train on."""
+    if not isinstance(images, ImageData):
+        raise DataError(f"Give pictures as data.from_folder reads them, not {images!r:.40}.")
 
-    if isinstance(paths, str | Path):  # else each letter would be taken for a path
-        paths = [paths]
-    squares = np.empty((len(paths), check_size(size), size, 3), np.uint8)
-    for square, path in zip(squares, paths, strict=True):
-        try:
-            square[:] = decode.decode(of_user(path), size)
-        except decode.Unusable as error:
-            raise DataError(f"{path} {error}.") from None
-    return torch.from_numpy(squares).permute(0, 3, 1, 2)
+
+def check_augment(augment: Augment) -> None:
+    """DataError unless pictures can be varied by it."""
+    if not (callable(augment) and hasattr(augment, "name")):
+        raise DataError(f"augment is one of lessonkit.augment, as augment.none(), not {augment!r}.")

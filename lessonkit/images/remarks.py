@@ -1,7 +1,7 @@
 """What to know about pictures before training: too few, copies, empty ones, doubtful classes."""
 
 import re
-from itertools import combinations, filterfalse
+from itertools import filterfalse
 from pathlib import PurePath
 from typing import Any
 
@@ -24,25 +24,68 @@ def about(images: Any) -> list[str]:
 
 
 def no_classes(images: Any, place: Places) -> list[str]:
-    """Two classes that look like two sets (seg_train and seg_test), or like copies of a tree."""
-    plain = {name: [*filterfalse(SET_WORDS.fullmatch, _words(name))] for name in images.classes}
-    inside = _folders_inside(place)
-    for one, other in combinations(images.classes, 2):
-        if plain[one] == plain[other] and _words(one) != _words(other):
+    """Classes that look like sets (seg_train and seg_test), like copies of a tree, or hold others.
+
+    One remark is enough to make people look.
+    """
+    inside, named = _folders_inside(place), set(images.classes)
+    for name in images.classes:
+        if _is_set(name) and (others := sorted(inside.get(name, set()) & named)):
             return [
-                f"{one} and {other} are taken for two classes. If they are two sets, call them "
-                "train and test, or valid."
+                f"{name} is taken for a class, and holds folders called {_some(others, ', ')}, "
+                "which are classes, too. If it is a set, it belongs beside the folder train."
             ]
-        if len(both := sorted(inside.get(one, set()) & inside.get(other, set()))) > 1:
-            return [
-                f"{one} and {other} are taken for two classes, and both hold folders called "
-                f"{_some(both, ', ')}. If those are the classes, give one of the two alone."
-            ]
+    one, other = _two_alike(images.classes)
+    if one != other:
+        return [
+            f"{one} and {other} are taken for two classes. If they are two sets, call them "
+            "train and test, or valid."
+        ]
+    one, other, both = _two_that_share(inside)
+    if both:
+        return [
+            f"{one} and {other} are taken for two classes, and both hold folders called "
+            f"{_some(both, ', ')}. If those are the classes, give one of the two alone."
+        ]
     return []
 
 
+def _two_alike(classes: list[str]) -> tuple[str, str]:
+    """Two whose names differ in a set's words alone, as train1 and testImages; or "" twice."""
+    known: dict[tuple[str, ...], tuple[str, list[str]]] = {}
+    for name in classes:
+        words = _words(name)
+        if any(map(SET_WORDS.fullmatch, words)):  # a number says which of several sets it is
+            words = [*filterfalse(str.isdecimal, words)]
+        plain = tuple(filterfalse(SET_WORDS.fullmatch, words))
+        other, others_words = known.setdefault(plain, (name, words))
+        if words != others_words:
+            return other, name
+    return "", ""
+
+
+def _two_that_share(inside: dict[str, set[str]]) -> tuple[str, str, list[str]]:
+    """Two classes with several folders of the same names in them, and these names."""
+    holders: dict[str, list[str]] = {}
+    for name, folders in inside.items():
+        for folder in folders:
+            holders.setdefault(folder, []).append(name)
+    shared = [names for names in holders.values() if len(names) > 1]
+    for one, other in dict.fromkeys((names[0], names[1]) for names in shared):
+        if len(both := sorted(inside[one] & inside[other])) > 1:
+            return one, other, both
+    return "", "", []
+
+
 def _words(name: str) -> list[str]:
-    return re.findall(r"[^\W_]+", str(name).lower())
+    """The words and numbers in a name, in small letters: two of train_2, testImages."""
+    apart = re.sub(r"(?<=[a-zß-ÿ])(?=[A-ZÀ-Þ])|(?<=\D)(?=\d)|(?<=\d)(?=\D)", " ", str(name))
+    return re.findall(r"[^\W_]+", apart.lower())
+
+
+def _is_set(name: str) -> bool:
+    """Whether nothing but a set's words are in a name, such as training_set."""
+    return bool(words := _words(name)) and all(map(SET_WORDS.fullmatch, words))
 
 
 def _folders_inside(place: Places) -> dict[str, set[str]]:
@@ -50,8 +93,7 @@ def _folders_inside(place: Places) -> dict[str, set[str]]:
     inside: dict[str, set[str]] = {}
     for file, (_, name) in place.items():
         folders = [one for one in PurePath(file).parts[:-1] if one != name]
-        own = {one for one in folders if not SET_WORDS.fullmatch(one.lower())}
-        inside.setdefault(name, set()).update(own)
+        inside.setdefault(name, set()).update(filterfalse(_is_set, folders))
     return inside
 
 

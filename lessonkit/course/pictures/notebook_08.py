@@ -13,7 +13,8 @@ from lessonkit.course import look
 from lessonkit.course.datasets import earth_painting
 from lessonkit.course.explorers.cleaner_cards import short
 from lessonkit.course.pictures.shared import curves, single
-from lessonkit.images.image_data import ImageData, read_pictures
+from lessonkit.images.as_pictures import read_pictures
+from lessonkit.images.image_data import ImageData
 
 COLOURS = plot.COLOURS
 WIDTH = 9.2  # inches: what a page has
