@@ -1,6 +1,7 @@
 """Augmentation: what changes, what never does, and that one pass treats each picture on its own."""
 
 import dataclasses
+import math
 
 import numpy as np
 import pytest
@@ -243,3 +244,21 @@ def test_half_turns_leave_a_picture_as_it_is_or_turn_it_upside_down():
     same = (drawn == image).flatten(1).all(1)
     upside_down = (drawn == torch.rot90(image, 2, (2, 3))).flatten(1).all(1)
     assert (same | upside_down).all() and 70 < same.sum() < 130
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"mirror": 0.5}, {"turns": "yes"}, {"half_turns": None}, {"lighting": math.nan},
+        {"degrees": math.inf}, {"shift": "0.1"}, {"max_zoom": 0}, {"max_zoom": -1.0},
+    ],
+)  # fmt: skip
+def test_amounts_that_make_no_sense_are_named(change):
+    with pytest.raises(ValueError, match=f"{next(iter(change))} (is True or False|can't be)"):
+        augment.Augment("one", **change)
+
+
+def test_amounts_may_be_numpys():
+    numpys = augment.Augment("one", mirror=np.bool_(True), degrees=np.float64(10), shift=0)
+    own = augment.Augment("one", mirror=True, degrees=10.0)
+    assert torch.equal(draw(numpys, pictures()), draw(own, pictures()))

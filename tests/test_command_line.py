@@ -464,6 +464,17 @@ def test_a_mistake_costs_one_line_and_status_2(kind, photos, tmp_path, monkeypat
     assert len(err) == 1 and words in err[0] and "Traceback" not in err[0]
 
 
+def test_predict_names_a_linked_folder_and_takes_classes_that_are_numbers(tmp_path, capsys):
+    save_model(tmp_path / "x.pt", models.small_cnn(2, width=2), [0, 1], 16, augment.none())
+    (tmp_path / "photos").mkdir()
+    Image.new("RGB", (20, 20), "red").save(tmp_path / "photos" / "one.png")
+    (tmp_path / "photos" / "more").symlink_to(tmp_path)
+    assert main(["predict", str(tmp_path / "x.pt"), str(tmp_path / "photos")]) == 0
+    said = capsys.readouterr()
+    assert said.out.split("\t")[1] in ("0", "1") and said.out.count("\n") == 1
+    assert "more is a link to a folder" in said.err
+
+
 def test_a_link_to_itself_is_no_reason_for_a_traceback(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     Path("loop").symlink_to("loop")

@@ -90,6 +90,32 @@ def test_part_of_the_training_set_is_another_set_and_stays_so_at_other_sizes(roo
             images.with_training(wrong)
 
 
+@pytest.mark.parametrize("of", [lambda one: one, lambda one: one.with_training([0, 1, 3]),
+                                lambda one: one.with_hold_out(0.4)])  # fmt: skip
+def test_where_the_folder_has_changed_another_size_mixes_no_sets(root, of):
+    images = of(data.from_folder(root, 16))
+    name = images.classes[0]
+    shutil.copy(next((root / name).iterdir()), root / name / "00 new.png")
+    with pytest.raises(DataError, match="read the folder again"):
+        images.resized(24)
+    (root / name / "00 new.png").unlink()
+    assert images.resized(24).train_files == images.train_files
+
+
+def test_another_size_is_of_the_same_folder_wherever_one_has_gone(root, tmp_path, monkeypatch):
+    monkeypatch.chdir(root.parent)
+    images = data.from_folder(root.name, 16)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert images.resized(24).train_files == images.train_files
+
+
+@pytest.mark.parametrize("path", [5, None, b"photos", ["photos"]])
+def test_what_is_no_path_gets_a_sentence(path):
+    with pytest.raises(DataError, match="the name of a folder"):
+        data.from_folder(path)
+
+
 def test_an_empty_path_is_not_the_current_folder(root, monkeypatch):
     monkeypatch.chdir(root)
     with pytest.raises(DataError, match="Which folder"):

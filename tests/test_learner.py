@@ -252,6 +252,8 @@ def test_a_network_of_one_group_has_nothing_to_freeze():
         learn.freeze_to(1)
     with pytest.raises(ValueError, match=r"numbers to 0, not 0\.5"):
         learn.freeze_to(0.5)
+    with pytest.raises(ValueError, match=r"not 1\.0"):
+        learn.freeze_to(1.0)
     assert all(p.requires_grad for p in learn.model.parameters())
 
 
@@ -656,6 +658,22 @@ def test_the_stop_button_keeps_history_and_leaves_a_usable_model():
 
 
 # --- looking at the result ------------------------------------------------------------------------
+
+
+def test_an_augmentation_of_ones_own_needs_a_name_and_views_for_tta():
+    class Own:
+        name = "my own"
+
+        def __call__(self, pictures, generator=None):
+            return pictures
+
+    images = coloured()
+    with pytest.raises(DataError, match="augment is one of"):
+        images.with_augment(lambda pictures, generator=None: pictures)
+    learn = small(images=images.with_augment(Own()))
+    learn.fit(1e-3, 1)
+    with pytest.raises(ValueError, match="an augmentation with views"):
+        learn.validate(tta=True)
 
 
 def test_tta_is_the_mean_over_the_views():

@@ -37,6 +37,12 @@ def test_small_cnn_takes_pictures_of_any_size(size):
     assert len(models.layer_groups(model)) == 3
 
 
+@pytest.mark.parametrize("counts", [(-1,), (0,), (2.5,), (3, 0), ("3",)])
+def test_a_network_has_a_class_and_a_channel_at_least(counts):
+    with pytest.raises(ValueError, match="n_classes and width are counts from 1 on"):
+        models.small_cnn(*counts)
+
+
 def test_small_cnn_depends_on_its_seed_alone():
     before = torch.get_rng_state()
     one, same, other = (models.small_cnn(3, 4, seed) for seed in (1, 1, 2))

@@ -172,6 +172,21 @@ def test_held_out_pictures_are_a_share_of_each_class_and_stay_so_at_other_sizes(
             images.with_hold_out(0.25, seed)
     with pytest.raises(data.DataError, match="class 0 has 1 training picture"):
         images.with_training([0, 1, 2]).with_hold_out(0.2)
+    with pytest.raises(data.DataError, match="There is a test set already"):
+        held.with_hold_out(0.25)
+
+
+@pytest.mark.parametrize("given", ["photos", None, torch.zeros(3, 3, 16, 16)])
+def test_what_is_no_set_of_pictures_gets_a_sentence(given):
+    for ask in (recipe.eight_steps, lambda one: Learner.pretrained("tf_efficientnet_lite0", one)):
+        with pytest.raises(data.DataError, match="Give pictures as data"):
+            ask(given)
+
+
+@pytest.mark.parametrize("cycles", [-1, 1.5, "two"])
+def test_cycles_that_cannot_be_counted_are_refused_before_any_step(cycles):
+    with pytest.raises(ValueError, match="cycles is a whole number"):
+        recipe.eight_steps(coloured(), cycles=cycles)
 
 
 # --- Learning rates -------------------------------------------------------------------------------

@@ -50,6 +50,7 @@ logging.getLogger("PIL").addHandler(logging.NullHandler())
 # Tags of TIFF and EXIF.
 ORIENTATION, BITS, PHOTOMETRIC, BANDS, EXTRA, PLANAR, FORMAT = 274, 258, 262, 277, 338, 284, 339
 PALETTE = 320
+MOST_OF_FEW = {"L;2": 3, "L;4": 15}  # the largest number of a PNG's greys of 2 or 4 bits
 WIDTHS = {1: 1, 3: 2, 4: 4, 6: 1, 7: 1, 8: 2, 9: 4}  # bytes of a whole number, by its EXIF type
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180,
@@ -187,6 +188,10 @@ def _mixable(image: Image.Image) -> Image.Image:
     if image.mode == "P" and max(palette) < 256:
         image.putpalette(bytes(palette), "RGB;L")
     is_cut = any(";16" in str(tile) for tile in image.tile)  # Pillow drops the lower 8 bits
+    most = MOST_OF_FEW.get(str(image.tile[0][3])) if image.tile else None
+    if most and isinstance(image.info.get("transparency"), int):
+        # Pillow stretches the pixels to 255, but not the number that stands for transparent.
+        image.info["transparency"] *= 255 // most
     mode = "RGBA" if image.has_transparency_data else "L" if image.mode == "L" else "RGB"
     mixable = image if image.mode == mode else image.convert(mode)
     if mode == "RGBA" and not _is_transparency(image, mixable.getchannel("A").histogram()):

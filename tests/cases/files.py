@@ -16,10 +16,16 @@ def chunk(kind, body, damaged=False):
 
 def png(pixels, *side_chunks, depth=8):
     """A PNG of uint8 or uint16 pixels [H, W, bands], with `side_chunks` before its data."""
-    height, width, bands = pixels.shape
-    header = struct.pack(">IIBBBBB", width, height, depth, {1: 0, 2: 4, 3: 2, 4: 6}[bands], 0, 0, 0)
+    _, width, bands = pixels.shape
     kind = ">u2" if depth == 16 else "u1"
-    rows = b"".join(b"\0" + row.astype(kind).tobytes() for row in pixels)
+    return png_of_rows(pixels.astype(kind), width, *side_chunks, depth=depth, bands=bands)
+
+
+def png_of_rows(rows, width, *side_chunks, depth, bands=1):
+    """A PNG of rows of bytes, in which several pixels may share one."""
+    kind = {1: 0, 2: 4, 3: 2, 4: 6}[bands]
+    header = struct.pack(">IIBBBBB", width, len(rows), depth, kind, 0, 0, 0)
+    rows = b"".join(b"\0" + row.tobytes() for row in rows)
     data = [chunk(b"IDAT", zlib.compress(rows)), chunk(b"IEND", b"")]
     return b"".join([PNG, chunk(b"IHDR", header), *side_chunks, *data])
 

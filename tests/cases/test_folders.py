@@ -6,6 +6,7 @@ import time
 import unicodedata
 import warnings
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from PIL import Image
 from lessonkit import data
 from lessonkit.course import look
 from lessonkit.data import DataError
-from lessonkit.images import cleaning, folder
+from lessonkit.images import cleaning, folder, remarks
 from lessonkit.images.image_data import Split
 
 pytestmark = pytest.mark.usefixtures("cache")
@@ -335,6 +336,7 @@ SAID_OF_NO_CLASSES = {
     ("fold1/train", "fold1/valid", "fold2/train", "fold2/valid"): "fold1 and fold2 are taken",
     ("images/train", "images/valid", "masks/train", "masks/valid"): "hold folders called ant, bee.",
     ("x/train", "y/valid"): "x and y are taken for two classes, and both hold folders called ant",
+    ("train", "train/valid"): "valid is taken for a class, and holds folders called ant, bee,",
 }
 
 
@@ -346,7 +348,30 @@ def test_sets_that_are_taken_for_classes_are_named(tmp_path, trees):
     assert SAID_OF_NO_CLASSES[trees] in said
 
 
-@pytest.mark.parametrize("names", [("train", "bus"), ("test 1", "test 2"), ("set", "Set b")])
+@pytest.mark.parametrize("names", ["test2 train1", "testImages trainImages", "testA trainA trainB"])
+def test_flat_sets_that_are_taken_for_classes_are_named(tmp_path, names):
+    fill(tmp_path, *names.split(), n=15)
+    said = " ".join(data.from_folder(tmp_path, 16).remarks())
+    assert "{} and {} are taken for two classes. If they are".format(*names.split()) in said
+
+
+def test_sets_called_so_in_several_words_are_sets(tmp_path):
+    fill(tmp_path / "training_set", "ant", "bee", n=100)
+    fill(tmp_path / "test_set", "ant", "bee", n=3)
+    assert data.from_folder(tmp_path, 16).remarks() == []
+
+
+def test_of_many_classes_the_remarks_take_no_time():
+    names = [f"n{number:06}" for number in range(20_000)]
+    places = {f"train/{name}/1.jpg": ("training", name) for name in names}
+    # Pairs of these would be 200 million.
+    assert remarks.no_classes(SimpleNamespace(classes=names), places) == []
+
+
+TWO = [("train", "bus"), ("test 1", "test 2"), ("set", "Set b"), ("class1", "class2"), ("1", "2")]
+
+
+@pytest.mark.parametrize("names", TWO)
 def test_classes_whose_names_sound_like_sets_are_classes(tmp_path, names):
     fill(tmp_path, *names, n=15)
     assert not any("taken for" in one for one in data.from_folder(tmp_path, 16).remarks())

@@ -455,6 +455,31 @@ def test_a_damaged_one_is_not_said_to_need_a_decoder_that_is_there(tmp_path, suf
         refused(tmp_path, content[:n], "damaged", f"x.{suffix}")
 
 
+def test_a_tiff_that_ends_in_zeros_is_not_read_whole_to_find_that_out(tmp_path):
+    path = tmp_path / "x.tif"
+    Image.fromarray(np.full((64, 64), 130, np.uint8)).save(path)
+    with path.open("r+b") as file:
+        file.truncate(200_000_000)  # as of a map without data at its end
+    tracemalloc.start()
+    try:
+        assert (decode.decode(path, 32) == 130).all()
+        assert tracemalloc.get_traced_memory()[1] < 20e6
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("depth", [2, 4])
+@pytest.mark.parametrize("clear", [0, 1, 2])
+def test_of_few_bits_any_grey_may_stand_for_transparent(depth, clear, tmp_path):
+    largest = 2**depth - 1
+    row = np.arange(64) // 16 % (largest + 1)
+    packed = np.packbits(np.unpackbits(row.astype(np.uint8)[:, None], axis=1)[:, -depth:].ravel())
+    chunk = files.chunk(b"tRNS", struct.pack(">H", clear))
+    content = files.png_of_rows(np.tile(packed, (64, 1)), 64, chunk, depth=depth)
+    expected = np.where(row == clear, 255, row * 255 // largest)
+    np.testing.assert_array_equal(read(tmp_path, content)[8, :, 0], expected)
+
+
 @pytest.mark.parametrize("depth", [8, 16])
 @pytest.mark.parametrize("clear", [0, 1])
 def test_a_grey_that_stands_for_transparent_is_white_at_every_depth(depth, clear, tmp_path):

@@ -1,0 +1,184 @@
+"""A training after a sweep is the one without, also where much else takes part in it.
+
+What torch's own models, optimisers and loaders keep is in test_lr_finder.py.
+"""
+
+import threading
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.optim import lr_scheduler
+from torch.utils.data import DataLoader, TensorDataset
+
+from lessonkit import Learner, augment, lr_find, models
+from lessonkit.training.restored import everything_restored
+from tests.tiny import coloured
+
+
+def network():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(6, 8), nn.Linear(8, 3))
+
+
+def pairs():
+    draw = torch.Generator().manual_seed(0)
+    return [(torch.randn(8, 6, generator=draw), torch.arange(8) % 3) for _ in range(4)]
+
+
+class Trains:
+    """Trains a network in its own way; what it needs for that is in attributes."""
+
+    def __init__(self, kind):
+        self.model = network()
+        self.optimizer = torch.optim.SGD(self.model.parameters(), 0.1, momentum=0.9)
+        self.weights = [nn.Parameter(torch.zeros(())) for _ in range(2)]
+        self.of_weights = torch.optim.SGD(self.weights, 0.1)
+        self.scaler = torch.amp.GradScaler("cpu", init_scale=8.0, growth_interval=3)
+        self.schedule = {
+            "cosine": lambda one: lr_scheduler.CosineAnnealingLR(one, 20),
+            "sequence": lambda one: lr_scheduler.SequentialLR(
+                one, [lr_scheduler.ConstantLR(one), lr_scheduler.ExponentialLR(one, 0.9)], [5]
+            ),
+        }.get(kind, lambda one: lr_scheduler.ConstantLR(one, 1.0))(self.optimizer)
+
+    def step(self, inputs, targets):
+        for one in (self.optimizer, self.of_weights):
+            one.zero_grad()
+        loss = F.cross_entropy(self.model(inputs), targets)
+        first, second = self.weights
+        self.scaler.scale(loss * (-first).exp() + first + second**2 - second).backward()
+        for one in (self.optimizer, self.of_weights):
+            self.scaler.step(one)
+        self.scaler.update()
+        self.schedule.step()
+        return loss.item()
+
+
+@pytest.mark.parametrize("kind", ["constant", "cosine", "sequence"])
+@pytest.mark.parametrize("first", [0, 1])
+def test_schedulers_scalers_and_weights_of_a_trainer_are_as_they_were(kind, first):
+    def trained(sweep):
+        trainer, lrs = Trains(kind), []
+        for i in range(3):
+            if sweep and i == first:
+                given = trainer.model, trainer.optimizer, pairs(), None
+                lr_find(*given, steps=12, stop=None, train_step=trainer.step)
+            for batch in pairs():
+                trainer.step(*batch)
+                lrs.append(trainer.optimizer.param_groups[0]["lr"])
+        weights = [one.tolist() for one in (*trainer.model.parameters(), *trainer.weights)]
+        return weights, lrs, trainer.scaler.get_scale()
+
+    assert trained(sweep=True) == trained(sweep=False)
+
+
+class CountsInItsGroups(torch.optim.SGD):
+    """As timm's LAMB and Adan, it has a count in each group, from its first step on."""
+
+    def step(self, closure=None):
+        for group in self.param_groups:
+            group["step"] = group.get("step", 0) + 1
+        return super().step(closure)
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_a_setting_that_comes_with_the_first_step_is_as_it_was(first):
+    model = network()
+    optimizer = CountsInItsGroups(model.parameters(), 0.1)
+    for _ in range(first):
+        optimizer.step()
+    before = dict(optimizer.param_groups[0])
+    lr_find(model, optimizer, pairs(), F.cross_entropy, steps=12)
+    assert optimizer.param_groups[0].keys() == before.keys()
+    assert optimizer.param_groups[0].get("step") == before.get("step")
+
+
+def test_settings_that_cant_be_copied_or_are_layers_stay_the_same_objects():
+    model, lock = network(), threading.Lock()
+    group = {"params": model.parameters(), "layer": model[0], "lock": lock}
+    optimizer = torch.optim.SGD([group], 0.1)
+    lr_find(model, optimizer, pairs(), F.cross_entropy, steps=12)
+    assert optimizer.param_groups[0]["layer"] is model[0]
+    assert optimizer.param_groups[0]["lock"] is lock
+
+
+def test_lazy_buffers_get_the_sentence_of_lazy_weights():
+    model = nn.Sequential(nn.Linear(6, 8), nn.LazyBatchNorm1d(affine=False), nn.Linear(8, 3))
+    optimizer = torch.optim.SGD([*model[0].parameters(), *model[2].parameters()], 0.1)
+    with pytest.raises(ValueError, match="size yet"):
+        lr_find(model, optimizer, pairs(), F.cross_entropy)
+
+
+class Noise:
+    def __init__(self):
+        self.rng = np.random.default_rng(0)
+
+    def __call__(self, inputs):
+        return inputs + 0.1 * torch.from_numpy(self.rng.standard_normal(inputs.shape)).float()
+
+
+class InTurn:
+    def __init__(self, *transforms):
+        self.transforms = [*transforms]
+
+    def __call__(self, inputs):
+        for transform in self.transforms:
+            inputs = transform(inputs)
+        return inputs
+
+
+class Transformed(TensorDataset):
+    def __init__(self, transform):
+        super().__init__(*map(torch.cat, zip(*pairs(), strict=True)))
+        self.transform = transform
+
+    def __getitem__(self, i):
+        inputs, target = super().__getitem__(i)
+        return self.transform(inputs), target
+
+
+class Wrapped:
+    def __init__(self, loader):
+        self.dl = loader
+
+    def __iter__(self):
+        return iter(self.dl)
+
+
+@pytest.mark.parametrize("depth", [1, 3, 9])
+def test_generators_are_as_they_were_however_deep_they_lie(depth):
+    transform = Noise()
+    for _ in range(depth):
+        transform = InTurn(transform)
+    model, data = network(), Wrapped(DataLoader(Transformed(transform), 8))
+    with everything_restored(model, torch.optim.SGD(model.parameters(), 0.1), data):
+        drawn = [inputs.tolist() for inputs, _ in data]
+    assert [inputs.tolist() for inputs, _ in data] == drawn
+
+
+class Noisy(augment.Augment):
+    """An augmentation with a generator of its own, instead of the learner's."""
+
+    rng = None
+
+    def __call__(self, images, generator=None):
+        own = torch.Generator().manual_seed(int(self.rng.integers(2**31)))
+        return super().__call__(images, own)
+
+
+def test_an_augmentations_own_generator_is_as_it_was_after_the_learners_sweep():
+    def trained(sweep):
+        how = Noisy("noisy", mirror=True)
+        object.__setattr__(how, "rng", np.random.default_rng(0))
+        images = coloured().with_augment(how)
+        learn = Learner(models.small_cnn(len(images.classes), width=2), images, device="cpu")
+        learn.fit(1e-2, 1)
+        if sweep:
+            learn.lr_find(steps=5)
+        learn.fit(1e-2, 1)
+        return learn.history.loss
+
+    assert trained(sweep=True) == trained(sweep=False)
