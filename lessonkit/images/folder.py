@@ -1,6 +1,9 @@
 """A folder of picture files becomes pictures for training: which there are, and their sets.
 
-Which set and class a picture belongs to is read off the names of the folders it lies in.
+Which set and class a picture belongs to is read off the names of the folders it lies in:
+`train/CLASS/*` and `valid/CLASS/*` (or `val`, `Validation`…); or `CLASS/train/*` and
+`CLASS/valid/*`; or `CLASS/*`. A `test` beside is the test set. Folders inside a class belong to it,
+and all of this may lie in one folder more.
 """
 
 import os
@@ -58,15 +61,12 @@ def from_folder(
 ) -> ImageData:
     """Pictures in folders named after their classes, cut to squares of `size` px.
 
-    `path/train/CLASS/*` and `path/valid/CLASS/*` (or `val`, `Validation`…); or `path/CLASS/train/*`
-    and `path/CLASS/valid/*`; or `path/CLASS/*`. Without a valid, a fifth of each class, drawn by
-    `seed`, becomes the validation set. A `test` beside becomes `.test`. Folders inside a class
-    belong to it, and all of this may lie in one folder inside `path`. Files that can't be used are
-    left out and listed in `.skipped` with the reason. `augment` is `side_on()` unless given. What
-    was decided about single pictures, in a cleaning file beside the folder (see
-    `lessonkit.images.cleaning`), holds unless `clean` is false; each picture stays in its set.
-    Raises DataError for a missing folder, a size outside 16 to 1024, a bad seed or augmentation,
-    and where too little is left to train on.
+    `path` holds `train/CLASS/*` and `valid/CLASS/*`, or `CLASS/*`; more is in this module's
+    docstring. Without a valid, a fifth of each class, drawn by `seed`, becomes the validation set.
+    `.skipped` lists files that can't be used. `augment` is `side_on()` unless given. What was
+    decided about single pictures (see `images.cleaning`) holds unless `clean` is false. Raises
+    DataError for a missing folder, a size outside 16 to 1024, a bad seed or augmentation, and where
+    too little is left to train on.
     """
     if not isinstance(path, str | os.PathLike):
         raise DataError(f"path is the name of a folder, such as 'photos', not {path!r:.40}.")
