@@ -282,21 +282,22 @@ class Learner:
         """
         lrs = optimizers.lr_per_group(lr, len(self.groups), self.frozen_to)
         batches, steps = self._endless_batches(), check_steps(steps)
-        optimizer = self._new_optimizer(lrs)
+        optimizer, state = self._new_optimizer(lrs), self.generator.get_state()
         with progress.bar(f"lr_find: up to {steps} batches", steps) as bar:
 
-            def step(learn: Learner, inputs: Tensor, labels: Tensor) -> float:
-                loss = learn._step(optimizer, inputs, labels).item()
+            def step(_, inputs: Tensor, labels: Tensor) -> float:
+                loss = self._step(optimizer, inputs, labels).item()
                 bar.step(loss=loss, lr=optimizer.param_groups[-1]["lr"])
                 return loss
 
-            train = partial(step, self)  # where the finder sees what else is to be put back
+            train = partial(step, self.augment)  # so that its random numbers, too, are put back
             try:
                 self._train_mode()
                 return lr_find(
                     self.model, optimizer, batches, F.cross_entropy, steps=steps, train_step=train
                 )
             finally:
+                self.generator.set_state(state)
                 self.model.eval()
 
     def _follow(self, shape: np.ndarray, lrs: list[float]) -> None:

@@ -135,7 +135,13 @@ def test_a_run_with_sweeps_replaces_the_one_without_and_is_shown(recipe_on, caps
         (0, True), (1, False),
     ]  # fmt: skip
     assert "| 0.500 | 0.625 at 0.01 | 0.750 | 0.750 at its own |" in capsys.readouterr().out
-    recipe_on(runs, "--splits=2")  # nothing is left to do
+
+    def crashes(*_):
+        raise RuntimeError("full")
+
+    recipe_on(crashes, "--splits=2", "--sweeps")  # of split 1 what was measured stays
+    _, rows = recipe_on(runs, "--splits=2")  # nothing is left to do
+    assert sum("crash" in row for row in rows) == 1 and sum("steps" in row for row in rows) == 2
     assert asked == [(0, False), (1, False), (0, True)]
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 from lessonkit import augment, data
 from lessonkit.data import DataError
 from lessonkit.images import as_pictures as pictures
-from lessonkit.images import decode, folder
+from lessonkit.images import cleaning, decode, folder
 
 SHADES = {"dark": 40, "light": 220}
 
@@ -90,15 +90,29 @@ def test_part_of_the_training_set_is_another_set_and_stays_so_at_other_sizes(roo
             images.with_training(wrong)
 
 
-@pytest.mark.parametrize("of", [lambda one: one, lambda one: one.with_training([0, 1, 3]),
-                                lambda one: one.with_hold_out(0.4)])  # fmt: skip
+@pytest.mark.parametrize("of", [lambda one: one, lambda one: one.with_hold_out(0.4)])
 def test_where_the_folder_has_changed_another_size_mixes_no_sets(root, of):
     images = of(data.from_folder(root, 16))
     name = images.classes[0]
     shutil.copy(next((root / name).iterdir()), root / name / "00 new.png")
-    with pytest.raises(DataError, match="read the folder again"):
+    with pytest.raises(DataError, match="would be in another set"):
         images.resized(24)
     (root / name / "00 new.png").unlink()
+    assert images.resized(24).train_files == images.train_files
+
+
+def test_where_pictures_are_dropped_and_no_other_one_moves_another_size_is_made(root):
+    images = data.from_folder(root, 16)
+    cleaning.write(root, cleaning.Cleaning(drop=(images.train_files[0],)))
+    assert images.resized(24).train_files == images.train_files[1:]
+
+
+def test_the_way_to_a_folder_may_lead_through_a_link_and_back(root):
+    inside = root.parent / "far" / "deep"
+    inside.mkdir(parents=True)
+    shutil.copytree(root, inside.parent / "photos")
+    (root.parent / "link").symlink_to(inside)
+    images = data.from_folder(f"{root.parent}/link/../photos", 16)
     assert images.resized(24).train_files == images.train_files
 
 

@@ -4,6 +4,8 @@ What torch's own models, optimisers and loaders keep is in test_lr_finder.py.
 """
 
 import threading
+import weakref
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -96,13 +98,35 @@ def test_a_setting_that_comes_with_the_first_step_is_as_it_was(first):
     assert optimizer.param_groups[0].get("step") == before.get("step")
 
 
-def test_settings_that_cant_be_copied_or_are_layers_stay_the_same_objects():
-    model, lock = network(), threading.Lock()
-    group = {"params": model.parameters(), "layer": model[0], "lock": lock}
+def test_settings_that_are_no_numbers_stay_the_same_objects():
+    model = network()
+    layers = {"layer": model[0], "layers": [model[1]], "anchors": [model[0].weight]}
+    others = {"lock": threading.Lock(), "own": SimpleNamespace(steps=3)}
+    group = {"params": model.parameters(), **layers, **others}
     optimizer = torch.optim.SGD([group], 0.1)
-    lr_find(model, optimizer, pairs(), F.cross_entropy, steps=12)
-    assert optimizer.param_groups[0]["layer"] is model[0]
-    assert optimizer.param_groups[0]["lock"] is lock
+    with everything_restored(model, optimizer):
+        optimizer.param_groups[0]["own"].steps += 1
+        optimizer.param_groups[0]["lock"] = None
+    for name, value in (layers | others).items():
+        assert optimizer.param_groups[0][name] is value
+    assert others["own"].steps == 3
+
+
+def test_what_does_not_fit_into_memory_ends_the_sweep_before_it_begins():
+    model = network()
+    model.register_buffer("wide", torch.zeros(1).expand(2**44))
+    with pytest.raises(RuntimeError, match="memory"):
+        lr_find(model, torch.optim.SGD(model.parameters(), 0.1), pairs(), F.cross_entropy)
+
+
+def test_what_points_to_things_that_are_gone_is_left_alone():
+    gone = InTurn()
+    trainer = Trains("constant")
+    trainer.owner, trainer.owners = weakref.proxy(gone), [weakref.proxy(gone)]
+    trainer.model.owner, trainer.optimizer.param_groups[0]["owner"] = [trainer.owner] * 2
+    del gone
+    given = trainer.model, trainer.optimizer, pairs(), None
+    assert len(lr_find(*given, steps=12, stop=None, train_step=trainer.step).losses) == 12
 
 
 def test_lazy_buffers_get_the_sentence_of_lazy_weights():
@@ -167,6 +191,16 @@ class Noisy(augment.Augment):
     def __call__(self, images, generator=None):
         own = torch.Generator().manual_seed(int(self.rng.integers(2**31)))
         return super().__call__(images, own)
+
+
+def test_a_network_of_many_layers_keeps_no_generator_from_being_put_back():
+    many = nn.ModuleList(nn.Identity() for _ in range(10_000))
+    model = nn.Sequential(models.small_cnn(3, width=2), nn.Identity())
+    model[1].many = many
+    learn = Learner(model, coloured(), device="cpu")
+    before = learn.generator.get_state()
+    learn.lr_find(steps=2)
+    assert torch.equal(learn.generator.get_state(), before)
 
 
 def test_an_augmentations_own_generator_is_as_it_was_after_the_learners_sweep():

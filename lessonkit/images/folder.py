@@ -85,7 +85,7 @@ def from_folder(
     splits = _splits(pictures, decoded.pixels.permute(0, 3, 1, 2), labels)
     files = {part: [p.path for p in pictures if p.part == part] for part in PARTS}
     digests = [decoded.digests[picture.path] for picture in pictures]
-    place = os.path.abspath(root)  # a notebook may go to another folder later
+    place = root.absolute()  # a notebook may go to another folder later
     return ImageData(
         train=splits[TRAIN],
         valid=splits[VALID],

@@ -53,16 +53,22 @@ class ImageData:
     def resized(self, size: int) -> "ImageData":
         """The same pictures and split at another size, made from the originals again.
 
-        DataError where the folder they come from has changed: a new split would mix the sets.
+        DataError where the folder has changed, so that one of them would be in another set.
         """
-        other = self.reload(size)
-        files = [(one.train_files, one.valid_files, one.test_files) for one in (self, other)]
-        if files[0] != files[1]:
+        other, before = self.reload(size), self._sets()
+        moved = [file for file, name in other._sets().items() if before.get(file, name) != name]
+        if moved:
             raise DataError(
-                "Pictures have come, gone or been cleaned since these were read, so that the split "
-                "would be another one: read the folder again with data.from_folder."
+                f"At {size} px {moved[0]} would be in another set: since these were read pictures "
+                "have come or gone, or some can't be used at each size. Read the folder again, "
+                "with data.from_folder, before you train."
             )
         return replace(other, augment=self.augment)
+
+    def _sets(self) -> dict[str, str]:
+        """The name of each file's set, if they came from files."""
+        files = {"train": self.train_files, "valid": self.valid_files, "test": self.test_files}
+        return {file: name for name, named in files.items() for file in named}
 
     def with_augment(self, augment: Augment) -> "ImageData":
         """The same pictures with another augmentation; DataError for what is none."""

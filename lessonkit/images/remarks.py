@@ -89,10 +89,11 @@ def _is_set(name: str) -> bool:
 
 
 def _folders_inside(place: Places) -> dict[str, set[str]]:
-    """For each class the names of the folders in it, but for those of sets."""
+    """For each class the names of the folders in it, but for those of sets and above all files."""
     inside: dict[str, set[str]] = {}
+    above = set.intersection(*(set(PurePath(file).parts) for file in place)) if place else set()
     for file, (_, name) in place.items():
-        folders = [one for one in PurePath(file).parts[:-1] if one != name]
+        folders = [one for one in PurePath(file).parts[:-1] if one not in {name, *above}]
         inside.setdefault(name, set()).update(filterfalse(_is_set, folders))
     return inside
 

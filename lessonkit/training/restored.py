@@ -7,6 +7,7 @@ modes, momentum, counters, and what every random generator draws next.
 import copy
 import itertools
 import random
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -29,6 +30,7 @@ LONGEST = 100  # a list with more is data, not state
 OF_TORCH = {name for name, value in vars(nn.Module()).items() if isinstance(value, dict | set)}
 OTHERS = (type, ModuleType, MethodType, partial, Tensor, nn.Module)  # attributes, but no loader
 HOLDING = ("loader", "dataset", "sampler", "batch_sampler", "loaders", "datasets", "samplers", "dl")
+WEAK = (weakref.ProxyType, weakref.CallableProxyType)  # a dead one can't even be looked at
 MOST = 100_000  # objects among which generators are looked for
 TRAINS = (torch.optim.Optimizer, nn.Module, LRScheduler, torch.amp.GradScaler)  # in attributes
 
@@ -55,7 +57,7 @@ def everything_restored(model: nn.Module, optimizer: Any, *others: Any) -> Itera
         *_keep_parameters(modules, [optimizer, *optimizers]),
         *_keep_attributes(modules, everyone, sources),
         *itertools.chain(*map(_keep_optimizer, optimizers)),
-        *_generators([*modules, *everyone, *(kept for kept, _ in sources)]),
+        *_generators([*everyone, *(kept for kept, _ in sources), *modules]),
         *_keep_randomness(),
     ]
     with ExitStack() as stack:  # goes all the ways back, also where one of them fails
@@ -67,10 +69,13 @@ def everything_restored(model: nn.Module, optimizer: Any, *others: Any) -> Itera
 def _with_those_inside(found: list) -> list:
     """`found`, and what these use: Lookahead's inner optimiser, a method's object, and so on."""
     for one in found:  # which grows meanwhile
-        inside = _held_by(one) if isinstance(one, partial | MethodType) else ()
+        inside = [*_held_by(one)] if isinstance(one, partial | MethodType) else []
+        if isinstance(one, torch.optim.Optimizer):  # its settings may be objects of one's own
+            settings = [value for group in one.param_groups for value in group.values()]
+            inside += [value for value in settings if type(value) not in WEAK and _is_own(value)]
         if _is_own(one):
             held = [part for name, value in vars(one).items() for part in _each(value, name)]
-            inside = [part for part in held if isinstance(part, TRAINS)]
+            inside += [part for part in held if isinstance(part, TRAINS)]
         found += [part for part in inside if not any(part is known for known in found)]
     return found
 
@@ -128,10 +133,7 @@ def _take_away_new(kept: dict, is_state: Callable, known: set[str]) -> None:
 
 
 def _keep(hold: Callable, name: str, value: Any) -> Callable:
-    try:
-        copied = _copy_of(value)
-    except (RuntimeError, TypeError):  # a lock, say
-        return partial(hold, name, value)
+    copied = _copy_of(value)
     return lambda: hold(name, _as_it_was(value, copied))
 
 
@@ -162,9 +164,10 @@ def _is_own(one: Any) -> bool:
 
 def _each(held: Any, name: str) -> list:
     """`held` itself, or its parts, if the `name` of the attribute says that there are several."""
-    if isinstance(held, list | tuple | dict) and name.endswith("s"):
-        return list(held.values() if isinstance(held, dict) else held)
-    return [held]
+    parts = [held]
+    if type(held) not in WEAK and isinstance(held, list | tuple | dict) and name.endswith("s"):
+        parts = held.values() if isinstance(held, dict) else held
+    return [part for part in parts if type(part) not in WEAK]
 
 
 def _keep_optimizer(optimizer: torch.optim.Optimizer) -> Iterator[Callable]:
@@ -181,8 +184,10 @@ def _keep_optimizer(optimizer: torch.optim.Optimizer) -> Iterator[Callable]:
     yield put_back
     for group in groups:
         yield partial(_take_away_new, group, lambda value: True, {*group})
-        settings = [one for one in group.items() if not isinstance(one[1], nn.Module)]
-        yield from (_keep(group.__setitem__, *one) for one in settings if one[0] != "params")
+        for one in group.items():
+            if one[0] != "params":  # a layer, a lock: these stay the objects that they are
+                put = _keep if _is_value(one[1]) else partial
+                yield put(group.__setitem__, *one)
 
 
 def _keep_randomness() -> Iterator[Callable]:
@@ -197,11 +202,13 @@ def _keep_randomness() -> Iterator[Callable]:
 
 
 def _is_simple(value: Any) -> bool:
-    return isinstance(value, SIMPLE)
+    return type(value) not in WEAK and isinstance(value, SIMPLE)
 
 
 def _is_order(value: Any) -> bool:
     """Whether it is simple, or numbers of rows in an order; in batches, too."""
+    if type(value) in WEAK:
+        return False
     if isinstance(value, list):
         return all(isinstance(part, Integral | list) and _is_order(part) for part in value)
     is_array = isinstance(value, np.ndarray | Tensor)
@@ -233,10 +240,12 @@ def _as_it_was(value: Any, copied: Any) -> Any:
 
 def _is_value(value: Any) -> bool:
     """False for parameters, which must stay the same objects, modules, functions, generators."""
+    if type(value) in WEAK:
+        return False
     if isinstance(value, dict):
         value = [*value, *value.values()]
     if isinstance(value, list | tuple | set | deque):
-        tensors = [one for one in value if isinstance(one, Tensor)]
+        tensors = [one for one in value if issubclass(type(one), Tensor)]
         owned = not any(isinstance(one, nn.Parameter) for one in tensors)
         owned &= isinstance(value, tuple) or all(one.is_leaf for one in tensors)
         return len(value) <= LONGEST and owned and all(map(_is_value, value))
@@ -268,4 +277,5 @@ def _generators(found: list) -> Iterator[Callable]:
         elif isinstance(one, np.random.Generator):
             yield partial(setattr, one.bit_generator, "state", one.bit_generator.state)
         elif not isinstance(one, type | ModuleType):
-            found += [held for held in _held_by(one) if not isinstance(held, SIMPLE)]
+            held = [part for part in _held_by(one) if type(part) not in WEAK]
+            found += [part for part in held if not isinstance(part, SIMPLE)]

@@ -355,6 +355,12 @@ def test_flat_sets_that_are_taken_for_classes_are_named(tmp_path, names):
     assert "{} and {} are taken for two classes. If they are".format(*names.split()) in said
 
 
+@pytest.mark.parametrize("place", ["archive/PetImages", "x/y/train"])
+def test_folders_above_all_classes_are_not_inside_them(tmp_path, place):
+    fill(tmp_path / place, "Cat", "Dog", n=150)
+    assert data.from_folder(tmp_path, 16).remarks() == []
+
+
 def test_sets_called_so_in_several_words_are_sets(tmp_path):
     fill(tmp_path / "training_set", "ant", "bee", n=100)
     fill(tmp_path / "test_set", "ant", "bee", n=3)
