@@ -443,9 +443,12 @@ def test_activations_follow_weights_and_pictures(fresh, change, cache):
 def test_activations_are_computed_once_for_what_stays_the_same(fresh, cache, monkeypatch):
     fresh.activations()
     monkeypatch.setattr(activations, "run", lambda *_: pytest.fail("computed again"))
-    assert fresh.activations() is fresh.activations()  # nor looked up on disk
+    there = fresh.activations()
+    assert fresh.activations() is there  # nor looked up on disk
     fresh.fit(1e-3, 2)
+    fresh.lr_find(steps=3)
     fresh.validate()
+    assert fresh.activations() is there
     again = small()
     again.freeze()
     again._bfloat16 = False
