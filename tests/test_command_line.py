@@ -443,6 +443,8 @@ MISTAKES = {
     "no pattern": (["predict", "x.pt", "*.gif"], "There are no pictures in *.gif"),
     "csv": (["predict", "x.pt", "PHOTOS", "--csv", "nowhere/t.csv"], "no folder nowhere"),
     "long name": (["predict", "x" * 300, "PHOTOS"], "no model file xxx"),
+    "csv is a folder": (["predict", "x.pt", "PHOTOS", "--csv", "answers/"], "is a folder: give"),
+    "out is a new folder": (["train", "PHOTOS", "--out", "models/"], "is a folder: give the name"),
     "long csv": (["predict", "x.pt", "PHOTOS", "--csv", "x" * 300], "File name too long"),
     "model": (["predict", "nowhere.pt", "x.jpg"], "no model file nowhere.pt"),
     "model is a picture": (["predict", "PHOTOS/green/1.png", "x.jpg"], "not a model saved by"),

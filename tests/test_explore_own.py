@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from lessonkit import data
+from lessonkit import Learner, data, models
 from lessonkit.course import explorers as explore
 from lessonkit.course.datasets.earth_painting import COLOURS
 from lessonkit.images import cleaning
@@ -210,11 +210,11 @@ def test_a_picture_that_is_not_in_the_set_is_refused(root):
 class Reddish:
     """A learner that knows red from blue."""
 
-    classes, size = ["<red>", "blue"], 16
+    def __init__(self):
+        self.classes, self.size = ["<red>", "blue"], 16
 
-    @staticmethod
-    def predict(images):
-        assert images.shape[1:] == (3, 16, 16) and images.dtype == torch.uint8
+    def predict(self, images):
+        assert images.shape[1:] == (3, self.size, self.size) and images.dtype == torch.uint8
         share = images.float().mean((2, 3))[:, [0, 2]] + 1
         return share / share.sum(1, keepdim=True)
 
@@ -241,7 +241,7 @@ def said(upload):
 
 
 def test_uploaded_pictures_are_classified_and_a_broken_one_gets_its_sentence():
-    upload = explore.upload(Reddish)
+    upload = explore.upload(Reddish())
     assert repr(upload) == "upload: 0 pictures"
     choose(upload, ("a", png("red")), ("b", b"junk"), ("c", png("blue")), ("d", b""))
     assert said(upload)[::2] == ["<red>", "blue"] and "is not a picture" in said(upload)[1]
@@ -255,7 +255,7 @@ def test_uploaded_pictures_are_classified_and_a_broken_one_gets_its_sentence():
 
 
 def test_a_file_comes_in_parts_however_large_it_is():
-    upload = explore.upload(Reddish)
+    upload = explore.upload(Reddish())
     choose(upload, ("a", png("red")), ("b", png("blue")), part=17)
     assert said(upload) == ["<red>", "blue"]
     whole = png("red")
@@ -266,10 +266,11 @@ def test_a_file_comes_in_parts_however_large_it_is():
 
 
 def test_files_of_one_name_and_the_same_file_again_are_all_answered():
-    upload = explore.upload(Reddish)
+    upload = explore.upload(Reddish())
     choose(upload, ("image.jpg", png("red")), ("image.jpg", png("blue")))
     assert said(upload) == ["<red>", "blue"]
-    upload.classes = ["other", "names"]  # as if it had been trained further
+    # As if it had been trained further, on larger pictures.
+    upload.learn.classes, upload.learn.size = ["other", "names"], 24
     choose(upload, ("image.jpg", png("red")), ("image.jpg", png("blue")))
     assert said(upload) == ["other", "names"]
 
@@ -278,15 +279,30 @@ def test_an_error_of_the_network_is_told_where_one_looks():
     def full(_):
         raise RuntimeError("out of <memory>")
 
-    upload = explore.upload(Reddish)
-    upload.predict = full
+    upload = explore.upload(Reddish())
+    upload.learn.predict = full
     choose(upload, ("a.png", png("red")), ("b.png", png("red")))
     assert upload.table.value.count("could not be classified") == 2
     assert "out of &lt;memory&gt;" in upload.table.value
 
 
+def test_without_files_no_earlier_answer_stays_and_without_classes_there_is_no_button():
+    upload = explore.upload(Reddish())
+    upload.show({"a": png("red")})
+    upload.show({})
+    assert said(upload) == [] and "No pictures yet" in upload.table.value
+    with pytest.raises(ValueError, match="knows no classes yet"):
+        explore.upload(Learner(models.small_cnn(2, width=2), None))
+
+
+def test_a_picture_that_is_not_among_those_to_decide_about_gets_a_sentence(root):
+    images = data.from_folder(root, 16)
+    with pytest.raises(ValueError, match=r"cat/99\.png isn't among"):
+        explore.cleaner(root, images, {"cat/99.png": "dark"})
+
+
 def test_names_of_uploaded_files_are_shown_and_never_run():
-    upload = explore.upload(Reddish)
+    upload = explore.upload(Reddish())
     upload.show({"<script>alert(1)</script>": png("red"), "<b>": b""})
     assert "<script>" not in upload.table.value and "<b>alert" not in upload.table.value
 

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import textwrap
+from contextlib import nullcontext
 from functools import cache, partial
 from pathlib import Path
 
@@ -322,6 +323,27 @@ def test_a_checkpoint_of_another_run_is_refused_with_what_differs(tmp_path):
     Checkpoint(checkpoint.folder, run).check()
     refused(Checkpoint(checkpoint.folder, run | {"seed": 1}), "seed was 0 and is 1 now")
     refused(Checkpoint(checkpoint.folder, run | {"pictures": "b" * 32}), "pictures differs")
+
+
+def test_lrs_of_other_last_digits_are_the_same_fit(tmp_path):
+    def fitted(lr, smoothing):
+        learn = learner(Checkpoint(tmp_path / "ck"))
+        learn.label_smoothing = smoothing
+        learn.fit(lr, 2)
+        return len(learn.history.epochs)
+
+    assert fitted(1.2312e-3, 0.041931) == 2
+    assert fitted(1.2312e-3 * (1 + 1e-7), 0.041931 * (1 - 1e-7)) == 2
+    with pytest.raises(CheckpointError, match="something else"):
+        fitted(1.3e-3, 0.041931)
+
+
+def test_a_checkpoint_of_another_network_is_refused(tmp_path):
+    for width in (4, 8):
+        learn = learner(Checkpoint(tmp_path / "ck"))
+        learn = Learner(models.small_cnn(3, width), learn.images, checkpoint=learn.checkpoint)
+        with nullcontext() if width == 4 else pytest.raises(CheckpointError, match="else"):
+            learn.fit(1e-3, 1)
 
 
 def test_a_checkpoint_of_other_code_is_refused(tmp_path):

@@ -1,6 +1,8 @@
 """The cache and model files: all or nothing, and never any code."""
 
+import os
 import pickle
+import shutil
 import threading
 import time
 
@@ -30,6 +32,44 @@ def test_an_entry_is_built_once_and_found_again(cache):
     for _ in range(2):
         assert (storage.cached("key", build) / "x").read_text() == "made"
     assert len(builds) == 1 and [p.name for p in cache.iterdir()] == ["key"]
+
+
+def test_a_cache_that_is_deleted_while_an_entry_is_made_gets_it_all_the_same(cache):
+    builds = []
+
+    def build(folder):
+        builds.append(1)
+        (folder / "x").write_text("made")
+        if len(builds) == 1:
+            shutil.rmtree(cache)
+
+    assert (storage.cached("key", build) / "x").read_text() == "made"
+    assert len(builds) == 2
+
+
+def test_a_file_that_is_missing_for_a_build_is_told_at_once(cache):
+    builds = []
+
+    def build(folder):
+        builds.append(1)
+        (folder / "nowhere").read_text()
+
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        storage.cached("key", build)
+    assert len(builds) == 1
+
+
+@pytest.mark.parametrize("hours", [0.5, 2])
+def test_what_a_killed_process_left_an_hour_ago_is_counted_and_cleared(cache, hours):
+    part = cache / ".part-x" / "entry"
+    part.mkdir(parents=True)
+    (part / "train.npy").write_bytes(bytes(1000))
+    moment = time.time() - hours * 3600
+    for path in (part / "train.npy", part, part.parent):
+        os.utime(path, (moment, moment))
+    n_bytes = 1000 if hours > 1 else 0
+    assert sum(entry.n_bytes for entry in storage.entries()) == n_bytes
+    assert storage.clear() == n_bytes and part.exists() == (hours < 1)
 
 
 def test_a_build_that_fails_leaves_nothing(cache):

@@ -115,7 +115,7 @@ def _read_editions(workbook: Path) -> dict[str, str]:
     """What was handed out; nothing if that isn't known, and then all that differs is kept."""
     try:
         found = json.loads((workbook / EDITIONS).read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
+    except (FileNotFoundError, RecursionError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
 

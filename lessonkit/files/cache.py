@@ -57,13 +57,24 @@ class Entry(NamedTuple):
 
 
 def entries() -> list[Entry]:
-    """Every entry of the cache, the one used last at the end."""
+    """Every entry of the cache, the one used last at the end.
+
+    So is what a killed process left, unfinished, if it has stayed the same for an hour.
+    """
     found = []
     for seal in cache_folder().glob(f"*/{SEAL}"):
         with suppress(OSError):  # another process may be taking it away
-            n_bytes = sum(file.stat().st_size for file in seal.parent.rglob("*") if file.is_file())
-            found.append(Entry(seal.parent, n_bytes, seal.stat().st_mtime))
+            found.append(Entry(seal.parent, _n_bytes(seal.parent), seal.stat().st_mtime))
+    for part in cache_folder().glob(".part-*"):
+        with suppress(OSError):
+            changed = max(path.stat().st_mtime for path in (part, *part.rglob("*")))
+            if age(changed) > HOUR:
+                found.append(Entry(part, _n_bytes(part), changed))
     return sorted(found, key=lambda entry: entry.last_used)
+
+
+def _n_bytes(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 
 def clear(most_bytes: int = 0, unused_for: float = 0.0) -> int:
@@ -140,6 +151,8 @@ def _make_somewhere(build: Callable[[Path], str]) -> Path:
     parent = _writable_parent(cache)
     try:
         entry = _make(parent, build)
+    except _Deleted:
+        entry = _make(_writable_parent(cache), build)
     except OSError as error:
         if error.errno not in UNWRITABLE or parent != cache:
             raise
@@ -147,6 +160,10 @@ def _make_somewhere(build: Callable[[Path], str]) -> Path:
         return _make(_session_folder(), build)
     clear(MOST_BYTES, HOUR)
     return entry
+
+
+class _Deleted(Exception):
+    """The cache was deleted while an entry was being made, as one may."""
 
 
 def _make(parent: Path, build: Callable[[Path], str]) -> Path:
@@ -157,16 +174,25 @@ def _make(parent: Path, build: Callable[[Path], str]) -> Path:
     ) as part:
         filled = Path(part) / "entry"
         filled.mkdir()
-        entry = parent / build(filled)
-        sums = {path.name: _checksum(path) for path in filled.iterdir() if path.is_file()}
-        (filled / SEAL).write_text(json.dumps(sums), encoding="utf-8")
-        if os.path.lexists(entry) and not _is_whole(entry):
-            _remove(entry)
         try:
-            patiently(lambda: filled.rename(entry))
-        except OSError:
-            if not _is_whole(entry):  # else another process made the same entry first: use that
+            return _filled(filled, parent, build)
+        except FileNotFoundError as error:
+            if filled.exists():
                 raise
+            raise _Deleted from error
+
+
+def _filled(filled: Path, parent: Path, build: Callable[[Path], str]) -> Path:
+    entry = parent / build(filled)
+    sums = {path.name: _checksum(path) for path in filled.iterdir() if path.is_file()}
+    (filled / SEAL).write_text(json.dumps(sums), encoding="utf-8")
+    if os.path.lexists(entry) and not _is_whole(entry):
+        _remove(entry)
+    try:
+        patiently(lambda: filled.rename(entry))
+    except OSError:
+        if not _is_whole(entry):  # else another process made the same entry first: use that
+            raise
     return entry
 
 

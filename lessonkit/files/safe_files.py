@@ -58,8 +58,8 @@ def patiently(move: Callable[[], Result]) -> Result:
 
 def check_can_write(path: Path | str) -> None:
     """ValueError or OSError, with a sentence, unless a file `path` can be written."""
-    path = of_user(path)
-    if path.is_dir():
+    is_folder, path = os.fspath(path).endswith(("/", os.sep)), of_user(path)
+    if is_folder or path.is_dir():
         raise ValueError(f"{path} is a folder: give the name of a file to write to.")
     if path.exists() and not path.is_file():  # such as /dev/null, which a file would replace
         raise ValueError(f"{path} is no ordinary file: give the name of one to write to.")

@@ -96,7 +96,7 @@ def decode(path: Path, size: int) -> np.ndarray:
     try:
         path = Path(long_path(path))
         if not path.is_file():
-            if path.is_symlink():
+            if path.is_symlink() and not path.exists():
                 raise Unusable("is a link to a file that is gone, or never was there", True)
             if re.match("(https?|ftp|file|s3|gs):/", str(path)):
                 raise Unusable("is an address: download the picture, and give the file's path")

@@ -151,13 +151,17 @@ class Checkpoint:
 
 
 def _what(learn: Any, optimizer: Any, epochs: list[np.ndarray]) -> str:
-    """A short name for a fit: it changes with all that decides the outcome, except the network."""
+    """A short name for a fit: it changes with all that decides the outcome, except the weights."""
     settings = [{k: v for k, v in g.items() if k != "params"} for g in optimizer.param_groups]
     asked = [type(optimizer).__name__, settings, [epoch.tolist() for epoch in epochs]]
     asked += [learn.images.key, learn.augment, learn.n_batches, learn.frozen_to, learn.precompute]
     asked += [learn.max_grad_norm, learn.label_smoothing]
-    # Where an augmentation of one's own lies in memory is another place in each process.
-    return fingerprint(re.sub(" at 0x[0-9a-fA-F]+", "", repr(asked)), learn.generator.get_state())
+    asked.append(learn.model)  # its layers, not its weights
+    # Where an augmentation of one's own lies in memory is another place in each process, and
+    # another number of threads gives LR ratios other last digits.
+    text = re.sub(" at 0x[0-9a-fA-F]+", "", repr(asked))
+    text = re.sub(r"\d+\.\d+(e[+-]?\d+)?", lambda number: f"{float(number[0]):.3e}", text)
+    return fingerprint(text, learn.generator.get_state())
 
 
 def _state(learn: Any, optimizer: Any) -> dict:

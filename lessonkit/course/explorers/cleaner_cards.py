@@ -48,7 +48,12 @@ class Cleaner(widgets.VBox):
         self.decisions: dict[str, widgets.Dropdown] = {}
         cards = []
         for file, why in suspects.items():
-            place = files.index(file)  # ValueError for a picture that isn't in the set
+            if file not in self.label:
+                raise ValueError(
+                    f"{file} isn't among these pictures: it was dropped, or isn't there. To decide "
+                    "again, read the folder by data.from_folder(..., clean=False)."
+                )
+            place = files.index(file)
             split, row = (
                 (images.train, place) if place < n_train else (images.valid, place - n_train)
             )

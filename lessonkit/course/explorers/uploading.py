@@ -2,7 +2,7 @@
 
 import html
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from lessonkit.images import decode
 __all__ = ["Upload", "upload"]
 
 THUMBNAIL = 96  # px
+NO_PICTURES = '<p role="status">No pictures yet.</p>'
 
 
 class FileButton(anywidget.AnyWidget):
@@ -31,13 +32,15 @@ class Upload(widgets.VBox):
     `answers` holds a dict for each file: its name, and class and probability, or the error.
     """
 
-    def __init__(self, predict: Callable[[Tensor], Tensor], classes: Sequence[str], size: int):
-        self.predict, self.classes, self.size = predict, list(classes), size
+    def __init__(self, learn: Any):
+        if not hasattr(learn, "classes"):
+            raise ValueError("This learner knows no classes yet: learn.set_data(images) first.")
+        self.learn = learn
         self.answers: list[dict] = []
         self._rows: list[str] = []
         self._coming = bytearray()
         self.button = FileButton()
-        self.table = widgets.HTML('<p role="status">No pictures yet.</p>')
+        self.table = widgets.HTML(NO_PICTURES)
         super().__init__([self.button, self.table])
         self.button.on_msg(self._take)
 
@@ -58,17 +61,17 @@ class Upload(widgets.VBox):
             self._add(about["name"], bytes(self._coming))
 
     def _empty(self) -> None:
-        self.answers, self._rows = [], []
+        self.answers, self._rows, self.table.value = [], [], NO_PICTURES
 
     def _add(self, name: str, content: bytes) -> None:
         picture, answer = "", {"name": name}
         self.answers.append(answer)
         try:
-            square = _decode(content, self.size)
+            square = _decode(content, self.learn.size)  # which may have trained on larger ones
             picture = f'<img alt="" width="{THUMBNAIL}" src="{data_address(square[0])}">'
-            probabilities = self.predict(square)[0]
+            probabilities = self.learn.predict(square)[0]
             best = int(probabilities.argmax())
-            answer |= {"class": self.classes[best], "probability": float(probabilities[best])}
+            answer |= {"class": self.learn.classes[best], "probability": float(probabilities[best])}
             said = f": <b>{html.escape(str(answer['class']))}</b>, {answer['probability']:.0%}"
         except decode.Unusable as error:
             answer["error"] = str(error)
@@ -89,8 +92,9 @@ def upload(learn: Any) -> Upload:
     """A button for pictures of your own, which the learner `learn` classifies at once.
 
     They are read as those of a folder are. Nothing is kept: neither in a folder nor in the cache.
+    Raises ValueError for a learner that never had pictures.
     """
-    return Upload(learn.predict, learn.classes, learn.size)
+    return Upload(learn)
 
 
 def _decode(content: bytes, size: int) -> Tensor:
