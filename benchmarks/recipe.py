@@ -234,7 +234,7 @@ def summary(rows: list[dict]) -> str:
     for name, size, most, cycles in settings:
         these = [
             row
-            for row in rows
+            for row in sorted(rows, key=lambda row: row["split"])
             if (row["set"], row["size"], row["most"], row["cycles"]) == (name, size, most, cycles)
         ]
         where = f"{name} {size} px, {these[0]['pictures'][0]} pictures, {cycles} cycles"
