@@ -324,9 +324,9 @@ def main() -> int:
                 made = {"crash": f"{type(error).__name__}: {error}"}
             parts = (images.train, images.valid, images.test)
             made |= {"pictures": [len(part.labels) for part in parts], "machine": machine(PACKAGES)}
-            # As JSON has it, so that a row reads the same now and from the file later.
             if "crash" not in made:
                 rows = [row for row in rows if row not in made_before]
+            # As JSON has it, so that a row reads the same now and from the file later.
             rows.append(json.loads(json.dumps(about | made)))
             with safe_files.atomic_path(options.json) as part:
                 part.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")

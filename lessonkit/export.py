@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from lessonkit.files import safe_files
+from lessonkit.files import model_files, safe_files
 from lessonkit.learner import Learner
 from lessonkit.training import onnx_graph
 
@@ -30,8 +30,7 @@ def to_onnx(learn: Learner, path: str | Path) -> None:
     Raises ValueError where packages are missing or the network can't be expressed in ONNX, or for a
     learner that never had pictures, and OSError where the file can't be written.
     """
-    if not hasattr(learn, "classes"):
-        raise ValueError("This learner knows no classes yet: learn.set_data(images) first.")
+    model_files.check_classes(learn)
     safe_files.check_can_write(path)
     _check_packages()
     network = _Probabilities(copy.deepcopy(learn.model).cpu()).eval()

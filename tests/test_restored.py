@@ -13,21 +13,12 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 from torch.optim import lr_scheduler
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader
 
 from lessonkit import Learner, augment, lr_find, models
 from lessonkit.training.restored import everything_restored
+from tests.test_lr_finder import InTurnAll, Noise, Transformed, batches, network
 from tests.tiny import coloured
-
-
-def network():
-    torch.manual_seed(0)
-    return nn.Sequential(nn.Linear(6, 8), nn.Linear(8, 3))
-
-
-def pairs():
-    draw = torch.Generator().manual_seed(0)
-    return [(torch.randn(8, 6, generator=draw), torch.arange(8) % 3) for _ in range(4)]
 
 
 class Trains:
@@ -66,9 +57,9 @@ def test_schedulers_scalers_and_weights_of_a_trainer_are_as_they_were(kind, firs
         trainer, lrs = Trains(kind), []
         for i in range(3):
             if sweep and i == first:
-                given = trainer.model, trainer.optimizer, pairs(), None
+                given = trainer.model, trainer.optimizer, batches(), None
                 lr_find(*given, steps=12, stop=None, train_step=trainer.step)
-            for batch in pairs():
+            for batch in batches():
                 trainer.step(*batch)
                 lrs.append(trainer.optimizer.param_groups[0]["lr"])
         weights = [one.tolist() for one in (*trainer.model.parameters(), *trainer.weights)]
@@ -93,7 +84,7 @@ def test_a_setting_that_comes_with_the_first_step_is_as_it_was(first):
     for _ in range(first):
         optimizer.step()
     before = dict(optimizer.param_groups[0])
-    lr_find(model, optimizer, pairs(), F.cross_entropy, steps=12)
+    lr_find(model, optimizer, batches(), F.cross_entropy, steps=12)
     assert optimizer.param_groups[0].keys() == before.keys()
     assert optimizer.param_groups[0].get("step") == before.get("step")
 
@@ -116,16 +107,16 @@ def test_what_does_not_fit_into_memory_ends_the_sweep_before_it_begins():
     model = network()
     model.register_buffer("wide", torch.zeros(1).expand(2**44))
     with pytest.raises(RuntimeError, match="memory"):
-        lr_find(model, torch.optim.SGD(model.parameters(), 0.1), pairs(), F.cross_entropy)
+        lr_find(model, torch.optim.SGD(model.parameters(), 0.1), batches(), F.cross_entropy)
 
 
 def test_what_points_to_things_that_are_gone_is_left_alone():
-    gone = InTurn()
+    gone = InTurnAll()
     trainer = Trains("constant")
     trainer.owner, trainer.owners = weakref.proxy(gone), [weakref.proxy(gone)]
     trainer.model.owner, trainer.optimizer.param_groups[0]["owner"] = [trainer.owner] * 2
     del gone
-    given = trainer.model, trainer.optimizer, pairs(), None
+    given = trainer.model, trainer.optimizer, batches(), None
     assert len(lr_find(*given, steps=12, stop=None, train_step=trainer.step).losses) == 12
 
 
@@ -133,35 +124,7 @@ def test_lazy_buffers_get_the_sentence_of_lazy_weights():
     model = nn.Sequential(nn.Linear(6, 8), nn.LazyBatchNorm1d(affine=False), nn.Linear(8, 3))
     optimizer = torch.optim.SGD([*model[0].parameters(), *model[2].parameters()], 0.1)
     with pytest.raises(ValueError, match="size yet"):
-        lr_find(model, optimizer, pairs(), F.cross_entropy)
-
-
-class Noise:
-    def __init__(self):
-        self.rng = np.random.default_rng(0)
-
-    def __call__(self, inputs):
-        return inputs + 0.1 * torch.from_numpy(self.rng.standard_normal(inputs.shape)).float()
-
-
-class InTurn:
-    def __init__(self, *transforms):
-        self.transforms = [*transforms]
-
-    def __call__(self, inputs):
-        for transform in self.transforms:
-            inputs = transform(inputs)
-        return inputs
-
-
-class Transformed(TensorDataset):
-    def __init__(self, transform):
-        super().__init__(*map(torch.cat, zip(*pairs(), strict=True)))
-        self.transform = transform
-
-    def __getitem__(self, i):
-        inputs, target = super().__getitem__(i)
-        return self.transform(inputs), target
+        lr_find(model, optimizer, batches(), F.cross_entropy)
 
 
 class Wrapped:
@@ -174,10 +137,11 @@ class Wrapped:
 
 @pytest.mark.parametrize("depth", [1, 3, 9])
 def test_generators_are_as_they_were_however_deep_they_lie(depth):
-    transform = Noise()
+    samples = Transformed(*map(torch.cat, zip(*batches(), strict=True)))
+    samples.transform = Noise()
     for _ in range(depth):
-        transform = InTurn(transform)
-    model, data = network(), Wrapped(DataLoader(Transformed(transform), 8))
+        samples.transform = InTurnAll(samples.transform)
+    model, data = network(), Wrapped(DataLoader(samples, 8))
     with everything_restored(model, torch.optim.SGD(model.parameters(), 0.1), data):
         drawn = [inputs.tolist() for inputs, _ in data]
     assert [inputs.tolist() for inputs, _ in data] == drawn

@@ -24,7 +24,7 @@ import numpy as np
 import platformdirs
 import torch
 
-from lessonkit.files.safe_files import age, of_user, patiently, remove_leftovers
+from lessonkit.files.safe_files import age, last_change, of_user, patiently, remove_leftovers
 
 __all__ = [
     "MOST_BYTES", "Entry", "cache_folder", "cached", "check_room", "clear", "entries",
@@ -67,8 +67,7 @@ def entries() -> list[Entry]:
             found.append(Entry(seal.parent, _n_bytes(seal.parent), seal.stat().st_mtime))
     for part in cache_folder().glob(".part-*"):
         with suppress(OSError):
-            changed = max(path.stat().st_mtime for path in (part, *part.rglob("*")))
-            if age(changed) > HOUR:
+            if age(changed := last_change(part)) > HOUR:
                 found.append(Entry(part, _n_bytes(part), changed))
     return sorted(found, key=lambda entry: entry.last_used)
 

@@ -14,7 +14,7 @@ from lessonkit.augment import Augment
 from lessonkit.files import safe_files
 from lessonkit.training import optimizers
 
-__all__ = ["read", "write"]
+__all__ = ["check_classes", "read", "write"]
 
 VERSION = 2
 IMAGENET = "imagenet."  # before the names of the old classifier's weights
@@ -33,8 +33,7 @@ def write(path: str | Path, learn: Any) -> None:
             "Only networks from lessonkit.models can be saved here; for your own use "
             "safetensors.torch.save_model(learn.model, path)."
         )
-    if not hasattr(learn, "classes"):
-        raise ValueError("This learner knows no classes yet: learn.set_data(images) before saving.")
+    check_classes(learn)
     if model.about["n_classes"] != len(learn.classes):
         raise ValueError(
             f"This network has {model.about['n_classes']} outputs, and there are "
@@ -62,6 +61,12 @@ def write(path: str | Path, learn: Any) -> None:
     }
     _check(about, len(learn.groups))  # else what is written could never be read
     safe_files.write_tensors(path, tensors, about)
+
+
+def check_classes(learn: Any) -> None:
+    """ValueError for a learner that never had pictures, and so has no names for its answers."""
+    if not hasattr(learn, "classes"):
+        raise ValueError("This learner knows no classes yet: learn.set_data(images) first.")
 
 
 def _tensors(model: models.LayerGroups) -> dict[str, torch.Tensor]:

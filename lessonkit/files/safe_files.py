@@ -19,8 +19,8 @@ from safetensors.torch import save
 from lessonkit.files.fingerprint import fingerprint
 
 __all__ = [
-    "ModelFileError", "age", "atomic_path", "check_can_write", "long_path", "of_user", "patiently",
-    "read_tensors", "remove_leftovers", "write_tensors",
+    "ModelFileError", "age", "atomic_path", "check_can_write", "last_change", "long_path",
+    "of_user", "patiently", "read_tensors", "remove_leftovers", "write_tensors",
 ]  # fmt: skip
 
 DAY = 24 * 3600.0  # seconds
@@ -107,9 +107,13 @@ def remove_leftovers(parts: Iterable[Path]) -> None:
     """Remove what killed processes left half-written: unfinished, and unchanged for a day."""
     for part in parts:
         with suppress(OSError):  # another process may be removing it too
-            changed = max(path.stat().st_mtime for path in (part, *part.rglob("*")))
-            if age(changed) > DAY:
+            if age(last_change(part)) > DAY:
                 shutil.rmtree(part) if part.is_dir() else part.unlink()
+
+
+def last_change(path: Path) -> float:
+    """The moment (Unix time) at which a file, or anything in a folder, was changed last."""
+    return max(one.stat().st_mtime for one in (path, *path.rglob("*")))
 
 
 def age(moment: float) -> float:

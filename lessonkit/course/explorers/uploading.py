@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from lessonkit.course.explorers.explorer import data_address
+from lessonkit.files import model_files
 from lessonkit.images import decode
 
 __all__ = ["Upload", "upload"]
@@ -33,8 +34,7 @@ class Upload(widgets.VBox):
     """
 
     def __init__(self, learn: Any):
-        if not hasattr(learn, "classes"):
-            raise ValueError("This learner knows no classes yet: learn.set_data(images) first.")
+        model_files.check_classes(learn)
         self.learn = learn
         self.answers: list[dict] = []
         self._rows: list[str] = []
