@@ -73,7 +73,7 @@ soak: .venv/.ready-test
 notebooks: .venv/.ready-test
 	$(VENV_PYTHON) tools/notebooks.py $(NB)
 
-bounds: .venv/.ready
+bounds: .venv/.ready-test
 	@$(VENV_PYTHON) -m tools.bounds $(NB)
 
 bench: .venv/.ready-bench

@@ -32,6 +32,8 @@ class Augment:
 
     Calling it with uint8 pictures [N, 3, S, S] gives changed ones of the same shape and type. A
     CPU `generator` makes the draw repeatable; without one, torch's global generator decides.
+    Raises ValueError for a switch that isn't True or False, an amount that is no finite number,
+    and a zoom of 0 or less; a zoom below 1 shows more than the picture, whose edge is mirrored.
     """
 
     name: str
@@ -71,7 +73,8 @@ class Augment:
         """Fixed variants of uint8 pictures [N, 3, S, S] for test-time augmentation (TTA).
 
         The first is the pictures themselves. fast.ai averaged the original and four *random*
-        variants; fixed ones give the same answer every time.
+        variants; fixed ones give the same answer every time. ValueError for tensors of another
+        type or shape.
         """
         _checked(images)
         # Quarter turns give enough views; without them a slightly enlarged view is worth its time.

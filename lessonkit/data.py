@@ -1,4 +1,8 @@
-"""The pictures of the course: four data sets that come with it, one to download, and your own."""
+"""The pictures of the course: four data sets that come with it, one to download, and your own.
+
+`size` is a square's side in pixels, 16 to 1024, and `seed` a whole number from 0 on, by which the
+validation set is drawn: DataError otherwise.
+"""
 
 from collections.abc import Callable, Sequence
 

@@ -3,8 +3,9 @@
 A network's loss is a landscape over all its weights, far too many directions to draw. A slice shows
 the loss along one or two of them. In every function `loss(outputs, targets)` is a mean over
 pictures, and a model in eval mode stays as it is, bit for bit. Call `eval()` first: in train mode
-BatchNorm would normalise by these pictures, and change its stored statistics. Pictures and targets
-are copied to where the weights are.
+BatchNorm would normalise by these pictures, and change its stored statistics. `inputs` [N, ...] are
+what the model takes, `targets` [N] what the loss does; both are copied to where the weights are. A
+direction names all of the model's parameters, else KeyError; what doesn't fit, torch refuses.
 """
 
 from collections.abc import Callable, Iterable, Sequence

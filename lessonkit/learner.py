@@ -149,6 +149,7 @@ class Learner:
 
         Inputs are augmented pictures, uint8 [n, 3, S, S], or activations, float32 [n, features],
         while `precompute` is on; labels are int64 [n]. Of several processes each gets its part.
+        ValueError for an augmentation that gives other pictures than uint8 ones.
         """
         images, labels = self.images.train
         source = all_on(self.device, self.activations()["train"] if self.precompute else images)
@@ -172,7 +173,10 @@ class Learner:
     # --- Layer groups ---------------------------------------------------------------------------
 
     def freeze_to(self, i: int) -> None:
-        """Freeze the layer groups before group `i`: their weights stay, they run in eval mode."""
+        """Freeze the layer groups before group `i`: their weights stay, they run in eval mode.
+
+        A negative `i` counts from the end, as in a list. ValueError for a group that isn't there.
+        """
         if not (isinstance(i, Integral) and -len(self.groups) <= i < len(self.groups)):
             raise ValueError(f"The layer groups have numbers to {len(self.groups) - 1}, not {i}.")
         self.frozen_to = range(len(self.groups))[i]
@@ -453,7 +457,8 @@ class Learner:
         """Probabilities [N, classes] for uint8 pictures [N, 3, S, S] or paths of picture files.
 
         A single picture [3, S, S] or path is N = 1; with `tta` they are means over fixed views.
-        Raises DataError for anything else, and for a file that gives no picture.
+        Raises DataError for anything else, and for a file that gives no picture; with `tta`
+        ValueError where the augmentation has no views.
         """
         from lessonkit.images.as_pictures import as_pictures  # training needs none of it
 

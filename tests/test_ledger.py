@@ -1,6 +1,7 @@
 """What the ledger says of the stored runs, and how it says it."""
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -53,6 +54,11 @@ def test_an_undecided_row_says_what_it_would_take():
     places = [{"values": {"a": [0.1, -0.1], "places": [4, 4]}, "seconds": 36.0} for _ in range(6)]
     said = ledger._why_undecided({**row, "places": True}, places)
     assert said == "2 places can't tell, however many the runs"
+    alike = [{"values": {"a": [x, x], "places": [4, 4]}, "seconds": 36.0} for x in (-0.2, 0.1, 0.0)]
+    assert ledger._why_undecided({**row, "places": True}, alike).startswith("about ")
+    close = [{"values": {"a": -0.01 + x}, "seconds": 36.0} for x in (-0.002, 0.001, 0.0)]
+    near = ledger._why_undecided({**row, "kind": "no_worse"}, close)
+    assert re.fullmatch(r"near a bound; if the mean stays there, about [\d,]+ runs .*", near)
 
 
 def test_every_notebook_that_teaches_a_claim_can_quote_it():
@@ -60,6 +66,8 @@ def test_every_notebook_that_teaches_a_claim_can_quote_it():
         quoted = ledger.chapter(number)
         assert max(map(len, quoted.splitlines())) <= 92
         assert quoted.count(" to ") >= 2
+    assert "\n14  " in "\n" + ledger.chapter("07")
+    assert "\n14  " not in ledger.chapter("07", drawn=["14"])
     with pytest.raises(ValueError, match="nothing on notebook 99"):
         ledger.chapter("99")
 

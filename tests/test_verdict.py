@@ -87,6 +87,19 @@ def test_as_many_runs_as_needed_and_hardly_fewer_make_an_interval_narrow_enough(
     assert v.runs_needed([0.2, 0.2], 0.01) == 2
 
 
+@pytest.mark.parametrize(("kind", "mean"), [("gain", 0.8), ("no_worse", -1.4), ("equal", 0.7)])
+def test_as_many_runs_as_decide_and_hardly_fewer_leave_a_bound_outside(kind, mean):
+    effects = mean + np.array([-1.0, 1.0] * 6)
+
+    def said(runs):
+        half = stats.t.ppf(0.975, runs - 1) * np.std(effects, ddof=1) / math.sqrt(runs)
+        return v.verdict(kind, v.Interval(mean, mean - half, mean + half, half / 2, runs - 1), 1.0)
+
+    n = v.runs_that_decide(kind, effects, 1.0)
+    assert said(n) != v.UNDECIDED and said(int(0.95 * n - 1)) == v.UNDECIDED
+    assert v.runs_that_decide("no_worse", [-2.0, 0.0], 1.0) == 10**6  # its mean is on the bound
+
+
 def test_a_partial_rank_correlation_is_that_of_the_formula_for_three_correlations():
     random = np.random.default_rng(3)
     given = random.normal(size=50)

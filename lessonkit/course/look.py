@@ -114,9 +114,7 @@ def near_duplicates(images: Tensor, at_least: float) -> list[tuple[int, int, flo
     return [(i, j, similarity) for (i, j), similarity in ordered]
 
 
-def head_on(
-    features: Tensor, labels: Tensor, n_classes: int, steps: int = 100, lr: float = 3e-3
-) -> nn.Linear:
+def head_on(features: Tensor, labels: Tensor, n_classes: int, steps: int = 100) -> nn.Linear:
     """A linear head trained on stored activations [N, features], all of them in each step.
 
     It starts at zero, so that nothing is left to chance.
@@ -124,7 +122,7 @@ def head_on(
     head = nn.Linear(features.shape[1], n_classes)
     nn.init.zeros_(head.weight)
     nn.init.zeros_(head.bias)
-    optimizer = torch.optim.AdamW(head.parameters(), lr)
+    optimizer = torch.optim.AdamW(head.parameters(), 3e-3)
     with torch.enable_grad(), _one_thread(features.numel() < SMALL):
         for _ in range(steps):
             loss = F.cross_entropy(head(features), labels)

@@ -76,7 +76,7 @@ class ImageData:
         return replace(self, augment=augment)
 
     def with_training(self, rows: slice | Sequence[int]) -> "ImageData":
-        """Only these rows of the training set, such as slice(None, None, 2), one at least."""
+        """Only these rows of the training set, such as slice(None, None, 2); DataError for none."""
         n = len(self.train.labels)
         try:
             if not isinstance(rows, slice):  # numpy takes a tuple for axes, and nothing for floats

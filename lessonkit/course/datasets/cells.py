@@ -65,7 +65,10 @@ def split(known: Cells, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def cell_images(files: list[Path], size: int) -> torch.Tensor:
-    """The grey pictures uint8 [N, size, size], decoded once and kept in the cache."""
+    """The grey pictures uint8 [N, size, size], decoded once and kept in the cache.
+
+    DataError for a file that gives no picture, with how to install the package anew.
+    """
 
     def build(folder: Path) -> None:
         pixels = cache.new_array(folder / "images.npy", np.uint8, (len(files), size, size))

@@ -98,9 +98,9 @@ def sets(places: np.ndarray, seed: int = SPLIT_SEED) -> np.ndarray:
     return np.where(inside, "validation", np.where(reaches_in, "both", "training"))
 
 
-def areas(places: np.ndarray, height: int = 2700) -> np.ndarray:
+def areas(places: np.ndarray) -> np.ndarray:
     """How large each place is, compared with one at the equator: the cosine of its latitude."""
-    return np.cos(np.pi * ((places[:, 0] + 0.5) / height - 0.5))
+    return np.cos(np.pi * ((places[:, 0] + 0.5) / 2700 - 0.5))
 
 
 def agreement(truth: np.ndarray, guess: np.ndarray, weights: np.ndarray | None = None) -> float:

@@ -6,7 +6,7 @@ The strip behind a row is where its claim says that the effect lies.
 
 import textwrap
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -19,8 +19,8 @@ from lessonkit.course.measured.verdict import FAILS, HOLDS, UNDECIDED, verdict
 from lessonkit.plot import COLOURS
 
 __all__ = [
-    "LIMIT", "STYLES", "Line", "arms", "bounds", "forest", "line", "lines", "pairs", "reading",
-    "seeds",
+    "LIMIT", "STYLES", "Line", "arms", "bounds", "forest", "legend", "line", "lines", "pairs",
+    "reading", "seeds",
 ]  # fmt: skip
 
 LIMIT = 6.0  # δ; what lies further out is cut off, and an arrow says so
@@ -80,20 +80,19 @@ def lines(ax: Axes, rows: Sequence[Line], places: Sequence[float], thickness: fl
         ax.plot(np.full(len(where), at), where, marker, **style)
 
 
-def _legend(ax: Axes) -> None:
-    """What markers and strip mean."""
+def legend(place: Any, **where: Any) -> None:
+    """What markers and strip mean, for axes or a whole figure; `where` is matplotlib's."""
     shown = [
         Line2D([], [], marker=m, color=edge, markerfacecolor=filling, markersize=6, label=name)
         for name, (m, edge, filling) in STYLES.items()
     ]
     shown.append(Line2D([], [], color="0.9", linewidth=8, label="where the claim says it lies"))
-    place = {"loc": "lower center", "bbox_to_anchor": (0.0, 1.0), "ncol": 4, "frameon": False}
-    ax.legend(handles=shown, fontsize="small", **place)
+    place.legend(handles=shown, fontsize="small", ncol=4, frameon=False, **where)
 
 
-def reading(rows: Sequence[Line], ax: Axes | None = None) -> Axes:
+def reading(rows: Sequence[Line]) -> Axes:
     """A few rows with large labels and their verdicts, to learn reading by."""
-    ax = ax or plt.subplots(figsize=(8, 0.36 * len(rows) + 1.1), layout="constrained")[1]
+    ax = plt.subplots(figsize=(8, 0.36 * len(rows) + 1.1), layout="constrained")[1]
     places = -np.arange(len(rows), dtype=float)
     lines(ax, rows, places, thickness=17)
     for row, place in zip(rows, places, strict=True):
@@ -130,7 +129,7 @@ def forest(entries: Sequence[Entry]) -> Axes:
     ax.set_yticks(places, said, fontsize=8, linespacing=0.95)
     ax.set_ylim(place + 0.6, 0.7)
     _axis(ax)
-    _legend(ax)
+    legend(ax, loc="lower center", bbox_to_anchor=(0.0, 1.0))
     return ax
 
 

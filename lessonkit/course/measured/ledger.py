@@ -24,6 +24,7 @@ from lessonkit.course.measured.verdict import (
     partial_rank_correlation,
     prediction,
     runs_needed,
+    runs_that_decide,
     verdict,
 )
 
@@ -152,17 +153,24 @@ def _entry(stated: dict[str, Any], row: dict[str, Any]) -> Entry:
 
 
 def _why_undecided(row: dict[str, Any], ran: list[dict]) -> str:
-    """What would decide a row: how many runs, and how long they would take; or more pictures."""
+    """What would decide a row: how many runs, and how long they would take; or more places."""
     if len(ran) < 2:
         return "too few runs"
-    if half_width(row, ran) <= HALF:
-        if row.get("places"):
-            return f"{len(ran[0]['values']['places'])} places can't tell, however many the runs"
-        return "so close to a bound that only a narrower interval than half of δ would tell"
-    n = runs_needed(_effects(row, ran), _delta(row))
+    if row.get("places") and _places_alone(row, ran) == UNDECIDED:
+        return f"{len(ran[0]['values']['places'])} places can't tell, however many the runs"
+    effects, delta, near = _effects(row, ran), _delta(row), half_width(row, ran) <= HALF
+    n = runs_that_decide(row["kind"], effects, delta) if near else runs_needed(effects, delta)
     hours = n * float(np.mean([run["seconds"] for run in ran])) / 3600
     n = round(n, 2 - len(str(n)))  # more digits would say more than is known
-    return f"about {n:,} runs would tell, {hours:.1f} hours of one core"
+    told = f"about {n:,} runs would tell, {hours:.1f} hours of one core"
+    return f"near a bound; if the mean stays there, {told}" if near else told
+
+
+def _places_alone(row: dict[str, Any], ran: list[dict]) -> str:
+    """The verdict on the mean over so many runs that only the places make it uncertain."""
+    sizes = ran[0]["values"]["places"]
+    mean = np.mean([_by_place(row, run["values"]) for run in ran], 0)
+    return verdict(row["kind"], over_places(np.tile(mean, (len(sizes), 1)), sizes), _delta(row))
 
 
 def _delta(row: dict[str, Any]) -> float:
@@ -238,15 +246,15 @@ def half_width(row: dict[str, Any], ran: Sequence[dict]) -> float:
     return (high - low) / 2 / _delta(row)
 
 
-def chapter(notebook: str) -> str:
+def chapter(notebook: str, drawn: Sequence[str] = ()) -> str:
     """What the ledger says of the claims that `notebook`, such as "04", teaches; for printing.
 
-    A line a row: the effect with its 95 % interval, in points of a hundred, as a factor (×) or as a
-    correlation, and the verdict.
+    Without those that it has `drawn` as a picture. A line a row: the effect with its 95 % interval,
+    in points of a hundred, as a factor (×) or as a correlation, and the verdict.
     """
     lines, title = [], ""
     for e in entries():
-        if notebook not in e.chapters:
+        if notebook not in e.chapters or e.number in drawn:
             continue
         if e.title != title:
             title = e.title

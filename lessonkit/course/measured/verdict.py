@@ -13,7 +13,8 @@ from scipy import stats
 
 __all__ = [
     "FAILS", "HOLDS", "KINDS", "UNDECIDED", "Interval", "holm", "over_places", "over_seeds",
-    "over_splits", "p_value", "partial_rank_correlation", "prediction", "runs_needed", "verdict",
+    "over_splits", "p_value", "partial_rank_correlation", "prediction", "runs_needed",
+    "runs_that_decide", "verdict",
 ]  # fmt: skip
 
 CONFIDENCE = 0.95
@@ -77,6 +78,17 @@ def runs_needed(effects: Sequence[float], delta: float) -> int:
     while _t(n - 1) * spread / math.sqrt(n) > delta / 2:
         n = math.ceil(1.02 * n + 0.5)
     return n
+
+
+def runs_that_decide(kind: str, effects: Sequence[float], delta: float) -> int:
+    """How many runs give a verdict if mean and spread of the `effects` stay; a million at most."""
+    n, mean, spread = 2, float(np.mean(effects)), float(np.std(effects, ddof=1))
+    while n < 10**6:
+        half = _t(n - 1) * spread / math.sqrt(n)
+        if verdict(kind, Interval(mean, mean - half, mean + half, 0.0, n - 1), delta) != UNDECIDED:
+            return n
+        n = math.ceil(1.02 * n + 0.5)
+    return 10**6
 
 
 def _interval(effects: Sequence[float], share: float) -> Interval:

@@ -113,9 +113,9 @@ def sizes(milliseconds: Mapping[int, float], table: Sequence[Sequence[float]]) -
     plt.show()
 
 
-def strip(patches: np.ndarray, gap: float = 0.06) -> np.ndarray:
+def strip(patches: np.ndarray) -> np.ndarray:
     """Patches uint8 [n, 3, s, s] side by side, white between them: uint8 [height, width, 3]."""
-    edge = max(1, round(gap * patches.shape[-1]))
+    edge = max(1, round(0.06 * patches.shape[-1]))
     padded = np.pad(patches, [(0, 0), (0, 0), (edge, edge), (edge, edge)], constant_values=255)
     return np.concatenate(list(padded.transpose(0, 2, 3, 1)), axis=1)
 
