@@ -49,8 +49,9 @@ def lr_find(
     The sweep ends when the loss isn't finite, or, after the first ten batches, when the smoothed
     loss is `stop` times its best (None: never). A model in eval mode is put in train mode, unless
     there is a `train_step`. At the end all is as it was: see `everything_restored`. Raises
-    ValueError for a bad range of LRs or number of steps, batches that run out or can't be taken
-    apart, and a first loss that isn't finite.
+    ValueError for a bad range of LRs, number of steps or `stop`, an optimiser without an LR above 0
+    or of none of the model's weights, batches that run out or can't be taken apart, a loss that is
+    no single number, and a first one that isn't finite.
     """
     from lessonkit.training.restored import everything_restored  # training itself needs none
 
@@ -62,7 +63,7 @@ def lr_find(
     with everything_restored(model, optimizer, loss, batches, train_step):
         if train_step is None and not model.training:  # single layers may be meant to stay in eval
             model.train()
-        for lr, batch in zip(lrs, endless(batches), strict=False):
+        for lr, batch in zip(lrs, _endless(batches), strict=False):
             # Not strict: a group that train_step adds has an LR of its own.
             for group, ratio in zip(optimizer.param_groups, ratios, strict=False):
                 group["lr"] = lr * ratio
@@ -193,7 +194,7 @@ def _exploded(losses: list[float], stop: float) -> bool:
     return smoothed[-1] > best + (stop - 1) * scale
 
 
-def endless(batches: Iterable) -> Iterator:
+def _endless(batches: Iterable) -> Iterator:
     """`batches` over and over; ValueError when there are none or an iterator has run out."""
     for turn in itertools.count():
         n = 0

@@ -141,14 +141,15 @@ def careful_lr(found: LRFinderResult, at_most: float) -> tuple[float, str]:
     is tiny, is usual after a head has learned the training pictures, and says nothing about what
     the other layers can learn.
     """
+    safe = min(SAFE_LR, at_most)
     if found.never_falls:
-        return SAFE_LR, f"the loss never falls by 5 %: {SAFE_LR:.0e}, which has served"
+        return safe, f"the loss never falls by 5 %: {safe:.0e}, which has served"
     rules = {found.steepest: "where the loss falls fastest"}
     rules[found.lowest / 10] = "a tenth of the lowest point's"
     lr = min(rules)
     if SAFE_LR / 3 <= lr <= at_most:
         return lr, rules[lr]
-    kept = at_most if lr > at_most else SAFE_LR
+    kept = at_most if lr > at_most else safe
     return kept, f"{rules[lr]}, {lr:.0e}, is outside what has served: {kept:.0e} instead"
 
 
@@ -158,6 +159,7 @@ def lr_ratios(learn: Learner) -> tuple[list[float], str]:
     The more the pictures look like ImageNet's, the better the early layers fit already and the
     less they should change: each group's LR is 1 to 10 times lower than the next one's. Between the
     two there is no threshold, at which nearly the same pictures would get quite another ratio.
+    ValueError for a network that no longer has ImageNet's classifier.
     """
     sure = familiarity(learn.model, learn.images.train.images)
     share = min(max((sure - UNFAMILIAR) / (FAMILIAR - UNFAMILIAR), 0.0), 1.0)

@@ -18,6 +18,8 @@ __all__ = [
     "as_schedule", "constant", "step_decay", "linear", "cosine", "sgdr", "triangular", "one_cycle",
 ]  # fmt: skip
 
+MOST_STEPS = 10**8  # a gigabyte of LRs
+
 
 def constant(lr: float, steps: int) -> np.ndarray:
     """The same LR for all `steps` mini-batches."""
@@ -64,9 +66,13 @@ def sgdr(
     """
     _check(lr, lr_min, n_cycle=n_cycle, cycle_len=cycle_len, cycle_mult=cycle_mult)
     _check(lr, steps_per_epoch=steps_per_epoch)
-    epochs = [cycle_len * cycle_mult**k for k in range(n_cycle)]
-    _check(lr, steps=sum(epochs) * steps_per_epoch)
-    return np.concatenate([cosine(lr, n * steps_per_epoch, lr_min) for n in epochs])
+    lengths, steps = [], 0
+    for k in range(n_cycle):
+        lengths.append(cycle_len * cycle_mult**k * steps_per_epoch)
+        steps += lengths[-1]
+        if steps > MOST_STEPS:  # asked before the next power, which may have thousands of digits
+            raise ValueError(f"{n_cycle} such cycles are more than {MOST_STEPS:,} steps.")
+    return np.concatenate([cosine(lr, n, lr_min) for n in lengths])
 
 
 def triangular(
@@ -127,5 +133,6 @@ def _check(lr: float, lr_min: float = 0.0, **counts: int) -> None:
     if not 0 <= lr_min <= lr:
         raise ValueError(f"lr_min must lie between 0 and the LR {lr}, not at {lr_min}.")
     for name, count in counts.items():
-        if not isinstance(count, Integral) or not 1 <= count <= 1e8:  # a gigabyte of LRs
-            raise ValueError(f"{name} must be a whole number from 1 to 100,000,000, not {count}.")
+        if not isinstance(count, Integral) or not 1 <= count <= MOST_STEPS:
+            allowed = f"a whole number from 1 to {MOST_STEPS:,}"
+            raise ValueError(f"{name} must be {allowed}, not {count}.")

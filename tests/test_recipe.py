@@ -273,6 +273,7 @@ def test_a_curve_of_nothing_but_noise_gives_an_lr_that_has_served():
     for seed in range(20):
         noise = 2 + 0.02 * np.random.default_rng(seed).standard_normal(100)
         assert recipe.careful_lr(found(noise), SAFE_LR)[0] == SAFE_LR
+        assert recipe.careful_lr(found(noise), SAFE_LR / 10)[0] == SAFE_LR / 10
 
 
 def test_a_fall_by_chance_where_the_lr_is_tiny_is_no_reason_for_a_tiny_lr():

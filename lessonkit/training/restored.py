@@ -223,8 +223,6 @@ def _copy_of(value: Any) -> Any:
 
 def _as_it_was(value: Any, copied: Any) -> Any:
     """`value` itself, since others may hold it too, filled with what it held when it was copied."""
-    if not isinstance(value, VALUES):  # an object of one's own
-        return copied
     if isinstance(value, Tensor):
         _write_back(value, copied)
     elif isinstance(value, tuple):

@@ -31,7 +31,7 @@ def _about_the_schedule(learn: Learner, accuracy: float) -> str:
         return "From so low an LR 81 steps get nowhere near, whatever the schedule."
     if last > top / 2:
         return "The LR doesn't come down at the end, and the network doesn't settle."
-    if top < 5e-3:
+    if top < 1e-2:
         return "The LR comes down from too low a top: in 81 steps it gets nowhere near."
     return "The LR comes down, but from too high a top: most of the steps lead nowhere."
 

@@ -126,7 +126,8 @@ EXERCISES = {
             "same LR": "That is what this course's recipe takes for such pictures.",
         },
         "The late layers know no more than 32 little filters do: frozen, they would stay a "
-        "ceiling. How much lower the LRs of earlier groups should be, the probes can't tell.",
+        "ceiling. How much lower the LRs of earlier groups should be, the probes can't tell. (What "
+        "unfreezing gains on tiles, the ledger calls undecided.)",
         hint="What do the probes say of the late layers: are they good enough as they are?",
     ),
 }

@@ -106,8 +106,8 @@ EXERCISES = {
             0.64: "That is 0.74 - 0.1, half-way through the sum: divide by 1 - 2 · 0.1.",
             0.74 / 0.9: "That assumes that the network never agrees with a wrong label. By its own "
             "mistakes it does.",
-            0.666: "Subtracting would be for a folder that flatters. Wrong labels make a good "
-            "network look worse.",
+            0.666: "Taking a tenth off would be for a folder that flatters. Wrong labels make a "
+            "good network look worse.",
             0.692: "That puts 0.74 in for p: it is the result that is 0.74, and p that is wanted.",
         },
         hint="Put w = 0.1 into p(1 - w) + (1 - p)w = 0.74 and solve for p.",

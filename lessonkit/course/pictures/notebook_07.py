@@ -10,9 +10,12 @@ import numpy as np
 from torch import Tensor
 
 from lessonkit import plot
+from lessonkit.course.measured import forest, ledger
+from lessonkit.course.measured.verdict import over_seeds
 from lessonkit.course.pictures.shared import pair, single
 from lessonkit.recipe import Report
 
+STORED = Path(__file__).resolve().parents[3] / "benchmarks" / "recipe.json"
 COLOURS = plot.COLOURS
 CELLS = "solar cells: elpv-dataset, CC BY-NC-SA 4.0 (Buerhop-Lutz et al. 2018, Deitsch et al. 2019)"
 
@@ -65,14 +68,14 @@ def gains(report: Report) -> None:
     plt.show()
 
 
-def stored_runs(path: str | Path = "../benchmarks/recipe.json") -> dict[str, np.ndarray]:
+def stored_runs() -> dict[str, np.ndarray]:
     """Of each set of pictures, test accuracies [splits, 4] after steps 3, 4 and 8 and with TTA.
 
     From runs of `eight_steps` at 96 px, with up to 600 training pictures, that benchmarks/recipe.py
     has made and stored.
     """
     found = defaultdict(list)
-    for run in json.loads(Path(path).read_text(encoding="utf-8")):
+    for run in json.loads(STORED.read_text(encoding="utf-8")):
         if (run["size"], run["most"]) == (96, 600):
             found[run["set"]].append([*run["steps"].values(), run["tta"]])
     return {name: np.array(rows) for name, rows in sorted(found.items())}
@@ -93,3 +96,36 @@ def six_sets(runs: dict[str, np.ndarray]) -> None:
     names = ["after step 3", "after step 8", "one split"]
     ax.figure.legend([head, whole, ax.lines[0]], names, ncols=3, loc="outside upper center")
     plt.show()
+
+
+LEFT_OUT = {"cells": "cells", "trash": "rubbish", "digits": "digits"}  # in claim 14
+
+
+def steps_left_out() -> None:
+    """Claim 14: what each step adds to the accuracy, a panel a set, and what the verdict is."""
+    figure, axes = plt.subplots(1, 3, figsize=(9.5, 3.4), sharey=True)
+    figure.subplots_adjust(0.24, 0.15, 0.98, 0.82)
+    for ax, (name, title) in zip(axes, LEFT_OUT.items(), strict=True):
+        rows = [e for e in ledger.entries() if (e.number, e.name.partition(",")[0]) == ("14", name)]
+        rows = [row for row in rows if ", after step" not in row.name]
+        places = -np.arange(len(rows), dtype=float)
+        forest.lines(ax, [forest.line(row) for row in rows], places)
+        forest.bounds(ax)
+        points = 100 * rows[0].delta * np.arange(-4, 5, 2)
+        ax.set_xticks(range(-4, 5, 2), [f"{x:+.0f}" if x else "0" for x in points])
+        ax.set_yticks(places, [row.name.partition(", ")[2] for row in rows])
+        ax.set(title=title, xlim=(-4, 4), xlabel="points that the step adds")
+    forest.legend(figure, loc="upper center")
+    plt.show()
+
+
+def equal_lrs() -> str:
+    """Of claim 14's runs, step 8 less step 3: with the lesson's LRs, and with equal ones."""
+    lines = []
+    for name, title in LEFT_OUT.items():
+        for lrs, arm in (("lower LRs for earlier layers", "whole"), ("equal LRs", "6 lower LRs")):
+            runs = [run["values"] for run in ledger.runs("14")]
+            gains = [run[f"{name}: {arm}"] - run[f"{name}: after step 3"] for run in runs]
+            mean, low, high, *_ = (100 * value for value in over_seeds(gains))
+            lines.append(f"{title:8} {lrs:28} {mean:+5.1f} ({low:+.1f} to {high:+.1f})")
+    return "\n".join(lines)

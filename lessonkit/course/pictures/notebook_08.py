@@ -128,7 +128,7 @@ def cost_of_a_mess(judged: np.ndarray, repaired: np.ndarray) -> None:
     ways = ["trained on,\nfolder's labels", "unseen,\nfolder's labels", "unseen,\ntrue labels"]
     _dots(axes[0], judged, ways)
     _dots(axes[1], repaired, ["as it was", "12 dropped\nby machine", "24 looked at", "all right"])
-    axes[0].set(title="the same head, judged in three ways", ylabel="accuracy", ylim=(0.5, 1.03))
+    axes[0].set(title="one way to train, judged in three", ylabel="accuracy", ylim=(0.5, 1.03))
     axes[1].set_title("on 31 photos put aside, after repairs")
     for ax in axes:
         ax.tick_params(axis="x", labelsize=9)
