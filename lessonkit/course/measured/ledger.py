@@ -168,9 +168,9 @@ def _why_undecided(row: dict[str, Any], ran: list[dict]) -> str:
 
 def _places_alone(row: dict[str, Any], ran: list[dict]) -> str:
     """The verdict on the mean over so many runs that only the places make it uncertain."""
-    sizes = ran[0]["values"]["places"]
-    mean = np.mean([_by_place(row, run["values"]) for run in ran], 0)
-    return verdict(row["kind"], over_places(np.tile(mean, (len(sizes), 1)), sizes), _delta(row))
+    shares, sizes = _in_places(row, ran)
+    mean = np.tile(shares.mean(0), (len(sizes), 1))
+    return verdict(row["kind"], over_places(mean, sizes), _delta(row))
 
 
 def _delta(row: dict[str, Any]) -> float:
@@ -179,9 +179,14 @@ def _delta(row: dict[str, Any]) -> float:
 
 def _interval(row: dict[str, Any], ran: list[dict]) -> Interval:
     if row.get("places"):
-        shares = np.array([_by_place(row, run["values"]) for run in ran])
-        return over_places(shares, ran[0]["values"]["places"])
+        return over_places(*_in_places(row, ran))
     return over_seeds(_effects(row, ran))
+
+
+def _in_places(row: dict[str, Any], ran: list[dict]) -> tuple[np.ndarray, list[int]]:
+    """A row's effects [runs, places], and how many pictures each place has."""
+    shares = [_by_place(row, run["values"]) for run in ran]
+    return np.array(shares), ran[0]["values"]["places"]
 
 
 def _effects(row: dict[str, Any], ran: list[dict]) -> list[float]:

@@ -5,7 +5,7 @@ and so the data, their order and the first weights. What a seed does to both arm
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -74,21 +74,25 @@ def runs_needed(effects: Sequence[float], delta: float) -> int:
 
     By the spread of the `effects` so far; 2 at least.
     """
-    n, spread = 2, float(np.std(effects, ddof=1))
-    while _t(n - 1) * spread / math.sqrt(n) > delta / 2:
-        n = math.ceil(1.02 * n + 0.5)
-    return n
+    return _runs_while(lambda half: half > delta / 2, effects)
 
 
 def runs_that_decide(kind: str, effects: Sequence[float], delta: float) -> int:
     """How many runs give a verdict if mean and spread of the `effects` stay; a million at most."""
-    n, mean, spread = 2, float(np.mean(effects)), float(np.std(effects, ddof=1))
-    while n < 10**6:
-        half = _t(n - 1) * spread / math.sqrt(n)
-        if verdict(kind, Interval(mean, mean - half, mean + half, 0.0, n - 1), delta) != UNDECIDED:
-            return n
+    mean = float(np.mean(effects))
+
+    def undecided(half: float) -> bool:
+        return verdict(kind, (mean, mean - half, mean + half), delta) == UNDECIDED
+
+    return _runs_while(undecided, effects)
+
+
+def _runs_while(too_wide: Callable[[float], bool], effects: Sequence[float]) -> int:
+    """The first number of runs at which half of an interval isn't `too_wide`; at most a million."""
+    n, spread = 2, float(np.std(effects, ddof=1))
+    while n < 10**6 and too_wide(_t(n - 1) * spread / math.sqrt(n)):
         n = math.ceil(1.02 * n + 0.5)
-    return 10**6
+    return min(n, 10**6)
 
 
 def _interval(effects: Sequence[float], share: float) -> Interval:

@@ -105,9 +105,9 @@ def steps_left_out() -> None:
     """Claim 14: what each step adds to the accuracy, a panel a set, and what the verdict is."""
     figure, axes = plt.subplots(1, 3, figsize=(9.5, 3.4), sharey=True)
     figure.subplots_adjust(0.24, 0.15, 0.98, 0.82)
+    named = [row for row in ledger.entries() if row.number == "14"]
     for ax, (name, title) in zip(axes, LEFT_OUT.items(), strict=True):
-        rows = [e for e in ledger.entries() if (e.number, e.name.partition(",")[0]) == ("14", name)]
-        rows = [row for row in rows if ", after step" not in row.name]
+        rows = [row for row in named if row.name.startswith(name) and "after" not in row.name]
         places = -np.arange(len(rows), dtype=float)
         forest.lines(ax, [forest.line(row) for row in rows], places)
         forest.bounds(ax)
