@@ -20,11 +20,10 @@ import tempfile
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before torch is loaded
 
-from experiments import material, results
+from experiments import material, results, table
 from experiments.claim import Claim
 from experiments.claims import CLAIMS
 from experiments.runner import Book, Stop, check, is_current, run_missing
-from lessonkit.course.measured import ledger
 from lessonkit.data import DataError
 
 MINUTES = 60
@@ -65,7 +64,7 @@ def main() -> int:
         print("Stopped. What was finished is stored.", file=sys.stderr)
         return 130
     results.state(claim for claim in CLAIMS.values() if is_current(claim))
-    ledger.write_table()
+    table.write()
     print("The table is in experiments/LEDGER.md.")
     return 0
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from experiments import fingerprints, results
+from experiments import fingerprints, results, table
 from experiments.claim import Claim
 from experiments.claims import CLAIMS
 from lessonkit.course.measured import ledger
@@ -80,12 +80,12 @@ class Book:
         if sum(run["seconds"] for run in stored["runs"]) > 60 * claim.minutes:
             return None
         width = self._width(claim)
-        return ((2, -width), number, seed) if width > ledger.HALF else None
+        return ((2, -width), number, seed) if width > table.HALF else None
 
     def _width(self, claim: Claim) -> float:
         """How many times wider than its δ the widest half of an interval is, of a claim's rows."""
         runs = self.stored[claim.number]["runs"]
-        return max((ledger.half_width(row, runs) for row in _rows(claim)), default=0.0)
+        return max((table.half_width(row, runs) for row in _rows(claim)), default=0.0)
 
     def keep(self, number: str, seed: int | str, run: dict[str, Any]) -> None:
         """Store a finished run."""

@@ -19,7 +19,7 @@ _FOLDERS = {
     "course": "challenge hardware look twelve_questions",
     "course.datasets": "earth_painting embedded",
     "course.exercises": "quiz",
-    "course.clinic": "charts diagnoses",
+    "course.clinic": "diagnoses",
     "course.measured": "forest ledger",
 }
 _MODULES = {name: f"{folder}.{name}" for folder in _FOLDERS for name in _FOLDERS[folder].split()}

@@ -12,7 +12,7 @@ import signal
 import sys
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -241,8 +241,6 @@ def check(options: argparse.Namespace) -> int:
 
 def _doubts(images: data.ImageData) -> list[str]:
     """What may be wrong with pictures that can be read: copies, and too few of them."""
-    if distributed.rank():
-        return []
     doubts = images.remarks()
     for name, (n_train, _) in look.counts(images).items():
         if n_train < FEW_FOR_TRAINING:
@@ -314,7 +312,7 @@ def _predict(learn, files: list[str], options: argparse.Namespace) -> list[dict]
         try:
             squares[file] = as_pictures.read_pictures([file], learn.size)
         except data.DataError as mistake:
-            _say(f"lessonkit: {_shown(str(mistake))}")
+            progress.say(f"lessonkit: {_shown(str(mistake))}", sys.stderr)
     rows = learn.predict(torch.cat([*squares.values()]), tta=options.tta) if squares else []
     for file, row in zip(squares, rows, strict=True):
         by_class = dict(zip(learn.classes, row.tolist(), strict=True))
@@ -407,78 +405,63 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=f"lessonkit {_version()}")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-
-    def command(run, summary: str) -> argparse.ArgumentParser:
-        name = run.__name__.removeprefix("show_")
-        one = commands.add_parser(name, help=summary, description=run.__doc__)
-        one.set_defaults(command=run)
-        return one
-
-    _add_options_of_train(command(train, "train a classifier of a folder's pictures"))
-    _add_options_of_predict(command(predict, "say which class pictures belong to"))
-    _add_path(command(check, "say which files training would leave out"), "folder",
-              help="as for train")  # fmt: skip
-    exporting = command(export, "write a model as ONNX, to use without PyTorch")
-    _add_path(exporting, "model", help="a model written by train")
-    _add_path(exporting, "out", help="where the ONNX file goes, such as model.onnx")
-    _add_force(exporting)
-    caching = command(cache, "say how much is kept on disk, and where")
-    caching.add_argument("--clear", action="store_true", help="remove it; it can be made again")
-    command(workbook, "make or update your own copy of the notebooks")
-    command(show_progress, "show which exercises you have solved")
+    installed = importlib.metadata.distributions(name="lessonkit")  # none, if run from a folder
+    version = next((one.version for one in installed), "of unknown version, not installed")
+    parser.add_argument("--version", action="version", version=f"lessonkit {version}")
+    _add_commands(parser.add_subparsers(required=True, metavar="COMMAND"))
     return parser
 
 
-def _add_options_of_train(one: argparse.ArgumentParser) -> None:
-    _add_path(one, "folder", help="FOLDER/CLASS/*, or FOLDER/train/CLASS/* and FOLDER/valid/…")
-    one.add_argument("--size", type=int, default=128, metavar="PX", help="the pictures' side (128)")
-    one.add_argument("--arch", default="tf_efficientnet_lite0", metavar="NAME",
-                     help="a network known to timm (tf_efficientnet_lite0)")  # fmt: skip
-    one.add_argument("--augment", choices=list(augment.PRESETS), default="side_on",
-                     help="how training varies the pictures: photos, views from above, letters, "
-                     "or not at all (side_on)")  # fmt: skip
-    one.add_argument("--seed", type=_seed, default=0, metavar="N",
-                     help="decides split, order and augmentation (0)")  # fmt: skip
-    one.add_argument("--hold-out", type=_fraction, default=0.0, metavar="FRACTION",
-                     help="fraction of the training pictures, up to 0.5, that choose nothing and "
-                     "say what new pictures may expect (0)")  # fmt: skip
-    _add_path(one, "--out", default="model.pt", metavar="FILE", help="the model (model.pt)")
-    _add_path(one, "--report", metavar="FILE", help="where to write a report, as JSON")
-    _add_force(one)
-    one.add_argument("--resume", action="store_true", help="go on with a run that was stopped")
-    _add_device(one)
+def _add_commands(commands: Any) -> None:
+    force = {"action": "store_true", "help": "replace files of that name"}
+    device = {"type": _device, "metavar": "NAME", "help": "cpu, cuda or mps (the fastest there is)"}
 
+    def command(run: Callable, summary: str) -> Callable:
+        name = run.__name__.removeprefix("show_")
+        one = commands.add_parser(name, help=summary, description=run.__doc__)
+        one.set_defaults(command=run)
+        return one.add_argument
 
-def _add_options_of_predict(one: argparse.ArgumentParser) -> None:
-    _add_path(one, "model", help="a model written by train")
-    _add_path(one, "images", nargs="+", metavar="IMAGE", help="picture files, or folders of them")
-    one.add_argument("--tta", action="store_true", help="average over fixed views of each picture")
-    one.add_argument("--json", action="store_true", help="print JSON, with all probabilities")
-    _add_path(one, "--csv", metavar="FILE", help="write a table, with all probabilities")
-    _add_force(one)
-    _add_device(one)
+    add = command(train, "train a classifier of a folder's pictures")
+    add("folder", type=_path, help="FOLDER/CLASS/*, or FOLDER/train/CLASS/* and FOLDER/valid/…")
+    add("--size", type=int, default=128, metavar="PX", help="the pictures' side (128)")
+    add("--arch", default="tf_efficientnet_lite0", metavar="NAME",
+        help="a network known to timm (tf_efficientnet_lite0)")  # fmt: skip
+    add("--augment", choices=list(augment.PRESETS), default="side_on",
+        help="how training varies the pictures: photos, views from above, letters, or not at all "
+        "(side_on)")  # fmt: skip
+    add("--seed", type=_seed, default=0, metavar="N", help="decides split, order, augmentation (0)")
+    add("--hold-out", type=_fraction, default=0.0, metavar="FRACTION",
+        help="fraction of the training pictures, up to 0.5, that choose nothing and say what new "
+        "pictures may expect (0)")  # fmt: skip
+    add("--out", type=_path, default="model.pt", metavar="FILE", help="the model (model.pt)")
+    add("--report", type=_path, metavar="FILE", help="where to write a report, as JSON")
+    add("--force", **force)
+    add("--resume", action="store_true", help="go on with a run that was stopped")
+    add("--device", **device)
 
+    add = command(predict, "say which class pictures belong to")
+    add("model", type=_path, help="a model written by train")
+    add("images", type=_path, nargs="+", metavar="IMAGE", help="picture files, or folders of them")
+    add("--tta", action="store_true", help="average over fixed views of each picture")
+    add("--json", action="store_true", help="print JSON, with all probabilities")
+    add("--csv", type=_path, metavar="FILE", help="write a table, with all probabilities")
+    add("--force", **force)
+    add("--device", **device)
 
-def _add_path(one: argparse.ArgumentParser, *names: str, **more: Any) -> None:
-    one.add_argument(*names, type=_path, **more)
+    add = command(check, "say which files training would leave out")
+    add("folder", type=_path, help="as for train")
 
+    add = command(export, "write a model as ONNX, to use without PyTorch")
+    add("model", type=_path, help="a model written by train")
+    add("out", type=_path, help="where the ONNX file goes, such as model.onnx")
+    add("--force", **force)
 
-def _add_force(one: argparse.ArgumentParser) -> None:
-    one.add_argument("--force", action="store_true", help="replace files of that name")
+    add = command(cache, "say how much is kept on disk, and where")
+    add("--clear", action="store_true", help="remove it; it can be made again")
 
-
-def _add_device(one: argparse.ArgumentParser) -> None:
-    one.add_argument("--device", type=_device, metavar="NAME",
-                     help="cpu, cuda or mps (the fastest there is)")  # fmt: skip
-
-
-def _version() -> str:
-    try:
-        return importlib.metadata.version("lessonkit")
-    except importlib.metadata.PackageNotFoundError:
-        return "of unknown version, not installed"
+    command(workbook, "make or update your own copy of the notebooks")
+    command(show_progress, "show which exercises you have solved")
 
 
 def _path(text: str) -> str:
@@ -536,18 +519,14 @@ def _shown(text: str | int) -> str:
 
 def _note(text: str) -> None:
     if distributed.rank() == 0:
-        _say(_shown(text))
+        progress.say(_shown(text), sys.stderr)
 
 
 def _end(text: str, status: int) -> int:
     if processes.speaks():
         with suppress(OSError):  # nobody can be told, if that is where it fails; the status can
-            _say(text)
+            progress.say(text, sys.stderr)
     return status
-
-
-def _say(text: str) -> None:
-    progress.say(text, sys.stderr)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from lessonkit.files import model_files, safe_files
 from lessonkit.learner import Learner
@@ -32,43 +32,24 @@ def to_onnx(learn: Learner, path: str | Path) -> None:
     """
     model_files.check_classes(learn)
     safe_files.check_can_write(path)
-    _check_packages()
-    network = _Probabilities(copy.deepcopy(learn.model).cpu()).eval()
-    graph = _trace(network, learn.size)
-    _describe(graph, learn)
-    contents = graph.SerializeToString()
-    _check_agreement(contents, network, learn.size)
-    with safe_files.atomic_path(path) as part:
-        part.write_bytes(contents)
-
-
-def _check_packages() -> None:
-    """ValueError, saying how to install them, unless the packages for ONNX are here."""
     if package := onnx_graph.missing():
         raise ValueError(
             f"Exporting needs the package {package}: in the folder of the course, run "
             'python -m pip install -e ".[export]" -c constraints.txt'
         )
-
-
-class _Probabilities(nn.Module):
-    def __init__(self, model: nn.Module):
-        super().__init__()
-        self.model = model
-
-    def forward(self, images: Tensor) -> Tensor:
-        return self.model(images).softmax(1)
-
-
-def _trace(network: nn.Module, size: int):
-    """The network as ONNX's ModelProto, by PyTorch's own exporter."""
+    network = nn.Sequential(copy.deepcopy(learn.model).cpu(), nn.Softmax(1)).eval()
     try:
-        return onnx_graph.trace(network, size, "probabilities")
+        graph = onnx_graph.trace(network, learn.size, "probabilities")
     except Exception as error:  # the exporter stops at what it can't translate in many ways
         why = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
         raise ValueError(
             f"This network can't be expressed in ONNX ({why}). Nothing was written."
         ) from error
+    _describe(graph, learn)
+    contents = graph.SerializeToString()
+    _check_agreement(contents, network, learn.size)
+    with safe_files.atomic_path(path) as part:
+        part.write_bytes(contents)
 
 
 def _describe(graph, learn: Learner) -> None:
@@ -87,9 +68,10 @@ def _describe(graph, learn: Learner) -> None:
 def _check_agreement(contents: bytes, network: nn.Module, size: int) -> None:
     session = onnx_graph.session(contents)
     for n in (1, 3):
-        (found,) = session.run(["probabilities"], {"images": onnx_graph.pictures(n, size).numpy()})
+        pictures = onnx_graph.pictures(n, size)
+        (found,) = session.run(["probabilities"], {"images": pictures.numpy()})
         with torch.no_grad():
-            expected = network(onnx_graph.pictures(n, size))
+            expected = network(pictures)
         difference = (torch.from_numpy(found) - expected).abs().max().item()
         if not difference <= TOLERANCE:
             raise ValueError(

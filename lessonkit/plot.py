@@ -6,7 +6,6 @@ and points in their shapes, for a grey print.
 """
 
 from collections.abc import Sequence
-from itertools import cycle
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -25,12 +24,12 @@ COLOURS = {
     "pink": "#CC79A7",
 }
 DASHES = ["-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)), (0, (8, 3))]
-RULES = {  # name -> marker, colour
-    "lowest": ("v", "black"),
-    "suggestion": ("o", "red"),
-    "improving": ("s", "orange"),
-    "steepest": ("D", "green"),
-    "valley": ("P", "blue"),
+RULES = {  # name -> marker, colour, size: the first are large, as others may stand on them
+    "lowest": ("v", "black", 14),
+    "improving": ("s", "orange", 12),
+    "suggestion": ("o", "red", 9),
+    "steepest": ("D", "green", 9),
+    "valley": ("P", "blue", 9),
 }
 
 
@@ -43,13 +42,11 @@ def lr_finder(found: Any, ax: Axes | None = None) -> Axes:
     ax = _axes(ax)
     ax.plot(found.lrs, found.losses, color="0.75", linewidth=1, label="loss of each batch")
     ax.plot(found.lrs, found.smoothed, color=COLOURS["black"], linewidth=2, label="smoothed")
-    for rule, (marker, colour) in RULES.items():
+    for rule in RULES:
         lr = getattr(found, rule)
         height = np.interp(np.log(lr), np.log(found.lrs), found.smoothed)
-        size = 14 if rule == "lowest" else 9  # another mark often stands on top of it
-        style = {"color": COLOURS[colour], "markersize": size, "markeredgecolor": "white"}
         label = f"{rule}  {lr:.2g}" if np.isfinite(lr) else f"{rule}  none"
-        ax.plot(lr, height, marker, label=label, zorder=3, **style)
+        ax.plot(lr, height, label=label, **rule_mark(rule))
     low, high = found.losses.min(), max(found.smoothed[0], np.median(found.smoothed))
     ax.set_ylim(low - 0.15 * (high - low + 1e-9), high + 0.6 * (high - low + 1e-9))
     ax.set(xscale="log", xlabel="learning rate", ylabel="training loss")
@@ -57,13 +54,19 @@ def lr_finder(found: Any, ax: Axes | None = None) -> Axes:
     return ax
 
 
+def rule_mark(rule: str) -> dict[str, Any]:
+    """How to draw the LR that a rule of the finder names: arguments for matplotlib's plot."""
+    marker, colour, size = RULES[rule]
+    line = {"linestyle": "none", "color": COLOURS[colour], "zorder": 3}
+    return line | {"marker": marker, "markersize": size, "markeredgecolor": "white"}
+
+
 def lr_finders(named: dict, ax: Axes | None = None) -> Axes:
     """LR finders' smoothed curves, by name, each divided by the loss it starts with."""
     ax = _axes(ax)
-    looks = zip(cycle(COLOURS.values()), cycle(DASHES), strict=True)
-    for (name, found), (colour, dash) in zip(named.items(), looks, strict=False):
-        style = {"color": colour, "linestyle": dash, "linewidth": 2}
-        ax.plot(found.lrs, found.smoothed / found.start, label=name, **style)
+    ax.set_prop_cycle(color=[*COLOURS.values()], linestyle=DASHES)
+    for name, found in named.items():
+        ax.plot(found.lrs, found.smoothed / found.start, linewidth=2, label=name)
     ax.axhline(1, color="0.8", linewidth=1, zorder=0)
     ax.set(xscale="log", xlabel="learning rate", ylabel="smoothed loss / its start")
     ax.legend(fontsize="small")
@@ -84,13 +87,12 @@ def loss_history(history: Any, ax: Axes | None = None) -> Axes:
     ax.plot(history.loss, color="0.8", linewidth=1, label="each mini-batch")
     if history.epochs:
         ends = [end - 1 for end in history.ends]
-        for name, dash, marker, colour in (
-            ("train_loss", "--", "o", "blue"),
-            ("valid_loss", "-", "s", "red"),
+        for name, label, look, colour in (
+            ("train_loss", "training", "o--", "blue"),
+            ("valid_loss", "validation", "s-", "red"),
         ):
             values = [epoch[name] for epoch in history.epochs]
-            label = {"train_loss": "training", "valid_loss": "validation"}[name]
-            ax.plot(ends, values, dash, marker=marker, color=COLOURS[colour], label=label)
+            ax.plot(ends, values, look, color=COLOURS[colour], label=label)
     ax.set(xlabel="mini-batch", ylabel="loss")
     ax.legend(fontsize="small")
     return ax

@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import nn
 
+from benchmarks import challenge as to_beat
 from lessonkit import augment, data
 from lessonkit.course import challenge, records, time_limit, twelve_questions
 from lessonkit.course.challenge import Entry
@@ -230,7 +231,7 @@ def test_without_a_function_it_waits_and_keeps_nothing(train, capsys):
 def test_where_no_epoch_fits_fewer_pictures_are_used_and_the_augmentation_stays():
     learn = Learner(small_cnn(3, width=2), coloured(), batch_size=4)
     learn.augment = augment.top_down()
-    challenge.fit_within(learn, 0.1, 0.0)
+    to_beat.fit_within(learn, 0.1, 0.0)
     assert len(learn.images.train.labels) == 1 and len(learn.history.epochs) == 1
     assert learn.augment == augment.top_down()
 
@@ -240,11 +241,11 @@ def test_stored_activations_give_no_step_to_plan_by():
     learn.freeze()
     learn.precompute = True
     with pytest.raises(ValueError, match="precompute = False"):
-        challenge.fit_within(learn, 0.1, 1.0)
+        to_beat.fit_within(learn, 0.1, 1.0)
 
 
 def test_the_small_network_is_trained_on_tiles_of_32_px():
-    learn = challenge.small_network(EARTH().with_training(slice(None, None, 40)), 0.5)
+    learn = to_beat.small_network(EARTH().with_training(slice(None, None, 40)), 0.5, seed=0)
     assert learn.size == 32 and learn.history.loss and learn.model.about["width"] == 16
     assert learn.predict(coloured(size=32).valid.images).shape[1] == 8
 
@@ -261,7 +262,7 @@ def test_the_recipes_head_gets_a_learning_rate_that_the_finders_rules_agree_on(m
     learn = SimpleNamespace(lr_find=lambda: found, fit=fit, n_batches=10)
     monkeypatch.setattr(Learner, "pretrained", lambda *_, **__: learn)
     with pytest.raises(KeyboardInterrupt):
-        challenge.recipe(coloured(), 1.0)
+        to_beat.recipe(coloured(), 1.0, seed=0)
     assert used == [pytest.approx(1e-3)] and found.steepest < 1e-4
 
 
@@ -349,7 +350,7 @@ def test_a_second_damaged_file_replaces_no_first(tmp_path, monkeypatch):
     monkeypatch.setenv("LESSONKIT_RECORDS", str(tmp_path))
     for text in ("{first", "{second"):
         records.path("x").write_text(text, encoding="utf-8")
-        records.read("x", lambda found: True, {})
+        records.read("x", dict, {})
     assert {path.read_text(encoding="utf-8") for path in tmp_path.iterdir()} == {
         "{first", "{second",
     }  # fmt: skip

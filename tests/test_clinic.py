@@ -11,8 +11,9 @@ from torch import nn
 
 from lessonkit import Learner, augment
 from lessonkit.course import records
-from lessonkit.course.clinic import charts, diagnoses
+from lessonkit.course.clinic import diagnoses
 from lessonkit.course.clinic import patients as clinic
+from lessonkit.course.pictures import notebook_10 as charts
 from lessonkit.data import ImageData, Split
 from lessonkit.learner import History
 
@@ -178,15 +179,17 @@ def test_no_chart_names_the_illness():
 
 
 @pytest.mark.slow
-def test_charts_are_drawn_from_what_was_measured():
+def test_charts_are_drawn_from_what_was_measured(monkeypatch):
+    monkeypatch.setattr(plt, "show", lambda: None)
     run = patient(3)
-    figure = charts.chart(run)
+    charts.chart(run)
+    figure = plt.gcf()
     bars = [patch.get_height() for patch in figure.axes[3].patches]
     assert bars[:3] == [1, 1, 1] and bars[3:] == [0, 0, 0]
     accuracy = figure.axes[1].lines[0].get_ydata()
     assert np.allclose(accuracy, [epoch["accuracy"] for epoch in run.learn.history.epochs])
-    figure = charts.before_and_after((run, treat(3)))
-    assert len(figure.axes) == 2
-    figure = charts.before_and_after((run, treat(3)), (run, treat(3)))
-    assert len(figure.axes) == 4 and figure.get_figwidth() <= 9.5
+    charts.treated((run, treat(3)))
+    assert len(plt.gcf().axes) == 2
+    charts.treated((run, treat(3)), (run, treat(3)))
+    assert len(plt.gcf().axes) == 4 and plt.gcf().get_figwidth() <= 9.5
     plt.close("all")

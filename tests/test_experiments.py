@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from experiments import __main__ as command_line
-from experiments import fingerprints, material, results, runner, training, transfer
+from experiments import fingerprints, material, results, runner, table, training, transfer
 from experiments.claims import CLAIMS
 from lessonkit.course.datasets import embedded
 from lessonkit.course.measured import ledger
@@ -70,7 +70,7 @@ def test_the_file_of_results_states_what_the_claim_does(claim):
 
 
 def test_the_table_is_the_one_that_the_stored_runs_give():
-    assert ledger.table() in ledger.TABLE.read_text(encoding="utf-8")
+    assert table.table() in table.TABLE.read_text(encoding="utf-8")
 
 
 def test_every_claim_was_committed_before_its_first_stored_run():
@@ -270,7 +270,7 @@ def test_a_slip_at_the_command_line_gets_one_sentence(options, said, monkeypatch
 
 
 def test_all_claims_together_stay_within_the_budget():
-    assert sum(claim.minutes for claim in RUNNING) <= 60 * ledger.HOURS
+    assert sum(claim.minutes for claim in RUNNING) <= 60 * table.HOURS
 
 
 @pytest.fixture
@@ -317,7 +317,7 @@ def test_seeds_follow_the_width_of_the_interval_and_end_with_the_budget(spread, 
     monkeypatch.setattr(runner, "one_run", varying)
     runner.run_missing(runner.Book([claim], None), minutes=1)
     row = claim.statement()["rows"][1]
-    narrow = ledger.half_width(row, results.load("12")["runs"]) <= ledger.HALF
+    narrow = table.half_width(row, results.load("12")["runs"]) <= table.HALF
     assert len(shelf) == {0.0: 5, 1.0: 31}.get(spread, len(shelf))  # a minute each, 30 are over
     assert narrow == (spread < 1.0)
 

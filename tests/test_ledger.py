@@ -6,6 +6,7 @@ import re
 import numpy as np
 import pytest
 
+from experiments import table
 from lessonkit.course.measured import ledger
 from lessonkit.course.measured.verdict import over_seeds
 
@@ -48,17 +49,17 @@ def test_an_effect_in_places_is_the_mean_over_all_pictures():
 def test_an_undecided_row_says_what_it_would_take():
     row = {"plus": "a", "minus": "", "unit": "points", "given": "", "kind": "gain", "delta": 0.01}
     far = [{"values": {"a": 0.1 * (-1) ** seed}, "seconds": 36.0} for seed in range(6)]
-    hours = float(ledger._why_undecided(row, far).split(", ")[1].split()[0])
-    runs = int(ledger._why_undecided(row, far).split()[1].replace(",", ""))
+    hours = float(table.why_undecided(row, far).split(", ")[1].split()[0])
+    runs = int(table.why_undecided(row, far).split()[1].replace(",", ""))
     assert runs > 1000 and hours == pytest.approx(runs / 100, rel=0.1)
     places = [{"values": {"a": [0.1, -0.1], "places": [4, 4]}, "seconds": 36.0} for _ in range(6)]
-    said = ledger._why_undecided({**row, "places": True}, places)
+    said = table.why_undecided({**row, "places": True}, places)
     assert said == "2 places can't tell, however many the runs"
     alike = [{"values": {"a": [x, x], "places": [4, 4]}, "seconds": 36.0} for x in (-0.2, 0.1, 0.0)]
-    assert ledger._why_undecided({**row, "places": True}, alike).startswith("about ")
+    assert table.why_undecided({**row, "places": True}, alike).startswith("about ")
     close = [{"values": {"a": -0.01 + x}, "seconds": 36.0} for x in (-0.002, 0.001, 0.0)]
-    near = ledger._why_undecided({**row, "kind": "no_worse"}, close)
-    assert re.fullmatch(r"near a bound; if the mean stays there, about [\d,]+ runs .*", near)
+    told = table.why_undecided({**row, "kind": "no_worse"}, close)
+    assert re.fullmatch(r"if the mean stays where it is, about [\d,]+ runs .*", told)
 
 
 def test_every_notebook_that_teaches_a_claim_can_quote_it():
@@ -67,7 +68,7 @@ def test_every_notebook_that_teaches_a_claim_can_quote_it():
         assert max(map(len, quoted.splitlines())) <= 92
         assert quoted.count(" to ") >= 2
     assert "\n14  " in "\n" + ledger.chapter("07")
-    assert "\n14  " not in ledger.chapter("07", drawn=["14"])
+    assert "\n14  " not in ledger.chapter("07", without=["14"])
     with pytest.raises(ValueError, match="nothing on notebook 99"):
         ledger.chapter("99")
 

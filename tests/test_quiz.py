@@ -51,7 +51,7 @@ EXERCISES = {
         mean,
         inputs=[[1.0, 2.0, 6.0], [4.0, 4.0]],
         why="That is the mean.",
-        wrong=[(max, "That is the largest."), (lambda values: sorted(values), "Only sorted.")],
+        wrong={max: "That is the largest.", (lambda values: sorted(values)): "Only sorted."},
         hint="Add up, then divide.",
     ),
     "99.7": function(
@@ -718,9 +718,10 @@ def test_the_quiz_answers_each_choice_with_sign_word_and_reason(page_99):
     assert wrong == "<b>✗ Not so.</b> It moves."
 
 
-def test_each_click_is_told_in_its_order(page_99):
+def test_each_click_is_kept_in_its_order(page_99, monkeypatch):
     closing, told = quiz.multiple_choice("99"), []
-    closing.on_choice(lambda question, option: told.append((question.text[:4], option.text)))
+    monkeypatch.setattr(records, "write", lambda name, kept: told.append(kept))
+    closing.keep("99", "Answers", lambda question, option: (question.text[:4], option.text))
     for question, option in ((1, 0), (1, 1), (0, 0)):
         closing._handle_custom_msg({"question": question, "option": option}, [])
     assert closing.chosen == [0, 1]

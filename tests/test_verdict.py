@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from experiments import table
 from lessonkit.course.measured import verdict as v
 from lessonkit.course.measured.verdict import FAILS, HOLDS, UNDECIDED, Interval
 
@@ -77,14 +78,14 @@ def test_an_interval_over_places_covers_the_truth_of_all_places():
 
 def test_as_many_runs_as_needed_and_hardly_fewer_make_an_interval_narrow_enough():
     effects = np.random.default_rng(6).normal(0, 1, 12)
-    n = v.runs_needed(effects, 1.0)
+    n = table.runs_needed(effects, 1.0)
     spread = np.std(effects, ddof=1)
 
     def half(runs):
         return stats.t.ppf(0.975, runs - 1) * spread / math.sqrt(runs)
 
     assert half(n) <= 0.5 < half(0.95 * n - 1)
-    assert v.runs_needed([0.2, 0.2], 0.01) == 2
+    assert table.runs_needed([0.2, 0.2], 0.01) == 2
 
 
 @pytest.mark.parametrize(("kind", "mean"), [("gain", 0.8), ("no_worse", -1.4), ("equal", 0.7)])
@@ -95,9 +96,9 @@ def test_as_many_runs_as_decide_and_hardly_fewer_leave_a_bound_outside(kind, mea
         half = stats.t.ppf(0.975, runs - 1) * np.std(effects, ddof=1) / math.sqrt(runs)
         return v.verdict(kind, v.Interval(mean, mean - half, mean + half, half / 2, runs - 1), 1.0)
 
-    n = v.runs_that_decide(kind, effects, 1.0)
+    n = table.runs_that_decide(kind, effects, 1.0)
     assert said(n) != v.UNDECIDED and said(int(0.95 * n - 1)) == v.UNDECIDED
-    assert v.runs_that_decide("no_worse", [-2.0, 0.0], 1.0) == 10**6  # its mean is on the bound
+    assert table.runs_that_decide("no_worse", [-2.0, 0.0], 1.0) == 10**6  # its mean is on the bound
 
 
 def test_a_partial_rank_correlation_is_that_of_the_formula_for_three_correlations():

@@ -1,16 +1,26 @@
-"""A table of what is kept of the reader, which a button brings up to date."""
+"""Widgets that show what is kept of the reader, and of which a notebook stores a fixed text."""
 
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["Board"]
+__all__ = ["Board", "Shown"]
 
 
-class Board:
-    """What `page()` returns, as HTML, with a button that asks it again; as text, its `name`.
+class Shown:
+    """A `widget`, and `name`, all that a notebook stores of it: the same whoever has done what."""
 
-    The text is all that a notebook stores, so that it is the same whoever has done what.
-    """
+    widget: Any
+    name: str
+
+    def __repr__(self) -> str:
+        return self.name
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> dict:
+        return dict(self.widget._repr_mimebundle_(**kwargs)) | {"text/plain": self.name}
+
+
+class Board(Shown):
+    """What `page()` returns, as HTML, with a button that asks it again."""
 
     def __init__(self, name: str, page: Callable[[], str], button: str, tooltip: str):
         import ipywidgets
@@ -25,9 +35,3 @@ class Board:
     def show(self, button: Any = None) -> None:
         """Read what has been kept, and show it."""
         self.table.value = f'<div role="status">{self.page()}</div>'
-
-    def __repr__(self) -> str:
-        return self.name
-
-    def _repr_mimebundle_(self, **kwargs: Any) -> dict:
-        return dict(self.widget._repr_mimebundle_(**kwargs)) | {"text/plain": repr(self)}

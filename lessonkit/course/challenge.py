@@ -11,8 +11,6 @@ processor time wouldn't count a graphics card's; the step is timed on the proces
 with a graphics card say so.
 """
 
-import copy
-import math
 import time
 from collections.abc import Callable
 from functools import cache
@@ -23,21 +21,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lessonkit import augment, data, models
-from lessonkit import recipe as eight
+from lessonkit import data, models
 from lessonkit.course import hardware, records
 from lessonkit.course.datasets import earth_painting, embedded
 from lessonkit.course.time_limit import TooLate, time_limit
 from lessonkit.images.image_data import ImageData
 from lessonkit.learner import Learner
-from lessonkit.training import optimizers
 
 __all__ = [
-    "SECONDS", "TO_BEAT", "Entry", "draw", "enter", "fit_within", "images", "leaderboard", "recipe",
-    "result",
+    "SECONDS", "TO_BEAT", "Entry", "draw", "enter", "forget", "images", "leaderboard", "result",
 ]  # fmt: skip
 
-ARCH = "tf_efficientnet_lite0"
 SECONDS = 60.0  # course seconds
 REFERENCE_STEP = 0.066  # s: small_cnn(8, width=8), 64 tiles of 64 px, one core of a server
 GRACE = 1.05  # nobody stops to the millisecond
@@ -110,7 +104,7 @@ def enter(
         print(f"{name} was late: stopped, and entered without a score. Plan for less work.")
     if board is None:
         try:
-            records.write(NAME, [*_read(), list(entry)])
+            records.write(NAME, [*records.read(NAME, [_is_entry], []), list(entry)])
         except OSError as error:
             print(f"Your entry can't be kept: {error}")
     else:
@@ -141,7 +135,9 @@ def _score(result: Any) -> float:
     """The accuracy on the hidden tiles."""
     tiles, labels = _hidden()
     if isinstance(result, Learner):
-        tiles, result = _resized(tiles, result.size), result.predict
+        if result.size != tiles.shape[-1]:
+            tiles = F.interpolate(tiles, (result.size,) * 2, mode="bilinear", antialias=True)
+        result = result.predict
     if not callable(result):
         raise ValueError(
             "An entry returns a Learner or a function from pictures to probabilities, not "
@@ -157,12 +153,6 @@ def _score(result: Any) -> float:
     return (probabilities.argmax(1).cpu() == labels).float().mean().item()
 
 
-def _resized(tiles: Tensor, size: int) -> Tensor:
-    if size == tiles.shape[-1]:
-        return tiles
-    return F.interpolate(tiles, (size, size), mode="bilinear", antialias=True)
-
-
 # --- The board ----------------------------------------------------------------------------------
 
 
@@ -171,12 +161,13 @@ def leaderboard(board: list[Entry] | None = None) -> list[Entry]:
 
     Without a `board`, those on your disk. `forget()` deletes them.
     """
-    own = [Entry(*row) for row in _read()] if board is None else board
+    if board is None:
+        board = [Entry(*row) for row in records.read(NAME, [_is_entry], [])]
 
     def height(entry: Entry) -> float:
         return -1.0 if entry.score is None else entry.score
 
-    return sorted([*TO_BEAT, *own], key=height, reverse=True)
+    return sorted([*TO_BEAT, *board], key=height, reverse=True)
 
 
 def forget() -> None:
@@ -230,13 +221,6 @@ def draw(entries: list[Entry], newest: Entry | None = None, ax: Any = None) -> A
     return ax
 
 
-def _read() -> list[list]:
-    def valid(found: Any) -> bool:
-        return isinstance(found, list) and all(_is_entry(row) for row in found)
-
-    return records.read(NAME, valid, [])
-
-
 def _is_entry(row: Any) -> bool:
     if not (isinstance(row, list) and len(row) == len(Entry._fields)):
         return False
@@ -249,48 +233,7 @@ def _is_entry(row: Any) -> bool:
 # --- The entries to beat ------------------------------------------------------------------------
 
 
-def fit_within(learn: Learner, lr: Any, seconds: float) -> Learner:
-    """Train for one cosine cycle that ends before `seconds` are over; returns the learner.
-
-    One mini-batch is timed first. If not even one epoch fits, fewer pictures are used. Raises
-    ValueError while precompute is on: a step of the head alone is too short to plan by.
-    """
-    if learn.precompute:
-        raise ValueError("fit_within times a step from pictures on: set learn.precompute = False.")
-    started = time.perf_counter()
-    inputs, labels = next(learn.batches())
-    step = hardware.training_step_seconds(copy.deepcopy(learn.model).train(), inputs, labels)
-    left = 0.7 * (seconds - (time.perf_counter() - started))  # validating takes time as well
-    epochs = left / (step * learn.n_batches)
-    if epochs < 1:
-        fewer = learn.images.with_training(slice(None, None, math.ceil(1 / max(epochs, 1e-3))))
-        learn.set_data(fewer.with_augment(learn.augment))
-    learn.fit(lr, 1, cycle_len=max(1, int(epochs)))
-    return learn
-
-
-def small_network(pictures: ImageData, seconds: float, seed: int = 0) -> Learner:
-    """The small network of notebook 01, from scratch, on tiles of 32 px."""
-    learn = Learner(models.small_cnn(8, width=16, seed=seed), pictures.resized(32), seed)
-    return fit_within(learn, 0.1, seconds)
-
-
-def recipe(pictures: ImageData, seconds: float, seed: int = 0) -> Callable[[Tensor], Tensor]:
-    """The 8 steps as far as they get: steps 1 to 3, one cycle of the whole network, and TTA."""
-    started = time.perf_counter()
-    learn = Learner.pretrained(ARCH, pictures.with_augment(augment.none()), seed=seed)
-    lr, _ = eight.careful_lr(learn.lr_find(), 3 * eight.SAFE_LR)
-    learn.fit(lr, 1, cycle_len=math.ceil(eight.HEAD_STEPS / learn.n_batches))
-    learn.precompute, learn.augment = False, pictures.augment
-    learn.unfreeze()
-    learn.optimizer = optimizers.radam
-    ratios, _ = eight.lr_ratios(learn)
-    lrs = [eight.SAFE_LR * ratio for ratio in ratios]
-    fit_within(learn, lrs, seconds - (time.perf_counter() - started))
-    return lambda tiles: learn.predict(tiles, tta=True)
-
-
-# Medians of three seeds, by benchmarks/challenge.py.
+# Medians of three seeds, by benchmarks/challenge.py, which has their code, too.
 TO_BEAT = [
     Entry("the recipe, as far as it gets", 0.630, 40.7, "cpu"),
     Entry("a small network from scratch", 0.551, 46.9, "cpu"),

@@ -6,9 +6,9 @@ exercises.json in exercises/solved.py, guesses.json in exercises/guesses.py, dia
 clinic/diagnoses.py, twelve_questions.json and challenge.json in the modules of those names.
 """
 
+import inspect
 import json
 import os
-from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -24,16 +24,18 @@ def path(name: str) -> Path:
     return Path(folder).expanduser() / f"{name}.json"
 
 
-def read(name: str, valid: Callable[[Any], bool], empty: Any) -> Any:
+def read(name: str, shape: Any, empty: Any) -> Any:
     """The records called `name`, or `empty` if there are none.
 
-    A file that isn't JSON, or isn't `valid`, is renamed, so that nothing is lost, and a sentence
-    says so. OSError for one that may not be read or renamed.
+    A file that isn't JSON, or isn't of the `shape`, is renamed, so that nothing is lost, and a
+    sentence says so. A shape is a type, a function that says yes or no, [shape of all elements],
+    {str: shape of all values}, or {"a": shape, "b": shape}. OSError for a file that may not be read
+    or renamed.
     """
     file = path(name)
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
-        whole = valid(found)
+        whole = _fits(found, shape)
     except FileNotFoundError:
         return empty
     except (ValueError, RecursionError):  # not JSON, or not even text
@@ -45,6 +47,17 @@ def read(name: str, valid: Callable[[Any], bool], empty: Any) -> Any:
     os.replace(file, aside)
     print(f"{file.name} can't be read: it is kept as {aside}, and a new one begins.")
     return empty
+
+
+def _fits(found: Any, shape: Any) -> bool:
+    if isinstance(shape, list):
+        return isinstance(found, list) and all(_fits(part, shape[0]) for part in found)
+    if isinstance(shape, dict):
+        if not isinstance(found, dict):
+            return False
+        kinds = dict.fromkeys(found, shape[str]) if str in shape else shape
+        return all(_fits(found.get(key), kind) for key, kind in kinds.items())
+    return shape(found) if inspect.isfunction(shape) else isinstance(found, shape)
 
 
 def write(name: str, records: Any) -> None:

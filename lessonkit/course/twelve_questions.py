@@ -50,7 +50,7 @@ def _remembered(time: str) -> Quiz:
     asked = quiz.multiple_choice("00", silent=time == "first")
 
     def with_choice(question: Question, option: Option) -> dict:
-        kept = _read()
+        kept = records.read(NAME, {str: {str: str}}, {})
         kept.setdefault(time, {}).setdefault(question.text, option.text)
         return kept
 
@@ -63,7 +63,7 @@ def results() -> list[dict[str, Any]]:
 
     True, False, or None where no answer was kept.
     """
-    kept, table = _read(), []
+    kept, table = records.read(NAME, {str: {str: str}}, {}), []
     for topic, question in zip(TOPICS, quiz.closing_questions("00"), strict=True):
         right = {option.text: option.right for option in question.options}
         chosen = {time: kept.get(time, {}).get(question.text) for time in TIMES}
@@ -80,18 +80,6 @@ def compare() -> Board:
     """A widget with what you answered in notebook 00 and in notebook 10, by topic."""
     name = "the twelve questions, then and now"
     return Board(name, _page, "Compare", "Show what you have answered so far")
-
-
-def _read() -> dict[str, dict[str, str]]:
-    def valid(found: Any) -> bool:
-        return (
-            isinstance(found, dict)
-            and set(found) <= set(TIMES)
-            and all(isinstance(answers, dict) for answers in found.values())
-            and all(isinstance(a, str) for answers in found.values() for a in answers.values())
-        )
-
-    return records.read(NAME, valid, {})
 
 
 def _page() -> str:

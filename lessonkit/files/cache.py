@@ -155,8 +155,7 @@ def _make_somewhere(build: Callable[[Path], str]) -> Path:
     except OSError as error:
         if error.errno not in UNWRITABLE or parent != cache:
             raise
-        _warn_of_session(cache, error)
-        return _make(_session_folder(), build)
+        return _make(_session_folder(cache, error), build)
     clear(MOST_BYTES, HOUR)
     return entry
 
@@ -236,21 +235,18 @@ def _writable_parent(cache: Path) -> Path:
         with tempfile.TemporaryFile(dir=cache):
             return cache
     except OSError as error:
-        _warn_of_session(cache, error)
-        return _session_folder()
+        return _session_folder(cache, error)
 
 
-def _warn_of_session(cache: Path, error: OSError) -> None:
+def _session_folder(cache: Path, error: OSError) -> Path:
+    """Where this session keeps what the cache can't take because of `error`; with a warning."""
+    global _session
     warnings.warn(
         f"The cache {cache} can't be written ({os.strerror(error.errno)}): what is made now is "
         "kept for this session only. Set LESSONKIT_CACHE to a folder of yours with room in it to "
         "change that.",
         stacklevel=5,
     )
-
-
-def _session_folder() -> Path:
-    global _session
     if _session is None:
         _session = tempfile.TemporaryDirectory(prefix="lessonkit-")
     return Path(_session.name)

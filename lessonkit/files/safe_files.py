@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -24,7 +23,6 @@ __all__ = [
 ]  # fmt: skip
 
 DAY = 24 * 3600.0  # seconds
-Result = TypeVar("Result")
 
 
 class ModelFileError(ValueError):
@@ -46,7 +44,7 @@ def long_path(path: Path | str) -> str:
     return f"\\\\?\\UNC{full[1:]}" if full.startswith("\\\\") else f"\\\\?\\{full}"
 
 
-def patiently(move: Callable[[], Result]) -> Result:
+def patiently(move: Callable[[], object]) -> object:
     """`move()`, tried again for a second: on Windows a virus scanner may be looking at the file."""
     for seconds in (0.05, 0.1, 0.2, 0.3, 0.35):
         try:
@@ -86,10 +84,7 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
     remove_leftovers(path.parent.glob(f".{glob.escape(path.name)}.*.part"))
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
-        part.touch()
-        rights = part.stat().st_mode  # of any new file of this user; some libraries give fewer
         yield part
-        part.chmod(rights)
         with part.open("r+b") as file:
             os.fsync(file.fileno())  # else a power cut might leave the new name and no content
         patiently(lambda: os.replace(part, path))

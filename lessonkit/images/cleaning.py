@@ -62,7 +62,8 @@ def read(root: str | Path) -> Cleaning:
         if content["version"] != VERSION:
             raise ValueError(f"format {content['version']} instead of {VERSION}")
         drop, relabel = content["drop"], content["relabel"]
-        if not _are_texts(drop, list) or not _are_texts(relabel, dict):
+        are_right = isinstance(drop, list) and isinstance(relabel, dict)
+        if not (are_right and all(isinstance(one, str) for one in [*drop, *relabel.values()])):
             raise ValueError("drop is a list of paths, relabel gives a class for each path")
         if both := set(drop) & set(relabel):
             raise ValueError(f"{min(both)} is both dropped and given another class")
@@ -75,13 +76,6 @@ def read(root: str | Path) -> Cleaning:
         ) from None
     labels = {path: unicodedata.normalize("NFC", label) for path, label in relabel.items()}
     return Cleaning(tuple(drop), labels)
-
-
-def _are_texts(values: object, kind: type) -> bool:
-    if not isinstance(values, kind):
-        return False
-    every = [*values, *(values.values() if isinstance(values, dict) else ())]
-    return all(isinstance(value, str) for value in every)
 
 
 def write(root: str | Path, cleaning: Cleaning) -> Path:

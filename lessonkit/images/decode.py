@@ -5,13 +5,14 @@ import logging
 import os
 import queue
 import re
-import struct
 import threading
 import time
 import warnings
 import zlib
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext, suppress
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -41,7 +42,7 @@ MAX_PIXELS = 100_000_000  # larger ones would fill the memory: decompression bom
 MIN_SIDE = 8  # pixels; smaller pictures show nothing
 MAX_SECONDS = 10.0  # a file that takes longer is left out
 STANDSTILL = 2.0  # seconds without a look at the clock: the whole process stood still, as on Ctrl-Z
-MAX_WORKERS = 4  # each may hold a picture of MAX_PIXELS, 400 MB
+MAX_WORKERS = 4  # each may hold a picture of MAX_PIXELS, 400 MB; a PNG that ends in black twice
 # Pillow warns of large pictures and damaged EXIF tags without naming the file; decode deals with
 # both.
 warnings.filterwarnings("ignore", module="PIL")
@@ -52,27 +53,17 @@ ORIENTATION, BITS, PHOTOMETRIC, BANDS, EXTRA, PLANAR, FORMAT = 274, 258, 262, 27
 PALETTE = 320
 MOST_OF_FEW = {"L;2": 3, "L;4": 15}  # the largest number of a PNG's greys of 2 or 4 bits
 WIDTHS = {1: 1, 3: 2, 4: 4, 6: 1, 7: 1, 8: 2, 9: 4}  # bytes of a whole number, by its EXIF type
-TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM, 5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE, 8: Image.Transpose.ROTATE_90,
-}  # fmt: skip
+TURNS = {2: 0, 3: 3, 4: 1, 5: 5, 6: 4, 7: 6, 8: 2}  # EXIF's orientations as Image.Transpose
 NO_MEMORY = ("out of memory", "decoder error -9")  # said by Pillow, without a MemoryError
 UNKNOWN = ("support", "cannot handle", "not available", "decoder error")  # said by Pillow
 PNG = b"\x89PNG\r\n\x1a\n"
+CUT_OFF = "is damaged: a part of its pixels is missing"
 NEEDED = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"}  # chunks that a PNG is shown by
-# Where interlaced pixels begin, and the steps between them, right and down, in each of 7 passes.
-ADAM7 = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2),
-         (0, 1, 1, 2)]  # fmt: skip
 # Chunks that say which way is up; ImageMagick writes it in a text.
 TURNING = (b"eXIf", *(b"%bXtRaw profile type %b\0" % (kind, name)
                       for kind in (b"zT", b"tE") for name in (b"exif", b"APP1")))  # fmt: skip
 JPEG = b"\xff\xd8\xff"
 EXIF_TAGS = re.compile(rb"(II\*\0\x08\0{3}|MM\0\*\0{3}\x08)..", re.DOTALL)  # to their number
-MAGIC = {
-    JPEG: "JPEG", PNG: "PNG", b"GIF8": "GIF", b"BM": "BMP", b"RIFF": "WEBP",
-    b"II*\0": "TIFF", b"MM\0*": "TIFF", b"II+\0": "TIFF", b"MM\0+": "TIFF",
-}  # fmt: skip
 BRANDS = dict.fromkeys((b"avif", b"avis"), "AVIF")
 BRANDS |= dict.fromkeys((b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1"), "HEIF")
 
@@ -104,8 +95,8 @@ def decode(path: Path, size: int) -> np.ndarray:
             raise Unusable("is gone, or never was there" if gone else "is not a file", gone)
         if path.stat().st_size == 0:
             raise Unusable("is empty (0 bytes)")
-        _check_checksums(path)
-        _check_end(path)
+        if not _is_whole(path):
+            raise Unusable(CUT_OFF)
         try:
             return _decode(path, size)
         except (SyntaxError, ValueError, OSError) as error:
@@ -113,7 +104,7 @@ def decode(path: Path, size: int) -> np.ndarray:
             # an odd EXIF tag; Pillow doesn't.
             if isinstance(error, Unusable) or _is_of_the_machine(error):
                 raise
-            if not (rest := _without_side_chunks(path) or _without_tags(path)):
+            if not (rest := _without_extras(path)):
                 raise
             return _decode(rest, size)
     except Unusable:
@@ -130,14 +121,13 @@ def decode(path: Path, size: int) -> np.ndarray:
 
 def _decode(file: Path | BinaryIO, size: int) -> np.ndarray:
     with Image.open(file, formats=FORMATS) as image:
-        _check_sides(image.size)
-        _check_numbers(image)
+        _check_header(image)
         image.draft("RGB", (size, size))  # a JPEG decodes faster straight to a smaller size
         # Small first: what follows then costs next to nothing, however large the picture.
         # Bicubic, as the pretrained networks were trained. Lanczos looks at twice the pixels.
         mixable = _mixable(image)
-        if image.format == "PNG":
-            _check_rows(file, image)
+        if image.format == "PNG" and _lacks_rows(file, image):
+            raise Unusable(CUT_OFF)
         if is_deep := mixable.mode == "F":
             clear = _is_clear(image, mixable)
             black, white = _black_and_white(image, mixable, clear)
@@ -147,24 +137,24 @@ def _decode(file: Path | BinaryIO, size: int) -> np.ndarray:
         if is_deep:
             shades = (np.asarray(square) - black) / ((white - black) / 255)
             square = Image.fromarray(shades.round().clip(0, 255).astype(np.uint8))
-        turn = TURNS.get(orientation(image))
-        on_white = _to_rgb(square if turn is None else square.transpose(turn))
-        # Shapes in white, or nearly, as rounding makes it, which only alpha sets off.
-        has_shapes = square.mode == "RGBA" and len(set(square.getextrema()[3])) == 2
-        if has_shapes and all(high - low <= 2 for low, high in on_white.getextrema()):
-            raise Unusable("shows nothing on white, which its transparent parts become")
-        return np.asarray(on_white)
+        if (turn := TURNS.get(orientation(image))) is not None:
+            square = square.transpose(turn)
+        if square.mode == "RGBA":
+            has_shapes = len(set(square.getextrema()[3])) == 2
+            square = Image.alpha_composite(Image.new("RGBA", square.size, "white"), square)
+            # In white, or nearly, as rounding makes it, which only alpha sets off.
+            if has_shapes and all(high - low <= 2 for low, high in square.getextrema()):
+                raise Unusable("shows nothing on white, which its transparent parts become")
+        return np.asarray(square.convert("RGB"))
 
 
-def _check_sides(sides: tuple[int, int]) -> None:
-    if min(sides) < MIN_SIDE:
-        raise Unusable(f"is only {sides[0]} x {sides[1]} pixels")
-    if sides[0] * sides[1] > MAX_PIXELS:
-        raise Unusable(f"has {sides[0]} x {sides[1]} pixels, more than {MAX_PIXELS:,}")
-
-
-def _check_numbers(image: Image.Image) -> None:
-    """Raise Unusable for a TIFF whose numbers Pillow would misread."""
+def _check_header(image: Image.Image) -> None:
+    """Raise Unusable for a picture too small or too large, or a TIFF that Pillow would misread."""
+    width, height = image.size
+    if min(width, height) < MIN_SIDE:
+        raise Unusable(f"is only {width} x {height} pixels")
+    if width * height > MAX_PIXELS:
+        raise Unusable(f"has {width} x {height} pixels, more than {MAX_PIXELS:,}")
     tags = getattr(image, "tag_v2", {})
     bits, is_raw = tags.get(BITS, (1,))[0], any(tile[0] == "raw" for tile in image.tile)
     if tags.get(PLANAR) == 2 and bits > 8 and is_raw:
@@ -306,47 +296,31 @@ def _orientation_in(exif: bytes) -> int:
     return 0
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode == "RGBA":
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    return image.convert("RGB")
+def _is_whole(path: Path) -> bool:
+    """False for a PNG, JPEG, WebP, AVIF or HEIC whose end is missing, as of a broken download.
 
-
-def _check_checksums(path: Path) -> None:
-    """Raise Unusable for a PNG whose pixels aren't all there, as after a download that broke off.
-
-    Where zeros fill the rest of the file, Pillow may make black of them: it checks no pixels' sums.
+    If room had been made for all, zeros fill it: Pillow, which checks no sums, shows black or grey.
     """
-    for kind, _, is_whole in _chunks(path):
+    for kind, _, is_right in _chunks(path):
         if kind == b"IEND":
-            return
-        if not kind.isalpha() or (kind == b"IDAT" and not is_whole):
-            raise Unusable("is damaged: a part of its pixels is missing")
-
-
-def _check_end(path: Path) -> None:
-    """Raise Unusable for a JPEG, WebP, AVIF or HEIC that ends in zeros instead of pixels.
-
-    So does a download that broke off, if room had been made for all. Pillow makes them grey.
-    """
+            return True
+        if not kind.isalpha() or (kind == b"IDAT" and not is_right):
+            return False
     with path.open("rb") as file:
         file.seek(-min(16, file.seek(0, os.SEEK_END)), os.SEEK_END)
         if any(file.read()):
-            return
+            return True
         file.seek(0)
         start = file.read(12)
         if not (start.startswith(JPEG) or start[4:8] == b"ftyp" or start[8:] == b"WEBP"):
-            return  # of a TIFF without an end there may be gigabytes
+            return True  # of a TIFF without an end there may be gigabytes
         content = start + file.read()
     if content.startswith(JPEG):
-        is_whole = content.find(b"\xff\xd9", _start_of_pixels(content)) >= 0
-    elif content[4:8] == b"ftyp":
-        is_whole = _last_box(content) != b"mdat"  # a box of free space may well be zeros
-    else:
-        length = 8 + int.from_bytes(content[4:8], "little")  # a good one's last 5% may be zeros
-        is_whole = any(content[length * 3 // 4 : length])
-    if not is_whole:
-        raise Unusable("is damaged: a part of its pixels is missing")
+        return content.find(b"\xff\xd9", _start_of_pixels(content)) >= 0
+    if content[4:8] == b"ftyp":
+        return _last_box(content) != b"mdat"  # a box of free space may well be zeros
+    length = 8 + int.from_bytes(content[4:8], "little")  # a good one's last 5% may be zeros
+    return any(content[length * 3 // 4 : length])
 
 
 def _last_box(content: bytes) -> bytes:
@@ -369,47 +343,31 @@ def _start_of_pixels(jpeg: bytes) -> int:
     return place if jpeg[place : place + 2] == b"\xff\xda" else 0
 
 
-def _check_rows(file: Path | BinaryIO, image: Image.Image) -> None:
-    """Raise Unusable for a PNG that was ended, checksums and all, before its last row.
+def _lacks_rows(file: Path | BinaryIO, image: Image.Image) -> bool:
+    """Whether a PNG, decoded as `image`, was ended, checksums and all, before its last row.
 
-    Pillow leaves black what is missing after a whole row. Only where the end is black are the
-    pixels counted.
+    Pillow leaves black what is missing after a whole row: decoded into another colour, it differs.
     """
-    end = np.asarray(image.crop((0, image.height - 2, *image.size)))  # in two, if interlaced
-    if all(row.any() for row in end):
-        return
-    chunks = _chunks(file)
-    header = next(chunk for kind, chunk, _ in chunks if kind == b"IHDR")[8:21]
-    width, height, depth, colours, *_, is_interlaced = struct.unpack(">IIBBBBB", header)
-    bits = depth * {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[colours]
-    wanted = 0
-    for x, y, step_x, step_y in ADAM7 if is_interlaced else [(0, 0, 1, 1)]:
-        columns, rows = -(-(width - x) // step_x), -(-(height - y) // step_y)
-        wanted += max(rows, 0) * (1 + -(-columns * bits // 8)) * (columns > 0)
-    pixels, n = zlib.decompressobj(), 0
-    for kind, chunk, _ in chunks:
-        rest = chunk[8:-4] if kind == b"IDAT" else b""
-        while rest and n < wanted:
-            n += len(pixels.decompress(rest, 2**20))
-            rest = pixels.unconsumed_tail
-    if n < wanted:
-        raise Unusable(f"is damaged: it ends after {n / wanted:.0%} of its pixels")
+    end = (0, image.height - 2, *image.size)  # two rows, as it may be interlaced
+    shown = image.crop(end)
+    if all(row.any() for row in np.asarray(shown)):
+        return False
+    with Image.open(file, formats=["PNG"]) as again:
+        again.im = Image.new(again.mode, again.size, 1).im
+        return again.crop(end).tobytes() != shown.tobytes()
 
 
-def _without_side_chunks(path: Path) -> BinaryIO | None:
-    """A PNG file without what isn't needed to show it upright; None for other files."""
-    if not (chunks := list(_chunks(path))):
-        return None
-    kept = [
-        chunk
-        for kind, chunk, is_whole in chunks
-        if kind in NEEDED or (is_whole and chunk[4:].startswith(TURNING))
-    ]
-    return io.BytesIO(b"".join([PNG, *kept]))
+def _without_extras(path: Path) -> BinaryIO | None:
+    """Of a PNG what is needed to show it upright; an AVIF without EXIF tags. None for others.
 
-
-def _without_tags(path: Path) -> BinaryIO | None:
-    """An AVIF whose EXIF block has no tags: how it is turned, it says itself. None for others."""
+    How an AVIF is turned, it says outside of them, too.
+    """
+    if chunks := list(_chunks(path)):
+        kept = [
+            chunk for kind, chunk, is_right in chunks
+            if kind in NEEDED or (is_right and chunk[4:].startswith(TURNING))
+        ]  # fmt: skip
+        return io.BytesIO(b"".join([PNG, *kept]))
     with path.open("rb") as file:
         start = file.read(12)
         is_avif = start[4:8] == b"ftyp" and BRANDS.get(start[8:]) == "AVIF"
@@ -462,7 +420,7 @@ def _reason_of_its_kind(path: Path) -> str:
         if start[4:8] == b"ftyp":  # HEIC or AVIF, or a video
             kind = BRANDS.get(start[8:12])
         else:
-            kind = next((kind for magic, kind in MAGIC.items() if start.startswith(magic)), None)
+            kind = next((kind for kind in FORMATS if Image.OPEN[kind][1](start)), None)
         if kind in FORMATS:
             bands = _bands(file) if kind == "TIFF" else ""
             named = f"an {kind}" if kind == "AVIF" else f"a {kind}"
@@ -494,18 +452,11 @@ def decode_all(
     Returns why, for each row that fails. `done()` is called after each file. Threads suffice:
     Pillow decodes outside Python's lock.
     """
-    jobs: queue.SimpleQueue[int] = queue.SimpleQueue()
-    for row in rows:
-        jobs.put(row)
+    jobs = deque(rows)
     finished: queue.SimpleQueue[tuple[int, np.ndarray | Unusable]] = queue.SimpleQueue()
-
-    def start() -> _Worker:
-        worker = _Worker(jobs, finished, paths, size)
-        worker.start()
-        return worker
-
+    begin = partial(_Worker, jobs, finished, paths, size)
     looked = time.monotonic()
-    workers = [start() for _ in range(min(os.cpu_count() or 1, MAX_WORKERS, len(rows)))]
+    workers = [begin() for _ in range(min(os.cpu_count() or 1, MAX_WORKERS, len(rows)))]
     failed: dict[int, Unusable | None] = {}
     try:
         while len(failed) < len(rows):
@@ -519,7 +470,7 @@ def decode_all(
                     late = Unusable(f"took more than {MAX_SECONDS:g} s to decode", passing=True)
                     finished.put((row, late))
                     worker.left_behind = True
-                    workers[i] = start()
+                    workers[i] = begin()
             try:
                 row, result = finished.get(timeout=0.2)
             except queue.Empty:
@@ -543,12 +494,13 @@ class _Worker(threading.Thread):
         super().__init__(daemon=True)
         self.jobs, self.finished, self.paths, self.size = jobs, finished, paths, size
         self.row, self.since, self.left_behind = -1, float("inf"), False
+        self.start()
 
     def run(self) -> None:
         while not self.left_behind:
             try:
-                self.row = self.jobs.get_nowait()
-            except queue.Empty:
+                self.row = self.jobs.popleft()
+            except IndexError:
                 return
             self.since = time.monotonic()
             try:

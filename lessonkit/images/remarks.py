@@ -5,8 +5,6 @@ from itertools import filterfalse
 from pathlib import PurePath
 from typing import Any
 
-from torch import Tensor
-
 __all__ = ["about", "copies", "empty", "no_classes", "too_few"]
 
 MOST = 3  # names in a sentence
@@ -19,7 +17,11 @@ Places = dict[str, tuple[str, str]]  # each file's set and class
 
 def about(images: Any) -> list[str]:
     """All remarks on an ImageData, in sentences."""
-    place = _places(images)
+    place = {
+        file: (name, images.classes[label])
+        for name, (split, files) in _sets(images).items()
+        for file, label in zip(files, split.labels.tolist(), strict=True)
+    }
     return no_classes(images, place) + too_few(images) + copies(images, place) + empty(images)
 
 
@@ -112,7 +114,11 @@ def copies(images: Any, place: Places) -> list[str]:
     said = []
     groups = [[file for file in group if file in place] for group in images.copies]
     for number, kind in enumerate(("sets", "classes")):
-        firsts = [_first_of_each(group, place, number) for group in groups]
+        firsts: list[dict[str, str]] = []  # of equal files, the first in each set or class
+        for group in groups:
+            firsts.append({})
+            for file in group:
+                firsts[-1].setdefault(place[file][number], file)
         across = [first for first in firsts if len(first) > 1]
         if across:
             n_kinds = "two" if max(map(len, across)) == 2 else "several"
@@ -125,14 +131,6 @@ def copies(images: Any, place: Places) -> list[str]:
     return said
 
 
-def _first_of_each(group: list[str], place: Places, number: int) -> dict[str, str]:
-    """Of equal files, the first in each set (number 0) or class (1)."""
-    first: dict[str, str] = {}
-    for file in group:
-        first.setdefault(place[file][number], file)
-    return first
-
-
 def _some(names: list[str], between: str = " = ") -> str:
     """The first of the names, and how many more there are."""
     rest = f" and {len(names) - MOST} more" if len(names) > MOST else ""
@@ -141,30 +139,14 @@ def _some(names: list[str], between: str = " = ") -> str:
 
 def empty(images: Any) -> list[str]:
     """Files whose pixels are all of one colour, as of a camera with its cap on."""
-    named = [
-        file
-        for split, files in _sets(images).values()
-        for picture, file in zip(split.images, files, strict=True)
-        if _is_of_one_colour(picture)
-    ]
+    named = []
+    for split, files in _sets(images).values():
+        corner, middle = split.images[:, :, :1, :1], images.size // 2
+        # Most pictures differ between corner and middle: then the rest needn't be looked at.
+        alike = (split.images[:, :, middle, middle] == corner.flatten(1)).all(1).nonzero().flatten()
+        named += [files[i] for i in alike.tolist() if (split.images[i] == corner[i]).all()]
     said = f"{len(named)} file(s) are of one colour everywhere, such as {', '.join(named[:MOST])}."
     return [said] if named else []
-
-
-def _is_of_one_colour(picture: Tensor) -> bool:
-    corner, middle = picture[:, :1, :1], picture.shape[1] // 2
-    # Most pictures differ between corner and middle: then the rest needn't be looked at.
-    return bool(
-        (picture[:, middle, middle] == corner.flatten()).all() and (picture == corner).all()
-    )
-
-
-def _places(images: Any) -> Places:
-    return {
-        file: (name, images.classes[label])
-        for name, (split, files) in _sets(images).items()
-        for file, label in zip(files, split.labels.tolist(), strict=True)
-    }
 
 
 def _sets(images: Any) -> dict[str, tuple[Any, list[str]]]:

@@ -10,8 +10,7 @@ from typing import Any
 import ipywidgets
 from IPython.display import display
 
-from lessonkit.machine.bars import Bar
-from lessonkit.machine.figures import as_cell, as_heading, as_words
+from lessonkit.machine.bars import Bar, as_cell, as_heading, as_words
 
 __all__ = ["new_bar"]
 

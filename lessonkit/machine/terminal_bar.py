@@ -6,8 +6,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from lessonkit.machine.bars import Bar, say
-from lessonkit.machine.figures import as_words
+from lessonkit.machine.bars import Bar, as_words, say
 
 __all__ = ["new_bar"]
 

@@ -25,6 +25,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.backends import mps
 
 from lessonkit.files import safe_files
 from lessonkit.files.fingerprint import fingerprint
@@ -174,7 +175,7 @@ def _state(learn: Any, optimizer: Any) -> dict:
         "history": asdict(learn.history),
         "random": torch.get_rng_state(),
         "random on cards": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
-        "random on Apple's": torch.mps.get_rng_state() if _has_apples() else None,
+        "random on Apple's": torch.mps.get_rng_state() if mps.is_available() else None,
     }
 
 
@@ -189,12 +190,8 @@ def _restore(learn: Any, optimizer: Any, state: dict) -> None:
     torch.set_rng_state(state["random"])
     if len(state["random on cards"]) == torch.cuda.device_count():  # else it is another machine
         torch.cuda.set_rng_state_all(state["random on cards"])
-    if _has_apples() and state["random on Apple's"] is not None:
+    if mps.is_available() and state["random on Apple's"] is not None:
         torch.mps.set_rng_state(state["random on Apple's"])
-
-
-def _has_apples() -> bool:
-    return torch.backends.mps.is_available()
 
 
 def _machine() -> dict[str, str | int]:

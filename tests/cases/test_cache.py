@@ -373,5 +373,6 @@ def test_an_entry_that_goes_while_a_file_is_tried_again_is_made_anew(root, cache
     assert_same(again, expected)
     assert_same(data.from_folder(root, 16), expected)
     with monkeypatch.context() as patch:  # a cache that can't be written any more
-        patch.setattr(storage, "_writable_parent", lambda cache: storage._session_folder())
+        full = OSError(errno.ENOSPC, "")
+        patch.setattr(storage, "_writable_parent", lambda c: storage._session_folder(c, full))
         assert_same(data.from_folder(root, 16), expected)

@@ -1,1 +1,1 @@
-"""Sick training runs to diagnose: the patients, their charts and their diagnoses."""
+"""Sick training runs to diagnose: the patients and their diagnoses."""

@@ -7,7 +7,6 @@ diagnosis. Of each patient the first diagnosis is kept, in diagnoses.json on the
 
 import html
 from pathlib import Path
-from typing import Any
 
 from lessonkit.course import records
 from lessonkit.course.board import Board
@@ -32,7 +31,8 @@ def diagnose(number: int) -> Quiz:
     asked = Quiz(f"patient {checked(number)}", [QUESTIONS[number]])
 
     def with_choice(question: Question, option: Option) -> dict[str, str]:
-        return {str(number): option.text} | _read()  # the first diagnosis stays
+        kept = records.read(NAME, {str: str}, {})
+        return {str(number): option.text} | kept  # the first diagnosis stays
 
     asked.keep(NAME, "Your diagnosis", with_choice)
     return asked
@@ -40,9 +40,12 @@ def diagnose(number: int) -> Quiz:
 
 def first_diagnoses() -> dict[int, tuple[str, bool]]:
     """Of each patient that was diagnosed, the first diagnosis, and whether it was right."""
-    right = {n: {option.text: option.right for option in SUSPECTS[n]} for n in SUSPECTS}
-    kept = {int(number): text for number, text in _read().items()}
-    return {n: (kept[n], right[n][kept[n]]) for n in SUSPECTS if kept.get(n) in right[n]}
+    found, kept = {}, records.read(NAME, {str: str}, {})
+    for number, options in SUSPECTS.items():
+        right = {option.text: option.right for option in options}
+        if (text := kept.get(str(number))) in right:
+            found[number] = text, right[text]
+    return found
 
 
 def forget() -> None:
@@ -66,12 +69,3 @@ def _page() -> str:
     left = len(SUSPECTS) - len(found)
     said += f", {left} not diagnosed yet." if left else "."
     return f"<p><b>{said}</b></p><table>{''.join(lines)}</table>"
-
-
-def _read() -> dict[str, str]:
-    def valid(found: Any) -> bool:
-        return isinstance(found, dict) and all(
-            number.isdecimal() and isinstance(text, str) for number, text in found.items()
-        )
-
-    return records.read(NAME, valid, {})

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from lessonkit.course import records
+from lessonkit.course.board import Shown
 from lessonkit.course.exercises.roughly import one_number, with_point
 
 __all__ = ["Beside", "Guess", "guess"]
@@ -22,13 +23,13 @@ __all__ = ["Beside", "Guess", "guess"]
 NAME = "guesses"
 
 
-class Guess:
+class Guess(Shown):
     """A question with a field for a number, or with options to choose from."""
 
     def __init__(self, name: str, question: str, options: Sequence[str] = ()):
         import ipywidgets
 
-        self.name, self.question = name, question
+        self.key, self.name = name, f"your guess: {question}"
         layout = ipywidgets.Layout(width="auto", max_width="26em")
         if options:
             self.field = ipywidgets.RadioButtons(options=options, value=None, layout=layout)
@@ -40,7 +41,7 @@ class Guess:
             )  # fmt: skip
         self.note = ipywidgets.HTML()
         self.numeric = not options
-        kept = _read().get(name, "")
+        kept = records.read(NAME, {str: str}, {}).get(name, "")
         if kept in options if options else _number(kept) is not None:
             self.field.value = kept
         self.field.observe(self._keep, names="value")
@@ -62,26 +63,23 @@ class Guess:
         if wrong:  # an earlier guess stays
             return
         try:
-            records.write(NAME, _read() | {self.name: self.field.value or ""})
+            kept = records.read(NAME, {str: str}, {})
+            records.write(NAME, kept | {self.key: self.field.value or ""})
         except OSError as error:
             self.note.value = f"Your guess can't be kept: {html.escape(str(error))}"
 
-    def __repr__(self) -> str:
-        return f"your guess: {self.question}"
 
-    def _repr_mimebundle_(self, **kwargs: Any) -> dict:
-        return dict(self.widget._repr_mimebundle_(**kwargs)) | {"text/plain": repr(self)}
-
-
-class Beside:
+class Beside(Shown):
     """What was measured, beside what was guessed."""
+
+    name = "your guess beside what was measured"
 
     def __init__(self, guess: Guess, measured: Any):
         import ipywidgets
 
         number = one_number(measured)
         self.guess, self.measured = guess, str(measured) if number is None else number
-        self.line = ipywidgets.HTML()
+        self.widget = self.line = ipywidgets.HTML()
         guess.field.observe(self._show, names="value")
         self._show()
 
@@ -94,12 +92,6 @@ class Beside:
             said = f"{guessed:g}" if isinstance(guessed, float) else html.escape(guessed)
             text = f"You guessed <b>{said}</b>, measured: <b>{shown}</b>. {_how(guessed, measured)}"
         self.line.value = f'<p role="status">{text}</p>'
-
-    def __repr__(self) -> str:
-        return "your guess beside what was measured"
-
-    def _repr_mimebundle_(self, **kwargs: Any) -> dict:
-        return dict(self.line._repr_mimebundle_(**kwargs)) | {"text/plain": repr(self)}
 
 
 def guess(name: str, question: str, options: Sequence[str] = ()) -> Guess:
@@ -129,10 +121,3 @@ def _number(text: str) -> float | None:
     except ValueError:
         return None
     return number if math.isfinite(number) else None
-
-
-def _read() -> dict[str, str]:
-    def valid(found: Any) -> bool:
-        return isinstance(found, dict) and all(isinstance(text, str) for text in found.values())
-
-    return records.read(NAME, valid, {})

@@ -16,14 +16,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lessonkit.course.exercises.roughly import (
-    close,
-    kind,
-    need_one_tolerance,
-    one_number,
-    short,
-    with_point,
-)
+from lessonkit.course.exercises import roughly
+from lessonkit.course.exercises.roughly import close, kind, one_number, short, with_point
 
 __all__ = [
     "Exercise", "Judge", "Verdict", "choice", "failure", "function", "no_function", "number",
@@ -67,7 +61,7 @@ def number(
     `right` is a fraction, and 80 counts as 0.8.
     """
     if within is not None or factor is not None:
-        need_one_tolerance(within, factor)
+        roughly.need_one_tolerance(within, factor)
     solution = cache(right) if callable(right) else lambda: right
 
     def matches(value: float, expected: float) -> bool:
@@ -193,24 +187,22 @@ def function(
     reference: Callable,
     inputs: Sequence,
     why: str,
-    wrong: Sequence[tuple[Callable, str]] = (),
+    wrong: dict[Callable, str] | None = None,
     hint: str = "It runs, but its results are not the right ones yet.",
-    rtol: float = 1e-5,
-    atol: float | None = None,
+    atol: float = 1e-8,
 ) -> Exercise:
     """The answer is a function that returns what `reference` does, for each of `inputs`.
 
     An input is a tuple of arguments, or a single argument. Results are numbers, sequences, arrays
-    or tensors, compared with the relative tolerance `rtol` and the absolute one `atol` (by
-    default a thousandth of `rtol`), or anything that has `==`. A function that agrees on all inputs
-    with one of those in `wrong` gets that one's hint. What lessonkit itself offers is no answer.
+    or tensors, which may differ by `atol` and 1e-5 of their value, or anything that has `==`. A
+    function that agrees on all inputs with one of those in `wrong` gets its hint. What lessonkit
+    itself offers is no answer.
     """
     calls = [call if isinstance(call, tuple) else (call,) for call in inputs]
-    tolerance = rtol, rtol * 1e-3 if atol is None else atol
 
     def agrees(found: list, other: Callable) -> list[bool]:
         results = (other(*copy.deepcopy(call)) for call in calls)
-        return [_same(a, b, tolerance) for a, b in zip(found, results, strict=True)]
+        return [_same(a, b, atol) for a, b in zip(found, results, strict=True)]
 
     def judge(answer: Any) -> Verdict:
         if refused := _no_own_function(answer):
@@ -223,7 +215,7 @@ def function(
         agreement = agrees(found, reference)
         if all(agreement):
             return Verdict("right", why)
-        for misconception, its_hint in wrong:
+        for misconception, its_hint in (wrong or {}).items():
             if all(agrees(found, misconception)):
                 return Verdict("wrong", its_hint)
         first = agreement.index(False)
@@ -310,7 +302,7 @@ def _as_array(value: Any) -> np.ndarray | None:
         return None
 
 
-def _same(found: Any, expected: Any, tolerance: tuple[float, float]) -> bool:
+def _same(found: Any, expected: Any, atol: float) -> bool:
     a, b = _as_array(found), _as_array(expected)
     if b is None:
         return a is None and bool(plain_words(found) == plain_words(expected))
@@ -318,7 +310,7 @@ def _same(found: Any, expected: Any, tolerance: tuple[float, float]) -> bool:
         a = a.reshape(())  # a single number, in brackets
     if a is None or a.shape != b.shape:
         return False
-    return np.allclose(a, b, rtol=tolerance[0], atol=tolerance[1], equal_nan=True)
+    return np.allclose(a, b, rtol=1e-5, atol=atol, equal_nan=True)
 
 
 def plain_words(value: Any) -> Any:

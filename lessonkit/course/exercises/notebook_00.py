@@ -28,31 +28,26 @@ EXERCISES = {
         lambda n_pictures, batch_size: math.ceil(n_pictures / batch_size),
         [(100, 32), (64, 64), (65, 64), (1, 64), (2542, 64), (75, 32), (129, 128)],
         "Every picture takes part in the epoch, so the rest is a mini-batch too, a smaller one.",
-        wrong=[
-            (
-                lambda n_pictures, batch_size: n_pictures // batch_size,
+        wrong={
+            (lambda n_pictures, batch_size: n_pictures // batch_size): (
                 "This leaves out the pictures that don't fill a whole mini-batch. They would never "
-                "be learned from.",
+                "be learned from."
             ),
-            (
-                lambda n_pictures, batch_size: n_pictures // batch_size + 1,
+            (lambda n_pictures, batch_size: n_pictures // batch_size + 1): (
                 "This counts an empty mini-batch where the division leaves no rest, as with 64 "
-                "pictures in mini-batches of 64.",
+                "pictures in mini-batches of 64."
             ),
-            (
-                lambda n_pictures, batch_size: n_pictures / batch_size,
-                "There are no fractions of mini-batches: the rest is one of its own.",
+            (lambda n_pictures, batch_size: n_pictures / batch_size): (
+                "There are no fractions of mini-batches: the rest is one of its own."
             ),
-            (
-                lambda n_pictures, batch_size: round(n_pictures / batch_size),
-                "Rounding to the nearest whole number drops a small rest: round up instead.",
+            (lambda n_pictures, batch_size: round(n_pictures / batch_size)): (
+                "Rounding to the nearest whole number drops a small rest: round up instead."
             ),
-            (
-                lambda n_pictures, batch_size: int(n_pictures / batch_size + 0.99),
+            (lambda n_pictures, batch_size: int(n_pictures / batch_size + 0.99)): (
                 "One picture left of a large mini-batch is less than 0.01 of it, and is lost here: "
-                "math.ceil rounds up whatever is left.",
+                "math.ceil rounds up whatever is left."
             ),
-        ],
+        },
         hint="How many mini-batches are full, and is anything left after them?",
     ),
     "00.3": choice(

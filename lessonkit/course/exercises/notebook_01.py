@@ -66,33 +66,26 @@ EXERCISES = {
             (2.0, 0.5, 1.0, 0.2, 0.0),
         ],
         "First the velocity, then the weight with the *new* velocity. torch's SGD does the same.",
-        wrong=[
-            (
-                lambda x, v, gradient, lr, momentum: (x - lr * v, momentum * v + gradient),
-                "The weight moves with the old velocity: update v first, then x.",
+        wrong={
+            (lambda x, v, gradient, lr, momentum: (x - lr * v, momentum * v + gradient)): (
+                "The weight moves with the old velocity: update v first, then x."
             ),
-            (
-                lambda x, v, gradient, lr, momentum: _step(x, v, gradient, -lr, momentum),
-                "It climbs. The gradient points uphill: subtract lr times the velocity.",
+            (lambda x, v, gradient, lr, momentum: _step(x, v, gradient, -lr, momentum)): (
+                "It climbs. The gradient points uphill: subtract lr times the velocity."
             ),
-            (
-                lambda x, v, gradient, lr, momentum: (x - lr * gradient, gradient),
-                "The old velocity plays no part: momentum is missing.",
+            (lambda x, v, gradient, lr, momentum: (x - lr * gradient, gradient)): (
+                "The old velocity plays no part: momentum is missing."
             ),
-            (
-                lambda *given: _step(*given)[::-1],
-                "The right two numbers, in the wrong order: x first, then v.",
+            (lambda *given: _step(*given)[::-1]): "The right two numbers, in the wrong order: x "
+            "first, then v.",
+            (lambda x, v, gradient, lr, momentum: _step(x, v, lr * gradient, 1.0, momentum)): (
+                "The LR has gone into the velocity. Some books do that, but here, as in torch, v "
+                "is made of gradients, and the LR multiplies it when x moves."
             ),
-            (
-                lambda x, v, gradient, lr, momentum: _step(x, v, lr * gradient, 1.0, momentum),
-                "The LR has gone into the velocity. Some books do that, but here, as in torch, "
-                "v is made of gradients, and the LR multiplies it when x moves.",
+            (lambda x, v, g, lr, momentum: _step(x, v, (1 - momentum) * g, lr, momentum)): (
+                "The gradient is scaled by 1 - momentum. Adam does that; here it counts in full."
             ),
-            (
-                lambda x, v, g, lr, momentum: _step(x, v, (1 - momentum) * g, lr, momentum),
-                "The gradient is scaled by 1 - momentum. Adam does that; here it counts in full.",
-            ),
-        ],
+        },
         hint="v = momentum · v + gradient, and after that x = x - lr · v. Return both.",
     ),
     "01.4": number(

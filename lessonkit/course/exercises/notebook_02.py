@@ -49,30 +49,21 @@ EXERCISES = {
         [(1e-5, 10.0, 100), (1e-3, 1.0, 4), (0.02, 0.5, 7), (1e-4, 1e-2, 2)],
         "Every LR is the one before times the same factor, (lr_max / lr_min) ** (1 / (steps - 1)), "
         "so each decade gets the same number of batches.",
-        wrong=[
-            (
-                np.linspace,
-                "These LRs rise by equal differences. Then nearly all batches fall into the last "
-                "decade: let them rise by equal factors.",
-            ),
-            (
-                lambda lr_min, lr_max, steps: _sweep(lr_min, lr_max, steps + 1)[:-1],
+        wrong={
+            np.linspace: "These LRs rise by equal differences. Then nearly all batches fall into "
+            "the last decade: let them rise by equal factors.",
+            (lambda lr_min, lr_max, steps: _sweep(lr_min, lr_max, steps + 1)[:-1]): (
                 "The last LR stays below lr_max: between `steps` values there are only steps - 1 "
-                "factors.",
+                "factors."
             ),
-            (
-                lambda lr_min, lr_max, steps: _sweep(lr_min, lr_max, steps + 1),
-                "These are steps + 1 LRs. `steps` of them are wanted, and so steps - 1 factors.",
+            (lambda lr_min, lr_max, steps: _sweep(lr_min, lr_max, steps + 1)): (
+                "These are steps + 1 LRs. `steps` of them are wanted, and so steps - 1 factors."
             ),
-            (
-                lambda *given: _sweep(*given)[::-1],
-                "It runs from high to low: the network would be ruined at the start.",
-            ),
-            (
-                lambda *given: np.log10(_sweep(*given)),
-                "These are the exponents. Raise 10 to them to get the LRs.",
-            ),
-        ],
+            (lambda *given: _sweep(*given)[::-1]): "It runs from high to low: the network would "
+            "be ruined at the start.",
+            (lambda *given: np.log10(_sweep(*given))): "These are the exponents. Raise 10 to them "
+            "to get the LRs.",
+        },
         hint="The LRs should begin with lr_min, end with lr_max, and rise by equal factors.",
     ),
     "02.3": choice(

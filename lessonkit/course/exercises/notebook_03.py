@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+from scipy import stats
 from torch import Tensor, nn
 
 from lessonkit import augment, data, models
@@ -12,11 +13,6 @@ from lessonkit.course.exercises.quiz import choice, function
 from lessonkit.course.exercises.training import Refused, training
 from lessonkit.images.image_data import Split
 from lessonkit.learner import Learner
-
-
-def _majority(views: np.ndarray) -> np.ndarray:
-    votes = views.argmax(2)
-    return np.array([np.bincount(column).argmax() for column in votes.T])
 
 
 def _probabilities(views: int, pictures: int, classes: int, seed: int) -> np.ndarray:
@@ -113,21 +109,18 @@ EXERCISES = {
         "On the log axis the curve is read between its points, and exp leads back to pictures. "
         "np.interp(x, xs, ys) finds x among xs and answers with ys: here the accuracies are looked "
         "up, and the logarithms of the sizes are found.",
-        wrong=[
-            (
-                lambda sizes, right, reached: np.interp(reached, right, sizes),
+        wrong={
+            (lambda sizes, right, reached: np.interp(reached, right, sizes)): (
                 "You read between the points on a linear axis. The picture's axis is a log one: "
-                "interpolate the logarithms of the sizes.",
+                "interpolate the logarithms of the sizes."
             ),
-            (
-                lambda sizes, right, reached: np.interp(reached, right, np.log(sizes)),
-                "That is the logarithm of the number of pictures. Take exp of it.",
+            (lambda sizes, right, reached: np.interp(reached, right, np.log(sizes))): (
+                "That is the logarithm of the number of pictures. Take exp of it."
             ),
-            (
-                lambda sizes, right, reached: sizes[np.abs(np.array(right) - reached).argmin()],
-                "You took the nearest of the sizes. Read between them.",
+            (lambda sizes, right, reached: sizes[np.abs(np.array(right) - reached).argmin()]): (
+                "You took the nearest of the sizes. Read between them."
             ),
-        ],
+        },
         hint="Look `reached` up among the accuracies, and find the logarithm of the size there.",
         atol=1.0,  # 122, 122.4 or 123 pictures
     ),
@@ -136,20 +129,16 @@ EXERCISES = {
         [(256, 112), (90, 198), (128, 128), (1920, 1080), (3, 4)],
         "The square is as wide as the shorter side, so of the longer side, and of the area, the "
         "rest is lost: half of a picture that is twice as wide as it is high.",
-        wrong=[
-            (
-                lambda width, height: min(width, height) / max(width, height),
-                "That is the fraction that is left. What is cut off is 1 minus that.",
+        wrong={
+            (lambda width, height: min(width, height) / max(width, height)): (
+                "That is the fraction that is left. What is cut off is 1 minus that."
             ),
-            (
-                lambda width, height: 1 - height / width,
-                "That is right for wide pictures only. Upright ones lose their top and bottom.",
+            (lambda width, height: 1 - height / width): "That is right for wide pictures only. "
+            "Upright ones lose their top and bottom.",
+            (lambda width, height: max(width, height) - min(width, height)): (
+                "That is a number of pixels. A fraction of the picture is wanted."
             ),
-            (
-                lambda width, height: max(width, height) - min(width, height),
-                "That is a number of pixels. A fraction of the picture is wanted.",
-            ),
-        ],
+        },
         hint="The middle square is as wide as the shorter side. What is left of the longer one?",
     ),
     "03.4": training(
@@ -175,31 +164,21 @@ EXERCISES = {
         ],
         "The mean over the views first, then the most likely class. A view that is unsure adds "
         "little, which a vote would not take into account.",
-        wrong=[
-            (
-                _majority,
+        wrong={
+            (lambda views: stats.mode(views.argmax(2)).mode): (
                 "You let the views vote. Then a view with 0.51 counts as much as one with 0.99: "
-                "average the probabilities first.",
+                "average the probabilities first."
             ),
-            (
-                lambda views: np.log(views).mean(0).argmax(1),
-                "You multiply the probabilities, or average their logarithms. That is a way, too, "
-                "in which one view that says no has a veto. Here their plain mean is asked for.",
-            ),
-            (
-                lambda views: views[0].argmax(1),
-                "You use the first view only. That is the prediction without TTA.",
-            ),
-            (
-                lambda views: views.max(0).argmax(1),
-                "You follow the one view that is surest. Networks are often sure and wrong: take "
-                "the mean.",
-            ),
-            (
-                lambda views: views.mean(0),
-                "Those are the mean probabilities. Which class has the largest one?",
-            ),
-        ],
+            (lambda views: np.log(views).mean(0).argmax(1)): "You multiply the probabilities, or "
+            "average their logarithms. That is a way, too, in which one view that says no has a "
+            "veto. Here their plain mean is asked for.",
+            (lambda views: views[0].argmax(1)): "You use the first view only. That is the "
+            "prediction without TTA.",
+            (lambda views: views.max(0).argmax(1)): "You follow the one view that is surest. "
+            "Networks are often sure and wrong: take the mean.",
+            (lambda views: views.mean(0)): "Those are the mean probabilities. Which class has the "
+            "largest one?",
+        },
         hint="Average over the first axis, the views; then take the class with the largest mean.",
     ),
 }

@@ -42,39 +42,30 @@ EXERCISES = {
         [(0.2, 10, 0.0), (1.0, 7, 0.25), (0.03, 50, 0.001), (0.5, 2, 0.1)],
         "Half a turn, from angle 0 to π, in `steps` steps: lr_min + (lr - lr_min) · ½ (1 + "
         "cos(π i / steps)). It is what schedule.cosine returns, and what `fit` trains with.",
-        wrong=[
-            (
-                lambda lr, steps, lr_min: _cosine(lr, steps, lr_min, turn=steps / (steps - 1)),
+        wrong={
+            (lambda lr, steps, lr_min: _cosine(lr, steps, lr_min, turn=steps / (steps - 1))): (
                 "Your last value is lr_min itself. Divide i by steps, not by steps - 1: the last "
-                "step is one before the end, so that none is wasted at an LR of zero.",
+                "step is one before the end, so that none is wasted at an LR of zero."
             ),
-            (
-                lambda lr, steps, lr_min: lr_min + (lr - lr_min) * (1 + _height(steps)),
-                "1 + cos goes from 2 to 0, so yours starts at twice the LR: take half of it.",
+            (lambda lr, steps, lr_min: lr_min + (lr - lr_min) * (1 + _height(steps))): (
+                "1 + cos goes from 2 to 0, so yours starts at twice the LR: take half of it."
             ),
-            (
-                lambda lr, steps, lr_min: lr_min + (lr - lr_min) * _height(steps),
-                "A cosine ends at −1, and so your LR becomes negative: add 1, halve.",
+            (lambda lr, steps, lr_min: lr_min + (lr - lr_min) * _height(steps)): (
+                "A cosine ends at −1, and so your LR becomes negative: add 1, halve."
             ),
-            (
-                lambda lr, steps, lr_min: lr_min + (lr - lr_min) * _height(steps, turn=0.5),
+            (lambda lr, steps, lr_min: lr_min + (lr - lr_min) * _height(steps, turn=0.5)): (
                 "That is a quarter of a turn. It falls ever faster, and is not flat at its end: go "
-                "as far as π.",
+                "as far as π."
             ),
-            (schedule.linear, "That is a straight line, schedule.linear. Where is the cosine?"),
-            (
-                lambda lr, steps, lr_min: _cosine(lr, steps, 0.0),
-                "lr_min doesn't count in yours: it comes down to zero.",
+            schedule.linear: "That is a straight line, schedule.linear. Where is the cosine?",
+            (lambda lr, steps, lr_min: _cosine(lr, steps, 0.0)): "lr_min doesn't count in yours: "
+            "it comes down to zero.",
+            (lambda lr, steps, lr_min: lr_min + _cosine(lr, steps, 0.0)): (
+                "Yours starts above lr: with lr_min added, only lr - lr_min is left to come down."
             ),
-            (
-                lambda lr, steps, lr_min: lr_min + _cosine(lr, steps, 0.0),
-                "Yours starts above lr: with lr_min added, only lr - lr_min is left to come down.",
-            ),
-            (
-                lambda *given: _cosine(*given, turn=2.0),
-                "That is a whole turn: it comes down and goes up again. Go only as far as π.",
-            ),
-        ],
+            (lambda *given: _cosine(*given, turn=2.0)): "That is a whole turn: it comes down and "
+            "goes up again. Go only as far as π.",
+        },
         hint="It should begin with lr and fall along half a cosine, as in the formula above.",
     ),
     "04.2": training(

@@ -1,16 +1,15 @@
 """Exercises of notebook 05, restarts and good minima."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
+from scipy import stats
 
 from lessonkit import schedule
 from lessonkit.course.exercises.notebook_04 import short_of_time
 from lessonkit.course.exercises.quiz import function, number
 from lessonkit.course.exercises.training import training
 from lessonkit.learner import Learner
-
-Snapshots = Sequence[np.ndarray]
 
 
 def _added(lr: float, n_cycle: int, cycle_len: int, cycle_mult: int) -> np.ndarray:
@@ -26,11 +25,6 @@ def _cycles(of_one: Callable[[int], np.ndarray], *cycles: int) -> np.ndarray:
 
 def _turned(lr: float, angles: np.ndarray) -> np.ndarray:
     return lr * (1 + np.cos(angles)) / 2
-
-
-def _vote(snapshots: Snapshots) -> np.ndarray:
-    votes = np.argmax(snapshots, axis=2)
-    return np.array([np.bincount(column).argmax() for column in votes.T])
 
 
 def _some_snapshots() -> list[list[np.ndarray]]:
@@ -80,42 +74,29 @@ EXERCISES = {
         [(0.1, 3, 1, 2), (1.0, 2, 3, 1), (0.02, 1, 5, 1), (0.5, 3, 2, 3)],
         "Each cycle begins at the full LR, and its i-th of n epochs has the LR "
         "lr * (1 + cos(π i / n)) / 2. With more values per epoch, it is what `fit` trains with.",
-        wrong=[
-            (
-                lambda lr, n_cycle, cycle_len, _: schedule.sgdr(lr, n_cycle, cycle_len),
-                "All your cycles are equally long: cycle_mult plays no part yet.",
+        wrong={
+            (lambda lr, n_cycle, cycle_len, _: schedule.sgdr(lr, n_cycle, cycle_len)): (
+                "All your cycles are equally long: cycle_mult plays no part yet."
             ),
-            (
-                lambda lr, *cycles: schedule.cosine(lr, len(schedule.sgdr(lr, *cycles))),
-                "The length is right, but it is one long cosine: the LR never jumps up.",
+            (lambda lr, *cycles: schedule.cosine(lr, len(schedule.sgdr(lr, *cycles)))): (
+                "The length is right, but it is one long cosine: the LR never jumps up."
             ),
-            (
-                lambda lr, n_cycle, *_: schedule.cosine(lr, n_cycle),
-                "You took n_cycle for the number of epochs. It counts cycles, each several epochs.",
+            (lambda lr, n_cycle, *_: schedule.cosine(lr, n_cycle)): (
+                "You took n_cycle for the number of epochs. It counts cycles, each several epochs."
             ),
-            (
-                _added,
-                "Your cycles grow by a difference. They grow by a factor: cycle_len * "
-                "cycle_mult**k.",
+            _added: "Your cycles grow by a difference. They grow by a factor: cycle_len * "
+            "cycle_mult**k.",
+            (lambda lr, *c: _cycles(lambda n: _turned(lr, 2 * np.pi * np.arange(n) / n), *c)): (
+                "That is a whole cosine, down and up again: half of one is wanted."
             ),
-            (
-                lambda lr, *cycles: _cycles(
-                    lambda n: _turned(lr, 2 * np.pi * np.arange(n) / n), *cycles
-                ),
-                "That is a whole cosine, down and up again: half of one is wanted.",
+            (lambda lr, *cycles: _cycles(lambda n: schedule.linear(lr, n), *cycles)): (
+                "Your LR falls on a straight line. Cosine annealing is flat at both ends."
             ),
-            (
-                lambda lr, *cycles: _cycles(lambda n: schedule.linear(lr, n), *cycles),
-                "Your LR falls on a straight line. Cosine annealing is flat at both ends.",
-            ),
-            (
-                lambda lr, *cycles: _cycles(
-                    lambda n: _turned(lr, np.linspace(0, np.pi, n)), *cycles
-                ),
+            (lambda lr, *c: _cycles(lambda n: _turned(lr, np.linspace(0, np.pi, n)), *c)): (
                 "Your last epoch of each cycle has an LR of 0 and would learn nothing: divide i by "
-                "n, not by n - 1.",
+                "n, not by n - 1."
             ),
-        ],
+        },
         hint="Go through the cycles, and make a cosine for each: lr * (1 + cos(π i / n)) / 2.",
     ),
     "05.3": number(
@@ -149,29 +130,23 @@ EXERCISES = {
         _some_snapshots(),
         "Probabilities are averaged first, and the class is chosen last: so a snapshot that is "
         "sure counts for more than one that hesitates.",
-        wrong=[
-            (
-                lambda snapshots: np.asarray(snapshots[-1]).argmax(1),
-                "That is the last snapshot alone. The others have no part in it.",
+        wrong={
+            (lambda snapshots: np.asarray(snapshots[-1]).argmax(1)): (
+                "That is the last snapshot alone. The others have no part in it."
             ),
-            (
-                _vote,
+            (lambda snapshots: stats.mode(np.argmax(snapshots, axis=2)).mode): (
                 "That is a vote: each snapshot names one class. Average the probabilities, so that "
-                "a sure snapshot counts for more.",
+                "a sure snapshot counts for more."
             ),
-            (
-                lambda snapshots: np.max(snapshots, axis=0).argmax(1),
-                "That follows the surest snapshot, class by class. Take the mean instead.",
+            (lambda snapshots: np.max(snapshots, axis=0).argmax(1)): (
+                "That follows the surest snapshot, class by class. Take the mean instead."
             ),
-            (
-                lambda snapshots: np.mean(snapshots, axis=0),
-                "These are the averaged probabilities. Take the largest one's class.",
+            (lambda snapshots: np.mean(snapshots, axis=0)): "These are the averaged "
+            "probabilities. Take the largest one's class.",
+            (lambda snapshots: np.argmax(snapshots, axis=2).mean(0)): (
+                "You averaged the numbers of the classes: between a 2 and an 8 that gives a 5."
             ),
-            (
-                lambda snapshots: np.argmax(snapshots, axis=2).mean(0),
-                "You averaged the numbers of the classes: between a 2 and an 8 that gives a 5.",
-            ),
-        ],
+        },
         hint="Average over the list first, then take the position of the largest in each row.",
     ),
 }

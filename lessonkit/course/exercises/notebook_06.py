@@ -73,34 +73,28 @@ EXERCISES = {
         ],
         "Each convolution turns s into (s + 2·padding - kernel) // stride + 1, for any s that is "
         "large enough: that is why the body takes pictures of any size.",
-        wrong=[
-            (
-                lambda side, layers: _output_side(side, [(k, s, p / 2) for k, s, p in layers]),
-                "Padding is added on both sides of the map: it counts twice.",
+        wrong={
+            (lambda side, layers: _output_side(side, [(k, s, p / 2) for k, s, p in layers])): (
+                "Padding is added on both sides of the map: it counts twice."
             ),
-            (
-                lambda side, layers: side // math.prod(stride for _, stride, _ in layers),
+            (lambda side, layers: side // math.prod(stride for _, stride, _ in layers)): (
                 "Dividing by the stride is right only where the padding makes up for the kernel, "
-                "and the side divides evenly. Count the places where the kernel fits.",
+                "and the side divides evenly. Count the places where the kernel fits."
             ),
-            (
-                lambda side, layers: _output_side(side, [(k + s, s, p) for k, s, p in layers]),
-                "One place is missing: the kernel also fits once before its first step. Add 1.",
+            (lambda side, layers: _output_side(side, [(k + s, s, p) for k, s, p in layers])): (
+                "One place is missing: the kernel also fits once before its first step. Add 1."
             ),
-            (
-                lambda side, layers: _output_side(side, layers[:1]),
-                "That is the side after the first layer. Go through all of them.",
+            (lambda side, layers: _output_side(side, layers[:1])): (
+                "That is the side after the first layer. Go through all of them."
             ),
-            (
-                lambda side, layers: _rounded(side, layers, round),
+            (lambda side, layers: _rounded(side, layers, round)): (
                 "A place that only half of the kernel has room for is none: round down, not to the "
-                "nearest whole number.",
+                "nearest whole number."
             ),
-            (
-                lambda side, layers: _rounded(side, layers, math.ceil),
-                "A place that the kernel has no room for is none: round down, not up.",
+            (lambda side, layers: _rounded(side, layers, math.ceil)): (
+                "A place that the kernel has no room for is none: round down, not up."
             ),
-        ],
+        },
         hint="How many places does the kernel have on the padded side, `stride` apart?",
     ),
     "06.3": training(

@@ -69,27 +69,22 @@ EXERCISES = {
         [(1e-3, 10.0, 3), (1e-3, 3.0, 3), (2e-2, 1.0, 3), (1e-2, 10.0, 2), (5e-3, 4.0, 5)],
         "The last group, the head, gets the LR itself, and each step towards the input divides "
         "once more. With a factor of 1 all groups get the same.",
-        wrong=[
-            (
-                lambda *given: _group_lrs(*given)[::-1],
-                "The groups are listed earliest first: the head, with the LR, comes last.",
+        wrong={
+            (lambda *given: _group_lrs(*given)[::-1]): "The groups are listed earliest first: the "
+            "head, with the LR, comes last.",
+            (lambda head_lr, times, n_groups: [head_lr * times**i for i in range(n_groups)]): (
+                "Here the earliest group gets head_lr and the head more than that: divide, going "
+                "backwards from the head."
             ),
-            (
-                lambda head_lr, times, n_groups: [head_lr * times**i for i in range(n_groups)],
-                "Here the earliest group gets head_lr and the head more than that: divide, "
-                "going backwards from the head.",
-            ),
-            (
-                lambda head_lr, times, n_groups: [head_lr / times] * (n_groups - 1) + [head_lr],
+            (lambda head_lr, times, n_groups: [head_lr / times] * (n_groups - 1) + [head_lr]): (
                 "All groups but the head get the same LR here. Each group gets `times` less than "
-                "the next: divide once more for every step towards the input.",
+                "the next: divide once more for every step towards the input."
             ),
-            (
-                lambda lr, times, n: [*(lr / (times * k) for k in range(n - 1, 0, -1)), lr],
+            (lambda lr, times, n: [*(lr / (times * k) for k in range(n - 1, 0, -1)), lr]): (
                 "Each step towards the input *divides* by `times` again: 10, then 100, not 10, "
-                "then 20.",
+                "then 20."
             ),
-        ],
+        },
         hint="Start from the head, the last in the list, and divide once for every step backwards.",
     ),
     "07.3": function(
@@ -97,30 +92,23 @@ EXERCISES = {
         _CASES,
         "Look up what each picture's true class was given, and take the smallest. With three or "
         "more classes that differs from looking for a sure prediction.",
-        wrong=[
-            (
-                lambda probabilities, labels: _given(probabilities, labels).argmax(),
-                "That one is the most *correct*: its true class got the most.",
+        wrong={
+            (lambda probabilities, labels: _given(probabilities, labels).argmax()): (
+                "That one is the most *correct*: its true class got the most."
             ),
-            (
-                lambda probabilities, labels: probabilities.max(1).argmin(),
-                "That one is the most *uncertain*: its best class got little. It may be right.",
+            (lambda probabilities, labels: probabilities.max(1).argmin()): (
+                "That one is the most *uncertain*: its best class got little. It may be right."
             ),
-            (
-                _surest_mistake,
-                "That is the mistake made with most confidence. A picture can be given even less "
-                "for its true class where the network wavers between two others.",
-            ),
-            (
-                lambda p, labels: (p.max(1) - _given(p, labels)).argmax(),
+            _surest_mistake: "That is the mistake made with most confidence. A picture can be "
+            "given even less for its true class where the network wavers between two others.",
+            (lambda p, labels: (p.max(1) - _given(p, labels)).argmax()): (
                 "That is the largest gap between best and true class. Asked for is the smallest "
-                "probability of the true one.",
+                "probability of the true one."
             ),
-            (
-                lambda probabilities, labels: probabilities.max(1).argmax(),
-                "That one is the surest of all, and it may well be right: use the labels.",
+            (lambda probabilities, labels: probabilities.max(1).argmax()): (
+                "That one is the surest of all, and it may well be right: use the labels."
             ),
-        ],
+        },
         hint="Take the probability of each picture's true class, probabilities[i, labels[i]].",
     ),
     "07.4": number(

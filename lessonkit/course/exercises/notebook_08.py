@@ -76,21 +76,18 @@ EXERCISES = {
         _FILES,
         "The first file with a content stays, each later one is a copy. On a disk you would "
         "compare sizes first, and then a checksum, so that no file has to be kept in memory.",
-        wrong=[
-            (
-                lambda contents: [i for i, one in enumerate(contents) if contents.count(one) > 1],
-                "The first of each group is here as well: drop these, and none is left.",
+        wrong={
+            (lambda contents: [i for i, one in enumerate(contents) if contents.count(one) > 1]): (
+                "The first of each group is here as well: drop these, and none is left."
             ),
-            (
-                lambda contents: [i for i, one in enumerate(contents) if one in contents[i + 1 :]],
-                "These are the ones that have a copy later on: the last of each stays.",
+            (lambda contents: [i for i, one in enumerate(contents) if one in contents[i + 1 :]]): (
+                "These are the ones that have a copy later on: the last of each stays."
             ),
-            (_by_size, "Two files of the same size may hold different things: compare contents."),
-            (
-                lambda files: [i for i in range(1, len(files)) if files[i] == files[i - 1]],
-                "A copy may stand anywhere later in the list, not only next to it.",
+            _by_size: "Two files of the same size may hold different things: compare contents.",
+            (lambda files: [i for i in range(1, len(files)) if files[i] == files[i - 1]]): (
+                "A copy may stand anywhere later in the list, not only next to it."
             ),
-        ],
+        },
         hint="Go through the list and ask of each content whether it was there before.",
     ),
     "08.2": number(

@@ -7,13 +7,7 @@ import numpy as np
 from scipy import stats
 
 from lessonkit import augment, data, models
-from lessonkit.course.exercises.judges import (
-    Exercise,
-    Verdict,
-    failure,
-    no_function,
-    plain_words,
-)
+from lessonkit.course.exercises.judges import Exercise, Verdict, failure, no_function, plain_words
 from lessonkit.course.exercises.quiz import function, number
 from lessonkit.course.measured.verdict import FAILS, HOLDS, UNDECIDED
 from lessonkit.learner import Learner
@@ -29,13 +23,6 @@ def _interval(with_it, without, t=stats.t.ppf, spread=None) -> list[float]:
     spread = np.std(effects, ddof=1) / np.sqrt(n) if spread is None else spread(effects)
     half = t(0.975, n - 1) * spread
     return [effects.mean() - half, effects.mean() + half]
-
-
-def _unpaired(with_it, without) -> list[float]:
-    both, n = (np.asarray(with_it), np.asarray(without)), len(with_it)
-    spread = np.sqrt(sum(np.var(side, ddof=1) for side in both) / n)
-    middle, half = both[0].mean() - both[1].mean(), stats.t.ppf(0.975, 2 * n - 2) * spread
-    return [middle - half, middle + half]
 
 
 def _runs(seed: int, n: int) -> tuple[list[float], list[float]]:
@@ -138,35 +125,29 @@ EXERCISES = {
         [_runs(1, 6), _runs(2, 10), _runs(3, 4), ([0.9, 0.8, 0.7], [0.88, 0.79, 0.66])],
         "The differences of each seed, their mean, and t times their standard error to either "
         "side. What a seed does to both sides alike has dropped out before anything was squared.",
-        wrong=[
-            (
-                _unpaired,
+        wrong={
+            (lambda *sides: [*stats.ttest_ind(*sides).confidence_interval()]): (
                 "This takes the two sides as if they had nothing to do with each other, so what a "
-                "seed does to both stays in. Subtract seed by seed first.",
+                "seed does to both stays in. Subtract seed by seed first."
             ),
-            (
-                lambda *sides: _interval(*sides, spread=partial(np.std, ddof=1)),
+            (lambda *sides: _interval(*sides, spread=partial(np.std, ddof=1))): (
                 "This says where single runs lie. The interval is for their mean, which is surer: "
-                "divide the spread by the square root of n.",
+                "divide the spread by the square root of n."
             ),
-            (
-                lambda *sides: _interval(*sides, spread=lambda e: np.std(e) / np.sqrt(len(e))),
-                "Nearly: np.std divides by n unless told ddof=1. From few runs that is too narrow.",
+            (lambda *sides: _interval(*sides, spread=lambda e: np.std(e) / np.sqrt(len(e)))): (
+                "Nearly: np.std divides by n unless told ddof=1. From few runs that is too narrow."
             ),
-            (
-                lambda *sides: _interval(*sides, t=lambda p, n: 1.96),
+            (lambda *sides: _interval(*sides, t=lambda p, n: 1.96)): (
                 "1.96 is right for many runs. The spread of a few is itself a guess: take "
-                "stats.t.ppf(0.975, n - 1).",
+                "stats.t.ppf(0.975, n - 1)."
             ),
-            (
-                lambda *sides: _interval(*sides, t=lambda p, n: stats.t.ppf(0.95, n)),
-                "That leaves 5 % out on each side: it is a 90 % interval. Half of 5 % is 2.5 %.",
+            (lambda *sides: _interval(*sides, t=lambda p, n: stats.t.ppf(0.95, n))): (
+                "That leaves 5 % out on each side: it is a 90 % interval. Half of 5 % is 2.5 %."
             ),
-            (
-                lambda with_it, without: _interval(without, with_it),
-                "This is without less with: a gain would look like a loss.",
+            (lambda with_it, without: _interval(without, with_it)): (
+                "This is without less with: a gain would look like a loss."
             ),
-        ],
+        },
         hint="Mean of the differences, minus and plus t × s / √n.",
     ),
     "09.2": function(
@@ -182,27 +163,23 @@ EXERCISES = {
         ],
         "First: can it still matter? If even the upper end is below δ, no. Then: is it surely "
         "above zero? If neither question has a sure answer, you don't know, and say so.",
-        wrong=[
-            (
-                lambda low, high, delta: HOLDS if low > 0 else FAILS if high < delta else UNDECIDED,
+        wrong={
+            (lambda low, high, delta: HOLDS if low > 0 else FAILS if high < delta else UNDECIDED): (
                 "An interval from 0.002 to 0.008 is surely above zero, and surely too small to "
-                "matter. Ask about δ first.",
+                "matter. Ask about δ first."
             ),
-            (
-                lambda low, high, delta: HOLDS if low > 0 else FAILS if high < 0 else UNDECIDED,
-                "You ask about zero only. A claim also fails if the gain is surely smaller than δ.",
+            (lambda low, high, delta: HOLDS if low > 0 else FAILS if high < 0 else UNDECIDED): (
+                "You ask about zero only. A claim also fails if the gain is surely smaller than δ."
             ),
-            (
-                lambda low, high, delta: HOLDS if low > 0 and high >= delta else FAILS,
-                "An interval from below zero to above δ leaves both open: it is undecided, "
-                "which is not the same as a refutation.",
+            (lambda low, high, delta: HOLDS if low > 0 and high >= delta else FAILS): (
+                "An interval from below zero to above δ leaves both open: it is undecided, which "
+                "is not the same as a refutation."
             ),
-            (
-                lambda low, high, d: FAILS if high < d else HOLDS if low > d else UNDECIDED,
+            (lambda low, high, d: FAILS if high < d else HOLDS if low > d else UNDECIDED): (
                 "You ask for more than the claim says, a gain that is surely larger than δ. The "
-                "claim is a gain that is surely above zero, and perhaps large enough to matter.",
+                "claim is a gain that is surely above zero, and perhaps large enough to matter."
             ),
-        ],
+        },
         hint="Three answers: 'does not hold here', 'holds', 'undecided'. Ask about δ first.",
     ),
     "09.3": number(

@@ -1,37 +1,14 @@
 """Exercises of notebook 10, the clinic."""
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
 from lessonkit.course.clinic import patients as clinic
-from lessonkit.course.exercises.quiz import Exercise, function
+from lessonkit.course.exercises.quiz import function
 from lessonkit.course.exercises.training import training
 from lessonkit.learner import Learner
-
-SEED = 7  # none that the notebook shows
-
-
-def _treatment(
-    number: int,
-    epochs: int,
-    well: float,
-    why: str,
-    about: Callable[[Learner, float], str],
-    hint: str,
-    stronger: str,
-) -> Exercise:
-    """The answer is a function that trains a patient's learner: it is run, and measured."""
-    return training(
-        lambda seed: clinic.fresh(number, seed),
-        well,
-        why,
-        hint,
-        stronger,
-        about,
-        epochs=epochs,
-        seeds=[SEED],
-    )
 
 
 def _about_the_rate(learn: Learner, accuracy: float) -> str:
@@ -125,72 +102,62 @@ _BOXES = [
 ]
 
 EXERCISES = {
-    "10.1": _treatment(
-        2,
-        4,
+    "10.1": training(  # by default with seed 7, which the notebook doesn't show
+        partial(clinic.fresh, 2),
         0.88,
         "In the same four epochs it has learned its digits. Nothing was wrong with the network or "
         "the pictures: it only took steps that were hundreds of times too short.",
-        _about_the_rate,
         "What does the finder say of its learning rate? Leave the rest as it was.",
         "Its LR was hundreds of times too low. The healthy run's was 0.1.",
+        _about_the_rate,
+        epochs=4,
     ),
-    "10.2": _treatment(
-        6,
-        8,
+    "10.2": training(
+        partial(clinic.fresh, 6),
         0.90,
         "Now every picture that it is shown is still the digit that its label says. Which changes "
         "keep the label is a question about your pictures, not about the network.",
-        _about_the_pictures,
         "Look at what the loader gives out: which changes leave a digit what it is? Leave the "
         "learning rate as it was.",
         "Set learn.augment to the preset for letters and digits before you call fit.",
+        _about_the_pictures,
+        epochs=8,
     ),
     "10.3": function(
         _touching,
         _BOXES,
         "Two boxes share pixels if they overlap across and down, with one and the same training "
         "tile. This is the test that tells a leak from a good model.",
-        wrong=[
-            (
-                lambda train, valid: (valid[:, None] == train[None]).all(2).any(1),
+        wrong={
+            (lambda train, valid: (valid[:, None] == train[None]).all(2).any(1)): (
                 "This finds tiles that are exactly the same. A tile that is shifted by 16 px "
-                "shares three quarters of its pixels with another, too.",
+                "shares three quarters of its pixels with another, too."
             ),
-            (
-                lambda *boxes: _touching(*boxes, less=np.less_equal),
+            (lambda *boxes: _touching(*boxes, less=np.less_equal)): (
                 "Tiles that only lie edge to edge share no pixel: right and bottom are the first "
-                "pixels that no longer belong to the tile.",
+                "pixels that no longer belong to the tile."
             ),
-            (
-                lambda *boxes: np.logical_or(*_overlaps(*boxes)).any(1),
-                "Overlapping across *or* down isn't enough: such tiles may be oceans apart.",
+            (lambda *boxes: np.logical_or(*_overlaps(*boxes)).any(1)): (
+                "Overlapping across *or* down isn't enough: such tiles may be oceans apart."
             ),
-            (
-                lambda *boxes: np.logical_and(*(way.any(1) for way in _overlaps(*boxes))),
-                "It must be one and the same training tile that overlaps across and down.",
+            (lambda *boxes: np.logical_and(*(way.any(1) for way in _overlaps(*boxes)))): (
+                "It must be one and the same training tile that overlaps across and down."
             ),
-            (
-                _as_equal_squares,
-                "That is right for squares of 64 px only. Tiles may have any size: use right and "
-                "bottom as well.",
-            ),
-            (
-                _a_corner_inside,
-                "Two boxes may share pixels without a corner of the one in the other: they cross, "
-                "or one lies around the other.",
-            ),
-        ],
+            _as_equal_squares: "That is right for squares of 64 px only. Tiles may have any size: "
+            "use right and bottom as well.",
+            _a_corner_inside: "Two boxes may share pixels without a corner of the one in the "
+            "other: they cross, or one lies around the other.",
+        },
         hint="Compare each validation tile with every training tile, in both directions.",
     ),
-    "10.4": _treatment(
-        11,
-        6,
+    "10.4": training(
+        partial(clinic.fresh, 11),
         0.61,
         "The body has learned to look at the Earth. What it knew of digits served as a start; "
         "frozen, it was a ceiling.",
-        _about_the_body,
         "Which of its weights can move, and at which learning rate do they learn?",
         "Unfreeze all layers, then train at an LR around 0.1.",
+        _about_the_body,
+        epochs=6,
     ),
 }

@@ -36,7 +36,7 @@ class Quiz(anywidget.AnyWidget):
 
     def __init__(self, name: str, questions: Sequence[Question], silent: bool = False):
         self.name, self.questions = name, list(questions)
-        self._listeners: list[Callable[[Question, Option], None]] = []
+        self._kept: Callable[[Question, Option], None] = lambda question, option: None
         self.set_trait("silent", silent)
         asked = [_shown(question, silent) for question in self.questions]
         super().__init__(asked=asked, chosen=[None] * len(self.questions))
@@ -48,12 +48,7 @@ class Quiz(anywidget.AnyWidget):
         """Choose an option of a question, by their numbers, as a click does."""
         self.chosen = [*self.chosen[:question], option, *self.chosen[question + 1 :]]
         asked = self.questions[question]
-        for listener in self._listeners:
-            listener(asked, asked.options[option])
-
-    def on_choice(self, listener: Callable[[Question, Option], None]) -> None:
-        """Have `listener(question, option)` called whenever an option is chosen."""
-        self._listeners.append(listener)
+        self._kept(asked, asked.options[option])
 
     def keep(self, name: str, what: str, add: Callable[[Question, Option], dict]) -> None:
         """Have the record `name` become `add(question, option)` whenever an option is chosen.
@@ -68,7 +63,7 @@ class Quiz(anywidget.AnyWidget):
             except OSError as error:
                 self.problem = f"{what} can't be kept: {error}"
 
-        self.on_choice(write)
+        self._kept = write
 
     @traitlets.validate("chosen")
     def _possible(self, proposed: dict[str, Any]) -> list[int | None]:

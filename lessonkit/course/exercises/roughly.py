@@ -16,15 +16,9 @@ import re
 from typing import Any
 
 __all__ = [
-    "Drifted",
-    "close",
-    "kind",
-    "need_one_tolerance",
-    "one_number",
-    "roughly",
-    "short",
+    "Drifted", "close", "kind", "need_one_tolerance", "one_number", "roughly", "short",
     "with_point",
-]
+]  # fmt: skip
 
 MEASURED_ON = {"x86_64", "amd64"}  # where `make bounds` has been run: not yet on Apple's processors
 
@@ -106,12 +100,9 @@ def one_number(value: Any) -> float | None:
 
 def with_point(text: str) -> str:
     """A number's text as Python reads it: "0,25" as 0.25, and "1,000", of thousands, as 1000."""
-    thousands = re.sub(r"(?<![\d.,])([1-9]\d{0,2}(?:,\d{3})+)(?![\d,])", _without_commas, text)
-    return thousands.replace(",", ".")
-
-
-def _without_commas(found: re.Match) -> str:
-    return found[0].replace(",", "")
+    thousands = r"(?<![\d.,])[1-9]\d{0,2}(?:,\d{3})+(?![\d,])"
+    text = re.sub(thousands, lambda found: found[0].replace(",", ""), text)
+    return text.replace(",", ".")
 
 
 def kind(value: Any) -> str:

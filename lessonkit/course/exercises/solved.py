@@ -48,17 +48,8 @@ def record(exercise: str, answer: Any, right: bool) -> None:
 
 def read() -> dict[str, dict[str, Any]]:
     """All entries, by exercise."""
-
-    def valid(found: Any) -> bool:
-        return isinstance(found, dict) and all(
-            isinstance(entry, dict)
-            and isinstance(entry.get("tries"), int)
-            and isinstance(entry.get("solved"), str | None)
-            and isinstance(entry.get("answer"), str)
-            for entry in found.values()
-        )
-
-    return records.read(NAME, valid, {})
+    entry = {"tries": int, "solved": str | None, "answer": str}
+    return records.read(NAME, {str: entry}, {})
 
 
 def _as_text(answer: Any) -> str:

@@ -9,7 +9,6 @@ from typing import Any
 
 import ipywidgets as widgets
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -144,7 +143,6 @@ class Cleaner(widgets.VBox):
         """A PNG of all pictures, for viewers without a kernel."""
         lines = max(1, -(-len(self._thumbnails) // COLUMNS))
         figure = Figure(figsize=(1.15 * COLUMNS, 1.5 * lines), dpi=100, layout="constrained")
-        canvas = FigureCanvasAgg(figure)
         axes = figure.subplots(lines, COLUMNS, squeeze=False)
         for ax in axes.flat:
             ax.set_axis_off()
@@ -153,7 +151,7 @@ class Cleaner(widgets.VBox):
             title = f"{short(Path(file).stem)}\nas {short(self.label[file])}"
             ax.set_title(title, fontsize=8, pad=2, parse_math=False)
         png = io.BytesIO()
-        canvas.print_png(png)
+        figure.savefig(png)
         return png.getvalue()
 
 

@@ -12,7 +12,7 @@ from lessonkit.course.datasets.earth_painting import COLOURS, tiles
 from lessonkit.course.explorers.live_figure import LiveFigure
 from lessonkit.course.explorers.slider import Slider
 
-__all__ = ["click_map", "clickable"]
+__all__ = ["click_map"]
 
 PX_PER_DEGREE = 15  # of the embedded map
 SIZE = 9.2, 3.9  # inches, of 100 pixels
@@ -21,27 +21,7 @@ PLACES = [(0.062, 0.13, 0.68, 0.802), (0.838, 0.632, 0.1272, 0.3), (0.838, 0.13,
 BARS_Y = len(COLOURS) - 0.4, -0.6
 
 
-def clickable(figure: LiveFigure, on_click: Callable[[Axes, float, float], None]) -> LiveFigure:
-    """The same figure; a click into its picture calls `on_click(axes, x, y)`, in data coordinates.
-
-    Clicks outside of all axes do nothing.
-    """
-
-    def clicked(change: dict) -> None:
-        x, y, _ = change["new"]
-        pixel = figure.figure.bbox.width * x, figure.figure.bbox.height * (1 - y)
-        for ax in np.ravel(figure.axes):
-            if ax.bbox.contains(*pixel):
-                on_click(ax, *ax.transData.inverted().transform(pixel))
-
-    figure.image.observe(clicked, names="clicked")
-    figure.image.clickable = True
-    return figure
-
-
-def click_map(
-    predict: Callable[[Tensor], Tensor], longitude: float = 10.0, latitude: float = 23.0
-) -> LiveFigure:
+def click_map(predict: Callable[[Tensor], Tensor]) -> LiveFigure:
     """The Blue Marble; a click on it, or the sliders, choose a spot for `predict` to classify.
 
     `predict` is a learner's: uint8 pictures [N, 3, 64, 64] to probabilities [N, 8].
@@ -49,8 +29,8 @@ def click_map(
     picture, climates = embedded.earth_map()
     east, north = {"min": -180, "max": 179.5, "step": 0.5}, {"min": -89.5, "max": 90, "step": 0.5}
     controls = {
-        "longitude": Slider(value=longitude, description="longitude, degrees", **east),
-        "latitude": Slider(value=latitude, description="latitude, degrees", **north),
+        "longitude": Slider(value=10.0, description="longitude, degrees", **east),
+        "latitude": Slider(value=23.0, description="latitude, degrees", **north),
     }
 
     def draw(axes: np.ndarray, longitude: float, latitude: float) -> str:
@@ -66,11 +46,17 @@ def click_map(
 
     figure = LiveFigure("click_map", controls, draw, columns=3, size=SIZE)
 
-    def on_click(ax: Axes, x: float, y: float) -> None:
-        if ax is figure.axes[0]:
-            figure.put(longitude=round(x, 1), latitude=round(y, 1))
+    def clicked(change: dict) -> None:
+        x, y, _ = change["new"]
+        world = figure.axes[0]
+        pixel = figure.figure.bbox.width * x, figure.figure.bbox.height * (1 - y)
+        if world.bbox.contains(*pixel):
+            east, north = world.transData.inverted().transform(pixel)
+            figure.put(longitude=round(east, 1), latitude=round(north, 1))
 
-    return clickable(figure, on_click)
+    figure.image.observe(clicked, names="clicked")
+    figure.image.clickable = True
+    return figure
 
 
 def _draw_world(axes: np.ndarray, picture: np.ndarray) -> None:

@@ -125,9 +125,7 @@ def _draw_restarts(
 # --- A plane through a real loss ----------------------------------------------------------------
 
 
-def landscape(
-    planes: dict[str, np.ndarray], distances: Sequence[float], a: float = 0.0, b: float = 0.0
-) -> Explorer:
+def landscape(planes: dict[str, np.ndarray], distances: Sequence[float]) -> Explorer:
     """Move over stored slices of a loss: the plane, and the two lines that cross where you are.
 
     `planes` holds network name: what `landscape.slice_2d` returned for `distances`, [n, n], with
@@ -137,8 +135,7 @@ def landscape(
     step = float(distances[1] - distances[0])
     ends = {"min": float(distances[0]), "max": float(distances[-1]), "step": step}
     changes = {"network": {"options": list(planes)}, "a": ends, "b": ends}
-    values = {"network": next(iter(planes)), "a": a, "b": b}
-    made, short = controls("landscape", changes, **values), _short(planes)
+    made, short = controls("landscape", changes, network=next(iter(planes))), _short(planes)
 
     def place(a: float, b: float) -> tuple[int, int]:
         return int(np.abs(distances - a).argmin()), int(np.abs(distances - b).argmin())

@@ -4,11 +4,12 @@ import { exponential, general, smooth } from "./formulas.js";
 import { COLOURS, Panel, panelWidths } from "./drawing.js";
 
 const RULES = {
-  lowest: ["down", "currentColor"],
-  suggestion: ["circle", COLOURS.red],
-  improving: ["square", COLOURS.orange],
-  steepest: ["diamond", COLOURS.green],
-  valley: ["plus", COLOURS.blue],
+  // The first are large, as others may stand on them.
+  lowest: ["down", "currentColor", 8],
+  improving: ["square", COLOURS.orange, 7],
+  suggestion: ["circle", COLOURS.red, 5],
+  steepest: ["diamond", COLOURS.green, 5],
+  valley: ["plus", COLOURS.blue, 5],
 };
 
 // Numbers that are none travel as null.
@@ -41,10 +42,10 @@ function finderPanel(width, data, lr) {
   });
   panel.line(lrs, data.found.losses, { width: 1, opacity: 0.35 }, "loss of each batch");
   panel.line(lrs, smoothed, { width: 2.5 }, "smoothed");
-  for (const [rule, [shape, colour]] of Object.entries(RULES)) {
+  for (const [rule, [shape, colour, size]] of Object.entries(RULES)) {
     if (!data.found.rules[rule]) continue; // the sweep was too short for it
     const [x, y] = data.found.rules[rule];
-    panel.marks([x], [y], { shape, colour, size: rule === "lowest" ? 8 : 5 }, `${rule} ${exponential(x)}`);
+    panel.marks([x], [y], { shape, colour, size }, `${rule} ${exponential(x)}`);
   }
   panel.upright(lr, { colour: COLOURS.red, dash: "6,4" });
   return panel;

@@ -4,7 +4,7 @@
 import { constant, cosine, cycleEpochs, general, linear, oneCycle, sgdr, stepDecay, triangular } from "./formulas.js";
 import { COLOURS, Panel } from "./drawing.js";
 
-const KINDS = ["constant", "step decay", "linear", "cosine", "sgdr", "triangular", "one cycle"];
+const MAKERS = { constant, "step decay": stepDecay, linear, cosine, sgdr, triangular, "one cycle": oneCycle };
 const LOOKS = {
   constant: { colour: "currentColor", dash: "" },
   "step decay": { colour: COLOURS.orange, dash: "7,3" },
@@ -21,33 +21,27 @@ export const epochsOf = (v) =>
   v.kind === "sgdr" ? cycleEpochs(v.n_cycle, v.cycle_len, v.cycle_mult) : [v.epochs];
 const total = (v) => epochsOf(v).reduce((sum, n) => sum + n, 0);
 
-// The LR of every mini-batch of one kind, over as many epochs as the chosen kind takes.
-export function lrsOf(kind, v, batches) {
-  const [n, low] = [total(v) * batches, v.floor * v.lr];
-  switch (kind) {
-    case "constant": return constant(v.lr, n);
-    case "step decay": return stepDecay(v.lr, n, v.drop, v.every * batches);
-    case "linear": return linear(v.lr, n, low);
-    case "cosine": return cosine(v.lr, n, low);
-    case "sgdr": return sgdr(v.lr, v.n_cycle, v.cycle_len, v.cycle_mult, batches, low);
-    case "triangular": return triangular(v.lr, n, v.cycle * batches, low);
-    default: return oneCycle(v.lr, n, v.warm_up, v.start_div, v.final_div);
-  }
+// What a kind's function gets besides the LR, in its order and by Python's names, over as many
+// epochs as the chosen kind takes.
+function argumentsOf(kind, v, batches) {
+  const [steps, lr_min] = [total(v) * batches, v.floor * v.lr];
+  return {
+    constant: { steps },
+    "step decay": { steps, drop: v.drop, every: v.every * batches },
+    linear: { steps, lr_min },
+    cosine: { steps, lr_min },
+    sgdr: { n_cycle: v.n_cycle, cycle_len: v.cycle_len, cycle_mult: v.cycle_mult, steps_per_epoch: batches, lr_min },
+    triangular: { steps, cycle: v.cycle * batches, lr_min },
+    "one cycle": { steps, warm_up: v.warm_up, start_div: v.start_div, final_div: v.final_div },
+  }[kind];
 }
+
+// The LR of every mini-batch of one kind.
+export const lrsOf = (kind, v, batches) => MAKERS[kind](v.lr, ...Object.values(argumentsOf(kind, v, batches)));
 
 // In words with few digits, to copy with all.
 function call(v, batches, [ofTheLR, ofOthers] = [3, 6]) {
-  const [n, low] = [total(v) * batches, v.floor * v.lr];
-  const own = {
-    constant: { steps: n },
-    "step decay": { steps: n, drop: v.drop, every: v.every * batches },
-    linear: { steps: n, lr_min: low },
-    cosine: { steps: n, lr_min: low },
-    sgdr: { n_cycle: v.n_cycle, cycle_len: v.cycle_len, cycle_mult: v.cycle_mult, steps_per_epoch: batches, lr_min: low },
-    triangular: { steps: n, cycle: v.cycle * batches, lr_min: low },
-    "one cycle": { steps: n, warm_up: v.warm_up, start_div: v.start_div, final_div: v.final_div },
-  }[v.kind];
-  const named = Object.entries(own).map(([name, value]) => `, ${name}=${typeof value === "number" ? general(value, ofOthers) : value}`);
+  const named = Object.entries(argumentsOf(v.kind, v, batches)).map(([name, value]) => `, ${name}=${general(value, ofOthers)}`);
   return `schedule.${v.kind.replace(" ", "_")}(${general(v.lr, ofTheLR)}${named.join("")})`;
 }
 
@@ -121,7 +115,7 @@ export const schedulesExplorer = {
     // The others' lines needn't have more points than pixels: as if an epoch had fewer mini-batches.
     const coarse = Math.max(1, Math.min(fine, Math.ceil(MOST / total(v))));
     const batches = (kind) => (kind === v.kind ? fine : coarse);
-    const shown = KINDS.filter((kind) => v.others || kind === v.kind);
+    const shown = Object.keys(MAKERS).filter((kind) => v.others || kind === v.kind);
     const drawn = Object.fromEntries(shown.map((kind) => [kind, lrsOf(kind, v, batches(kind)).slice(0, total(v) * batches(kind))]));
     const all = Object.values(drawn);
     // One by one: as arguments of a single call, 125,000 numbers are too many.

@@ -156,7 +156,7 @@ def arms(entry: Entry) -> tuple[np.ndarray, np.ndarray]:
 
     Raises ValueError for a row that compares no two sides.
     """
-    row = _row(entry)
+    row = ledger.row_of(entry)
     if row["given"] or not row["minus"]:
         raise ValueError(f"{entry.number} {entry.name} compares no two sides.")
     ran = [run["values"] for run in ledger.runs(entry.number)]
@@ -165,11 +165,6 @@ def arms(entry: Entry) -> tuple[np.ndarray, np.ndarray]:
         for name in ("minus", "plus")
     )
     return minus, plus
-
-
-def _row(entry: Entry) -> dict:
-    rows = ledger.claim(entry.number)["claim"]["rows"]
-    return next(row for row in rows if row["name"] == entry.name)
 
 
 def pairs(entry: Entry, minus: str, plus: str, delta: bool = True) -> np.ndarray:

@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lessonkit.course.measured.verdict import (
-    UNDECIDED,
     Interval,
     holm,
     over_places,
@@ -23,21 +22,16 @@ from lessonkit.course.measured.verdict import (
     p_value,
     partial_rank_correlation,
     prediction,
-    runs_needed,
-    runs_that_decide,
     verdict,
 )
 
 __all__ = [
-    "HALF", "HOURS", "Entry", "chapter", "claim", "effect", "entries", "entry", "half_width",
-    "prediction", "runs", "shown_p", "side", "table",
+    "Entry", "chapter", "claim", "delta_of", "effect", "effects_of", "entries", "entry",
+    "in_places", "interval_of", "prediction", "row_of", "runs", "shown_p", "side",
 ]  # fmt: skip
 
 ROOT = Path(__file__).resolve().parents[3]
 RESULTS = ROOT / "experiments" / "results"
-TABLE = ROOT / "experiments" / "LEDGER.md"
-HOURS = 20  # of one core, for all runs of all claims
-HALF = 0.5  # of δ: with half of an interval so wide, zero and δ can't both lie inside it
 
 
 class Entry(NamedTuple):
@@ -56,7 +50,6 @@ class Entry(NamedTuple):
     verdict: str
     p: float
     holm: float  # the p-value among all rows of the ledger
-    why: str = ""  # if undecided: what it would take
     places: int = 0  # on the map, of tiles; 0 for other pictures
 
     @property
@@ -89,12 +82,6 @@ class Entry(NamedTuple):
         if self.kind != "no_worse":
             return ""
         return f"{sum(effect < -self.delta for effect in self.effects)} of {self.n}"
-
-    @property
-    def source(self) -> str:
-        """The file of the experiment, relative to the repository's root."""
-        [file] = (ROOT / "experiments").glob(f"claim_{self.number}_*.py")
-        return file.relative_to(ROOT).as_posix()
 
 
 @cache
@@ -138,58 +125,47 @@ def entry(number: str, name: str) -> Entry:
     return found[name]
 
 
+def row_of(entry: Entry) -> dict[str, Any]:
+    """What its claim states of an entry: names of values, unit, δ and so on."""
+    rows = claim(entry.number)["claim"]["rows"]
+    return next(row for row in rows if row["name"] == entry.name)
+
+
 def _entry(stated: dict[str, Any], row: dict[str, Any]) -> Entry:
     ran = runs(stated["number"])
-    effects = _effects(row, ran)
-    interval = _interval(row, ran)
-    delta = _delta(row)
+    effects = effects_of(row, ran)
+    interval = interval_of(row, ran)
+    delta = delta_of(row)
     said = verdict(row["kind"], interval, delta)
     p = p_value(row["kind"], interval, delta)
-    why = _why_undecided(row, ran) if said == UNDECIDED else ""
     places = len(ran[0]["values"]["places"]) if row.get("places") else 0
     about = [stated["number"], row["name"], stated["title"], row["text"]]
     about += [row["chapters"] or stated["chapters"], row["kind"], row["unit"]]
-    return Entry(*about, delta, effects, interval, said, p, p, why, places)
+    return Entry(*about, delta, effects, interval, said, p, p, places)
 
 
-def _why_undecided(row: dict[str, Any], ran: list[dict]) -> str:
-    """What would decide a row: how many runs, and how long they would take; or more places."""
-    if len(ran) < 2:
-        return "too few runs"
-    if row.get("places") and _places_alone(row, ran) == UNDECIDED:
-        return f"{len(ran[0]['values']['places'])} places can't tell, however many the runs"
-    effects, delta, near = _effects(row, ran), _delta(row), half_width(row, ran) <= HALF
-    n = runs_that_decide(row["kind"], effects, delta) if near else runs_needed(effects, delta)
-    hours = n * float(np.mean([run["seconds"] for run in ran])) / 3600
-    n = round(n, 2 - len(str(n)))  # more digits would say more than is known
-    told = f"about {n:,} runs would tell, {hours:.1f} hours of one core"
-    return f"near a bound; if the mean stays there, {told}" if near else told
-
-
-def _places_alone(row: dict[str, Any], ran: list[dict]) -> str:
-    """The verdict on the mean over so many runs that only the places make it uncertain."""
-    shares, sizes = _in_places(row, ran)
-    mean = np.tile(shares.mean(0), (len(sizes), 1))
-    return verdict(row["kind"], over_places(mean, sizes), _delta(row))
-
-
-def _delta(row: dict[str, Any]) -> float:
+def delta_of(row: dict[str, Any]) -> float:
+    """The smallest effect of a row that matters, in the unit of its effects."""
     return math.log(row["delta"]) if row["unit"] == "×" else row["delta"]
 
 
-def _interval(row: dict[str, Any], ran: list[dict]) -> Interval:
+def interval_of(row: dict[str, Any], ran: list[dict]) -> Interval:
+    """The mean of a row's effects, and its interval."""
     if row.get("places"):
-        return over_places(*_in_places(row, ran))
-    return over_seeds(_effects(row, ran))
+        return over_places(*in_places(row, ran))
+    found = over_seeds(effects_of(row, ran))
+    if row["unit"] == "correlation":  # beyond 1 there is none, whatever Student's t says
+        found = found._replace(low=max(-1.0, found.low), high=min(1.0, found.high))
+    return found
 
 
-def _in_places(row: dict[str, Any], ran: list[dict]) -> tuple[np.ndarray, list[int]]:
+def in_places(row: dict[str, Any], ran: list[dict]) -> tuple[np.ndarray, list[int]]:
     """A row's effects [runs, places], and how many pictures each place has."""
     shares = [_by_place(row, run["values"]) for run in ran]
     return np.array(shares), ran[0]["values"]["places"]
 
 
-def _effects(row: dict[str, Any], ran: list[dict]) -> list[float]:
+def effects_of(row: dict[str, Any], ran: list[dict]) -> list[float]:
     """One effect a run, or a split; for a correlation, that over the networks of one run.
 
     Networks of one run share their pictures and first weights, so only runs are independent.
@@ -239,27 +215,15 @@ def _networks(row: dict[str, Any], run: dict) -> np.ndarray:
     return np.array(found, float).T
 
 
-def half_width(row: dict[str, Any], ran: Sequence[dict]) -> float:
-    """Half of a row's interval in units of its δ: above HALF, more runs would say more.
-
-    Of tiles, the half that more runs could make narrower: that of the seeds.
-    """
-    if not ran:
-        return math.inf
-    of_seeds = row.get("places")
-    _, low, high, *_ = over_seeds(_effects(row, ran)) if of_seeds else _interval(row, list(ran))
-    return (high - low) / 2 / _delta(row)
-
-
-def chapter(notebook: str, drawn: Sequence[str] = ()) -> str:
+def chapter(notebook: str, without: Sequence[str] = ()) -> str:
     """What the ledger says of the claims that `notebook`, such as "04", teaches; for printing.
 
-    Without those that it has `drawn` as a picture. A line a row: the effect with its 95 % interval,
-    in points of a hundred, as a factor (×) or as a correlation, and the verdict.
+    But for those `without` lines, drawn or told elsewhere. A line a row: the effect with its 95 %
+    interval, in points of a hundred, as a factor (×) or as a correlation, and the verdict.
     """
     lines, title = [], ""
     for e in entries():
-        if notebook not in e.chapters or e.number in drawn:
+        if notebook not in e.chapters or e.number in without:
             continue
         if e.title != title:
             title = e.title
@@ -273,49 +237,6 @@ def chapter(notebook: str, drawn: Sequence[str] = ()) -> str:
     return "\n".join(lines)
 
 
-def table() -> str:
-    """The ledger as a table in Markdown."""
-    lines = [
-        "| claim | row | effect | 95 % interval | δ | runs | worse by δ in | p | Holm | verdict |",
-        "|---|---|---|---|---|---|---|---|---|---|",
-    ]
-    for e in entries():
-        mean, low, high = e.shown_interval
-        cells = [f"[{e.number}]({Path(e.source).name}) {e.title}", e.text, mean, f"{low} to {high}"]
-        runs_there = f"{e.n}, {e.places} places" if e.places else str(e.n)
-        cells += [e.shown_delta, runs_there, e.failing, shown_p(e.p), shown_p(e.holm)]
-        cells.append(e.verdict)
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
-
-
-def undecided() -> str:
-    """Which rows are undecided and what they would take, and what all runs took, in Markdown."""
-    left = [e for e in entries() if e.verdict == UNDECIDED]
-    numbers = dict.fromkeys(e.number for e in entries())
-    sources = dict.fromkeys(claim(n)["claim"]["runs_from"] or n for n in numbers)
-    seconds = sum(run["seconds"] for n in sources for run in claim(n)["runs"])
-    seconds += sum(claim(n).get("tuning_seconds", 0.0) for n in sources)
-    lines = [f"## Undecided: {len(left)} of {len(entries())} rows", ""]
-    lines += [f"- {e.number}, {e.name}: {e.why}." for e in left]
-    lines += ["", f"All runs took {seconds / 3600:.1f} hours of one core; {HOURS} were set aside."]
-    return "\n".join(lines)
-
-
 def shown_p(value: float, below: str = "<") -> str:
     """A p-value as one reads it; `below` stands before a thousandth for all that are smaller."""
     return f"{below}.001" if value < 0.001 else f"{value:.3f}".lstrip("0")
-
-
-def write_table() -> None:
-    """Make LEDGER.md from the stored runs."""
-    claim.cache_clear(), entries.cache_clear()
-    TABLE.write_text(
-        "# The ledger\n\nEvery claim of the lesson, measured. Made by `make claims` from the runs "
-        "in `experiments/results`; what each row means, and how to doubt it, is in "
-        "[notebook 09](../notebooks/09_the_lesson_measured.ipynb). Effects in points of accuracy "
-        "(of a hundred), as a factor (×), or as a rank correlation. Intervals of tiles allow for "
-        "other places on the map. Rows that are no longer here, and why: "
-        f"[RETIRED.md](RETIRED.md).\n\n{table()}\n\n{undecided()}\n",
-        encoding="utf-8",
-    )

@@ -5,7 +5,7 @@ and so the data, their order and the first weights. What a seed does to both arm
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -13,8 +13,7 @@ from scipy import stats
 
 __all__ = [
     "FAILS", "HOLDS", "KINDS", "UNDECIDED", "Interval", "holm", "over_places", "over_seeds",
-    "over_splits", "p_value", "partial_rank_correlation", "prediction", "runs_needed",
-    "runs_that_decide", "verdict",
+    "over_splits", "p_value", "partial_rank_correlation", "prediction", "verdict",
 ]  # fmt: skip
 
 CONFIDENCE = 0.95
@@ -69,34 +68,9 @@ def over_places(effects: np.ndarray, sizes: Sequence[int], draws: int = 1000) ->
     return Interval(mean, mean - half, mean + half, spread, freedom)
 
 
-def runs_needed(effects: Sequence[float], delta: float) -> int:
-    """How many runs make half of an interval δ / 2 or less: zero and δ can't both lie inside then.
-
-    By the spread of the `effects` so far; 2 at least.
-    """
-    return _runs_while(lambda half: half > delta / 2, effects)
-
-
-def runs_that_decide(kind: str, effects: Sequence[float], delta: float) -> int:
-    """How many runs give a verdict if mean and spread of the `effects` stay; a million at most."""
-    mean = float(np.mean(effects))
-
-    def undecided(half: float) -> bool:
-        return verdict(kind, (mean, mean - half, mean + half), delta) == UNDECIDED
-
-    return _runs_while(undecided, effects)
-
-
-def _runs_while(too_wide: Callable[[float], bool], effects: Sequence[float]) -> int:
-    """The first number of runs at which half of an interval isn't `too_wide`; at most a million."""
-    n, spread = 2, float(np.std(effects, ddof=1))
-    while n < 10**6 and too_wide(_t(n - 1) * spread / math.sqrt(n)):
-        n = math.ceil(1.02 * n + 0.5)
-    return min(n, 10**6)
-
-
 def _interval(effects: Sequence[float], share: float) -> Interval:
-    n, mean = len(effects), float(np.mean(effects))
+    n = len(effects)
+    mean = float(np.mean(effects)) if n else math.nan
     if n < 2:
         return Interval(mean, -math.inf, math.inf, math.inf, 1)
     spread = float(np.std(effects, ddof=1)) * math.sqrt(share)
@@ -109,11 +83,8 @@ def prediction(effects: Sequence[float]) -> tuple[float, float]:
 
     From minus to plus infinity where fewer than two effects say how far runs differ.
     """
-    if len(effects) < 2:
-        return -math.inf, math.inf
-    n, mean = len(effects), float(np.mean(effects))
-    half = _t(n - 1) * float(np.std(effects, ddof=1)) * math.sqrt(1 + 1 / n)
-    return mean - half, mean + half
+    _, low, high, *_ = _interval(effects, share=1 + 1 / max(1, len(effects)))
+    return low, high
 
 
 def partial_rank_correlation(x: np.ndarray, y: np.ndarray, given: np.ndarray) -> float:

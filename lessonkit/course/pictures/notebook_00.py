@@ -11,8 +11,7 @@ from lessonkit import plot
 from lessonkit.course import hardware
 from lessonkit.course.pictures.shared import single
 from lessonkit.images.image_data import Split
-
-COLOURS = plot.COLOURS
+from lessonkit.plot import COLOURS
 
 
 def splits(accuracies: Sequence[float], guessing: float) -> None:

@@ -5,12 +5,11 @@ from collections.abc import Mapping
 import matplotlib.pyplot as plt
 import numpy as np
 
-from lessonkit import plot
 from lessonkit.course.pictures.shared import curves, pair, runs_in_rows, single
 from lessonkit.learner import Learner
 from lessonkit.lr_finder import smooth
+from lessonkit.plot import COLOURS
 
-COLOURS = plot.COLOURS
 BOWL = np.linspace(-8, 8, 200)
 
 

@@ -9,19 +9,16 @@ from matplotlib.axes import Axes
 from lessonkit import plot
 from lessonkit.course.pictures.shared import pair, single
 from lessonkit.lr_finder import LRFinderResult, smooth
-
-COLOURS = plot.COLOURS
+from lessonkit.plot import COLOURS
 
 
 def _marks(values: Mapping[float, float], found: LRFinderResult, ax: Axes) -> None:
     """A value for each LR, with the marks of those LRs that a rule of the finder named."""
     ax.plot(*zip(*sorted(values.items()), strict=True), ".-", color="0.6", label="any other LR")
-    for rule, (marker, colour) in plot.RULES.items():
+    for rule in plot.RULES:
         lr = getattr(found, rule)
         if lr in values:
-            size = 14 if rule == "lowest" else 9  # another mark often stands on top of it
-            style = {"color": COLOURS[colour], "markersize": size, "markeredgecolor": "white"}
-            ax.plot(lr, values[lr], marker, label=rule, zorder=3, **style)
+            ax.plot(lr, values[lr], label=rule, **plot.rule_mark(rule))
     ax.grid(axis="y", color="0.9")
 
 
@@ -91,11 +88,9 @@ def new_and_trained(new: LRFinderResult, trained: LRFinderResult) -> None:
     """Two sweeps, with the marks of two rules on the trained network's."""
     ax = plot.lr_finders({"new": new, "after three epochs": trained})
     for rule in ("suggestion", "steepest"):
-        marker, colour = plot.RULES[rule]
         lr = getattr(trained, rule)
         height = np.interp(np.log(lr), np.log(trained.lrs), trained.smoothed) / trained.start
-        style = {"color": COLOURS[colour], "markersize": 10, "markeredgecolor": "white"}
-        ax.plot(lr, height, marker, label=f"{rule}, trained network", zorder=3, **style)
+        ax.plot(lr, height, label=f"{rule}, trained network", **plot.rule_mark(rule))
     ax.set_ylim(0, 4)
     ax.legend(fontsize="small")
     plt.show()

@@ -11,8 +11,8 @@ from torch import Tensor
 from lessonkit import plot
 from lessonkit.augment import affine, move, to_uint8
 from lessonkit.course.pictures.shared import pair, runs_in_rows, single, ticks_at
+from lessonkit.plot import COLOURS
 
-COLOURS = plot.COLOURS
 MARKS = {"none": ("o-", "blue"), "symbols": ("s--", "red")}
 
 

@@ -5,11 +5,10 @@ from collections.abc import Mapping, Sequence
 import matplotlib.pyplot as plt
 import numpy as np
 
-from lessonkit import plot, schedule
+from lessonkit import schedule
 from lessonkit.course.pictures.shared import curves, looks, pair, runs_in_rows, single, ticks_at
 from lessonkit.learner import Learner
-
-COLOURS = plot.COLOURS
+from lessonkit.plot import COLOURS
 
 
 def balls(paths: Mapping[str, np.ndarray], losses: Mapping[str, np.ndarray]) -> None:

@@ -5,14 +5,13 @@ from collections.abc import Mapping, Sequence
 import matplotlib.pyplot as plt
 import numpy as np
 
-from lessonkit import plot
 from lessonkit.course import explorers
 from lessonkit.course.explorers.loss_surface import BOTTOMS
 from lessonkit.course.pictures.shared import curves, pair, runs_in_rows, single
 from lessonkit.learner import Learner
+from lessonkit.plot import COLOURS
 
 CURVATURES = {"narrow": 45, "wide": 1.65}
-COLOURS = plot.COLOURS
 
 
 def run_with_restarts(learn: Learner, restarts: Sequence[int]) -> None:

@@ -9,8 +9,7 @@ from PIL import Image
 
 from lessonkit import plot
 from lessonkit.course.pictures.shared import looks, pair, single
-
-COLOURS = plot.COLOURS
+from lessonkit.plot import COLOURS
 
 
 def sides(files: Sequence[Path]) -> None:

@@ -13,10 +13,10 @@ from lessonkit import plot
 from lessonkit.course.measured import forest, ledger
 from lessonkit.course.measured.verdict import over_seeds
 from lessonkit.course.pictures.shared import pair, single
+from lessonkit.plot import COLOURS
 from lessonkit.recipe import Report
 
 STORED = Path(__file__).resolve().parents[3] / "benchmarks" / "recipe.json"
-COLOURS = plot.COLOURS
 CELLS = "solar cells: elpv-dataset, CC BY-NC-SA 4.0 (Buerhop-Lutz et al. 2018, Deitsch et al. 2019)"
 
 

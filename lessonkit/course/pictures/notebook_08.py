@@ -12,11 +12,11 @@ from lessonkit import plot
 from lessonkit.course import look
 from lessonkit.course.datasets import earth_painting
 from lessonkit.course.explorers.cleaner_cards import short
-from lessonkit.course.pictures.shared import curves, single
+from lessonkit.course.pictures.shared import curves, pair, single
 from lessonkit.images.as_pictures import read_pictures
 from lessonkit.images.image_data import ImageData
+from lessonkit.plot import COLOURS
 
-COLOURS = plot.COLOURS
 WIDTH = 9.2  # inches: what a page has
 NAMED = 12  # classes: with more of them, only the most frequent mistakes are drawn
 SETS = (("training", "sky", ""), ("validation", "orange", "//"))
@@ -25,8 +25,7 @@ SETS = (("training", "sky", ""), ("validation", "orange", "//"))
 def sides_and_counts(images: ImageData, sides: Sequence[look.Sides]) -> None:
     """Width and height, px, of every picture, and how many there are of each class."""
     counts = look.counts(images)
-    height = max(3.3, 0.24 * len(counts) + 0.9)
-    _, axes = plt.subplots(1, 2, figsize=(9, height), layout="constrained")
+    axes = pair(9, max(3.3, 0.24 * len(counts) + 0.9))
     widths, heights = [s.width for s in sides], [s.height for s in sides]
     longest = 1.05 * max(widths + heights)
     axes[0].plot(widths, heights, "o", color=COLOURS["blue"], fillstyle="none")
@@ -36,7 +35,7 @@ def sides_and_counts(images: ImageData, sides: Sequence[look.Sides]) -> None:
     axes[0].legend()
     places = np.arange(len(counts))
     for offset, (part, colour, hatch) in enumerate(SETS):
-        n = [pair[offset] for pair in counts.values()]
+        n = [of_sets[offset] for of_sets in counts.values()]
         style = {"color": COLOURS[colour], "edgecolor": "black", "hatch": hatch}
         axes[1].barh(places + 0.4 * offset, n, 0.4, label=part, **style)
     axes[1].set_yticks(places + 0.2, [short(name) for name in counts])
@@ -122,9 +121,7 @@ def _dots(ax: Axes, values: np.ndarray, names: Sequence[str]) -> None:
 
 def cost_of_a_mess(judged: np.ndarray, repaired: np.ndarray) -> None:
     """Accuracies in many folders: three ways to judge [folders, 3], four repairs [folders, 4]."""
-    _, axes = plt.subplots(
-        1, 2, figsize=(9.5, 3.8), sharey=True, width_ratios=(3, 4), layout="constrained"
-    )
+    axes = pair(9.5, 3.8, sharey=True, width_ratios=(3, 4))
     ways = ["trained on,\nfolder's labels", "unseen,\nfolder's labels", "unseen,\ntrue labels"]
     _dots(axes[0], judged, ways)
     _dots(axes[1], repaired, ["as it was", "12 dropped\nby machine", "24 looked at", "all right"])
@@ -159,9 +156,7 @@ def agreement(
     by_kind: Mapping[str, Sequence[float]], by_class: Mapping[str, Sequence[float]]
 ) -> None:
     """Agreement in blocks of both sets: for pure and mixed squares, and for each climate."""
-    _, axes = plt.subplots(
-        1, 2, figsize=(9.5, 3.8), width_ratios=(1, 1.9), sharey=True, layout="constrained"
-    )
+    axes = pair(9.5, 3.8, sharey=True, width_ratios=(1, 1.9))
     names = ["pure", "mixed"], list(earth_painting.COLOURS)
     for ax, values, ticks in zip(axes, (by_kind, by_class), names, strict=True):
         for offset, (part, colour, hatch) in enumerate(SETS):
