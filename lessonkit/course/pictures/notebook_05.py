@@ -120,7 +120,7 @@ def towards_validation(lines: Mapping[str, tuple[np.ndarray, np.ndarray]], at: n
         ax.plot(at, training, color="black", label="training")
         ax.plot(at, validation, "--", color=COLOURS["blue"], label="validation")
         ax.axvline(0, color="0.7", linewidth=1)
-        ax.set(title=name, xlabel="0: the network, 1: trained on to a validation loss of 0.1")
+        ax.set(title=name, xlabel="0: the network, 1: trained on, to a validation loss of 0.1")
         ax.set_ylim(0, 0.8)
     axes[0].set_ylabel("loss")
     axes[0].legend(loc="upper right")

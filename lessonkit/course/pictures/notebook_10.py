@@ -52,7 +52,7 @@ def treated(*pairs: tuple[Run, Run]) -> None:
         for ax in (left, right):
             ax.xaxis.get_major_locator().set_params(integer=True)
         right.set(xlabel="epoch", ylabel="accuracy", ylim=(0, 1.02))
-        right.legend(fontsize="small", loc="lower right")
+        right.legend(fontsize="small", loc="center right")
     plt.show()
 
 
@@ -102,7 +102,7 @@ def _accuracy(ax: Axes, run: Run) -> None:
 @torch.no_grad()
 def _units(ax: Axes, run: Run) -> None:
     """The fraction of each layer's channels that are ever above zero, over 200 pictures."""
-    shares, x = [], run.learn.images.valid.images[:200]
+    shares, x = [], run.learn.images.valid.images[::5]
     for layer in [*run.learn.groups[0], *run.learn.groups[1]]:
         x = layer(x)
         if isinstance(layer, nn.Sequential):  # convolution, BatchNorm, ReLU
