@@ -2,6 +2,8 @@
 
 import dataclasses
 import math
+import warnings
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -59,6 +61,13 @@ def test_top_down_gives_exactly_the_eight_flips_and_quarter_turns():
     assert {picture.contiguous().numpy().tobytes() for picture in drawn} == eight
 
 
+def test_from_above_each_of_the_eight_is_as_likely():
+    image = pictures(1)
+    drawn = draw(augment.top_down(), image.expand(400, -1, -1, -1))
+    counts = Counter(picture.contiguous().numpy().tobytes() for picture in drawn)
+    assert len(counts) == 8 and min(counts.values()) > 30 and max(counts.values()) < 70
+
+
 def test_the_mirror_is_exact_and_its_own_inverse():
     images = pictures(2)
     matrix = affine(mirror=True).expand(2, 2, 3)
@@ -98,6 +107,13 @@ def test_lighting_stays_within_its_bounds():
     means = draw(augment.side_on(1.0), grey).float().mean((1, 2, 3))
     assert (means - 128).abs().max() <= 255 * 0.05 + 1
     assert means.std() > 2
+
+
+def test_brightness_is_a_fraction_of_255():
+    black = torch.zeros(300, 3, 4, 4, dtype=torch.uint8)  # of one colour: contrast changes nothing
+    lit = draw(augment.Augment("light", lighting=0.9), black).float()[:, 0, 0, 0]
+    brightness = torch.rand(2, 300, generator=torch.Generator().manual_seed(0))[0] * 2 - 1
+    assert (lit - (255 * 0.9 * brightness).clamp_min(0)).abs().max() <= 0.501
 
 
 @pytest.mark.parametrize(("degrees", "zoom"), [(10, 1.0), (-7, 1.0), (0, 1.1), (5, 1.2)])
@@ -179,6 +195,22 @@ def test_views_begin_with_the_original_and_are_fixed(preset, n):
     assert len({v.contiguous().numpy().tobytes() for v in views}) == n
 
 
+def test_views_from_the_side_are_mirrored_and_never_upside_down():
+    images = pictures()
+    plain, mirrored, larger, larger_mirrored = augment.side_on().views(images)
+    assert torch.equal(mirrored, images.flip(3)) and torch.equal(plain, images)
+    assert torch.equal(larger_mirrored, larger.flip(3))
+    enlarged = move(images.float(), affine(zoom=1.1).expand(8, 2, 3))
+    assert torch.equal(larger, enlarged.round().byte())
+
+
+def test_with_half_turns_the_second_view_is_upside_down():
+    images = pictures()
+    views = list(augment.Augment("half", half_turns=True).views(images))
+    assert len(views) == 2 and torch.equal(views[0], images)
+    assert torch.equal(views[1], torch.rot90(images, 2, (2, 3)))
+
+
 @pytest.mark.parametrize("max_zoom", [0.9, 5, float("nan")])
 def test_a_senseless_zoom_is_refused(max_zoom):
     with pytest.raises(ValueError, match="max_zoom"):
@@ -193,6 +225,45 @@ def test_a_picture_changes_the_same_however_many_are_changed_at_once(preset, mon
     monkeypatch.setattr("lessonkit.augment.PIXELS", 1)
     assert torch.equal(changed, draw(preset, images))
     assert all(map(torch.equal, views, preset.views(images)))
+
+
+@pytest.mark.parametrize(("side", "at_once"), [(128, 4), (64, 16), (300, 1)])
+def test_each_thread_has_a_few_pictures_at_once(side, at_once, monkeypatch):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    sizes = []
+    images = torch.zeros(4 * at_once, 3, side, side, dtype=torch.uint8)
+    augment.in_blocks(lambda block: sizes.append(len(block)) or block, images)
+    assert sizes == [2 * at_once] * 2
+
+
+@pytest.mark.parametrize("preset", augment.PRESETS)
+def test_no_pictures_are_changed_into_none(preset):
+    none, preset = pictures(0), augment.PRESETS[preset]()
+    assert {changed.shape for changed in (preset(none), *preset.views(none))} == {none.shape}
+
+
+@pytest.mark.parametrize("preset", augment.PRESETS)
+def test_pictures_are_changed_where_they_lie(preset):
+    there, preset = pictures().to("meta"), augment.PRESETS[preset]()
+    for changed in (preset(there), *preset.views(there)):
+        assert changed.is_meta and changed.shape == there.shape and changed.dtype == torch.uint8
+
+
+def test_looking_pixels_up_warns_of_nothing():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        move(pictures(1).float(), affine(degrees=3.0))
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"zoom": np.float64(1.5)}, {"degrees": torch.ones(2).double()},
+        {"mirror": torch.tensor([True])},
+    ],
+)  # fmt: skip
+def test_matrices_are_float32_whatever_they_are_made_of(given):
+    assert affine(**given).dtype == torch.float32
 
 
 @pytest.mark.parametrize("size", [8, 33, 128])
@@ -225,17 +296,32 @@ def test_each_change_works_without_the_others(change):
     assert not torch.equal(changed, pictures())
 
 
-def test_photos_from_the_side_are_moved_by_a_twentieth_at_most():
+@pytest.mark.parametrize("preset", ["side_on", "symbols"])
+@pytest.mark.parametrize("axis", [2, 3])
+def test_photos_and_symbols_are_moved_by_a_twentieth_at_most(preset, axis):
     line = torch.zeros(300, 3, 100, 100, dtype=torch.uint8)
-    line[..., 50] = 255
+    line.select(axis, 50).fill_(255)
     moving = {"mirror": False, "degrees": 0.0, "max_zoom": 1.0, "lighting": 0.0}
-    moved = draw(dataclasses.replace(augment.side_on(), **moving), line)
-    far = (moved[:, 0, 50].float().argmax(1) - 50).abs()
-    assert 4 <= far.max() <= 5
+    moved = draw(dataclasses.replace(augment.PRESETS[preset](), **moving), line)
+    far = moved[:, 0].select(4 - axis, 50).float().argmax(1) - 50
+    assert -5 <= far.min() <= -4 and 4 <= far.max() <= 5
+
+
+@pytest.mark.parametrize("preset", ["side_on", "symbols"])
+def test_photos_and_symbols_are_turned_by_ten_degrees_and_enlarged_by_a_tenth_at_most(preset):
+    spot = torch.zeros(300, 3, 121, 121, dtype=torch.uint8)
+    spot[:, :, 60, 110] = 255
+    turning = {"mirror": False, "shift": 0.0, "lighting": 0.0}
+    moved = draw(dataclasses.replace(augment.PRESETS[preset](), **turning), spot)[:, 0]
+    down, right = np.array(np.unravel_index(moved.flatten(1).argmax(1).numpy(), (121, 121))) - 60.0
+    degrees, zoom = np.degrees(np.arctan2(down, right)), np.hypot(down, right) / 50
+    assert -11 < degrees.min() < -9 and 9 < degrees.max() < 11
+    assert 0.98 < zoom.min() < 1.02 and 1.08 < zoom.max() < 1.12
 
 
 def test_photos_from_the_side_are_enlarged_by_a_tenth_at_most_unless_asked():
     assert augment.side_on() == augment.side_on(1.1)
+    assert [augment.side_on(zoom).max_zoom for zoom in (1, 4)] == [1, 4]
 
 
 def test_half_turns_leave_a_picture_as_it_is_or_turn_it_upside_down():

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
+from torch import nn
 
 from lessonkit.learner import Learner
 from lessonkit.training import distributed, processes
@@ -133,6 +134,142 @@ def test_a_single_process_does_what_it_always_did():
     with processes.joined():
         assert distributed.first(lambda: 3) == processes.in_turn(lambda: 3) == 3
     assert processes.speaks() and processes.speaks()
+
+
+def test_each_process_draws_by_itself_and_by_the_seed_alone(monkeypatch):
+    monkeypatch.setattr(distributed, "world_size", lambda: 2)
+
+    def drawn(rank, seed):
+        torch.rand(1)  # what the global generator says has no part in it
+        monkeypatch.setattr(distributed, "rank", lambda: rank)
+        generator = torch.Generator().manual_seed(seed)
+        before = generator.get_state()
+        numbers = torch.rand(3, generator=distributed.own_draws(generator)).tolist()
+        assert torch.equal(generator.get_state(), before)
+        return tuple(numbers)
+
+    one, again = ([drawn(rank, seed) for rank in (0, 1) for seed in range(100)] for _ in range(2))
+    assert one == again and len(set(one)) == 200
+
+
+def test_a_mean_over_processes_counts_each_row_once(monkeypatch):
+    network, loss = nn.Linear(3, 2), torch.tensor(2.0)
+    network.still = nn.Parameter(torch.zeros(4), requires_grad=False)
+    here, there = ([torch.randn(2, 3), torch.randn(2)] for _ in range(2))
+    network.weight.grad, network.bias.grad = (gradient.clone() for gradient in here)
+
+    def all_reduce(total):  # with the sums of one process more, of a single row and a loss of 6
+        total += torch.cat([*(gradient.flatten() for gradient in there), torch.tensor([6.0, 1.0])])
+
+    monkeypatch.setattr(distributed, "world_size", lambda: 2)
+    monkeypatch.setattr(dist, "all_reduce", all_reduce)
+    torch.testing.assert_close(distributed.average(network, loss, 3), torch.tensor(3.0))
+    for p, mine, other in zip((network.weight, network.bias), here, there, strict=True):
+        torch.testing.assert_close(p.grad, (3 * mine + other) / 4)
+
+
+@pytest.mark.parametrize("local", [None, "0", "1"])
+def test_the_first_on_each_machine_makes_what_the_others_wait_for(monkeypatch, local):
+    monkeypatch.delenv("LOCAL_RANK", raising=False)
+    if local is not None:
+        monkeypatch.setenv("LOCAL_RANK", local)
+    happened = []
+    monkeypatch.setattr(processes, "world_size", lambda: 2)
+    monkeypatch.setattr(processes, "_patient", "for long")
+    monkeypatch.setattr(dist, "barrier", lambda group="": happened.append(f"waited {group}"))
+    assert processes.in_turn(lambda: happened.append("made") or 3) == 3
+    order = ["made", "waited for long"]
+    assert happened == (order[::-1] if local == "1" else order)
+
+
+# --- one process that is told of others -----------------------------------------------------------
+
+
+@pytest.fixture
+def told(monkeypatch):
+    """As torchrun starts the second of two; it finds nobody else. How long it would wait."""
+    for name, value in {"WORLD_SIZE": "2", "RANK": "1", "MASTER_PORT": "65535"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("LOCAL_RANK", raising=False)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    for name in ("_store", "_patient"):
+        monkeypatch.setattr(processes, name, None)
+    waits = []
+
+    def rendezvous(url, timeout=None):
+        waits.append(timeout)
+        return iter([(dist.HashStore(), 0, 1)])
+
+    monkeypatch.setattr(dist, "rendezvous", rendezvous)
+    stops = signal.SIGINT, signal.SIGTERM
+    before = [signal.signal(stop, lambda *_: pytest.fail("not heard")) for stop in stops]
+    yield waits
+    for stop, handler in zip(stops, before, strict=True):
+        signal.signal(stop, handler)
+    if dist.is_initialized():
+        dist.destroy_process_group()
+
+
+def test_within_the_block_the_first_speaks_and_hears_and_after_it_all_part(told, capsys):
+    heard = signal.getsignal(signal.SIGINT)
+    with processes.joined():
+        assert dist.is_initialized() and signal.getsignal(signal.SIGINT) is heard
+        print("said")
+    assert capsys.readouterr().out == "said\n" and told == [processes.TIMEOUT]
+    assert not dist.is_initialized()
+
+
+def test_what_torchrun_sends_when_another_one_has_ended_is_heard_once(told):
+    meanwhile = []
+    with pytest.raises(processes.Lost), processes.joined():
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        finally:
+            meanwhile.append(signal.getsignal(signal.SIGTERM))
+    assert meanwhile == [signal.SIG_DFL]  # a second one would end it on the spot
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_IGN  # it is ending already
+
+
+@pytest.mark.parametrize(
+    ("error", "lost"),
+    [
+        (RuntimeError("NCCL communicator was aborted"), True),
+        (RuntimeError("[pair.cc:525] Connection closed by peer"), True),
+        (dist.DistError("broken"), True),
+        (RuntimeError("out of memory"), False),
+        (ValueError("a connection"), False),
+        (KeyboardInterrupt(), False),
+    ],
+)
+def test_an_error_in_speaking_to_the_others_means_that_one_is_lost(told, error, lost):
+    with pytest.raises(processes.Lost if lost else type(error)) as raised, processes.joined():
+        raise error
+    assert (raised.value is error) != lost
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("WORLD_SIZE", "two"), ("WORLD_SIZE", "-2"), ("WORLD_SIZE", "²"), ("RANK", "2"),
+        ("RANK", ""), ("LOCAL_RANK", "0.5"), ("MASTER_PORT", "65536"),
+    ],
+)  # fmt: skip
+def test_what_torchrun_cannot_have_set_is_named(told, monkeypatch, name, value):
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ValueError, match=f"variable {name} is"), processes.joined():
+        pytest.fail("joined")
+    assert not told
+
+
+def test_why_nobody_can_be_reached_is_part_of_a_sentence(told, monkeypatch):
+    def rendezvous(*_, **__):
+        raise dist.DistNetworkError("nobody\n  answers.")
+
+    monkeypatch.setattr(dist, "rendezvous", rendezvous)
+    heard = [signal.getsignal(stop) for stop in (signal.SIGINT, signal.SIGTERM)]
+    with pytest.raises(ValueError, match=r"another: nobody answers\. Set GLOO"), processes.joined():
+        pytest.fail("joined")
+    assert [signal.getsignal(stop) for stop in (signal.SIGINT, signal.SIGTERM)] == heard
 
 
 # --- torchrun -------------------------------------------------------------------------------------

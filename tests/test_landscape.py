@@ -152,6 +152,21 @@ def test_a_plane_may_reach_further_to_one_side():
     np.testing.assert_allclose(wide[0], slice_2d(*given, across, up, [*DISTANCES, 0.5])[5, :5])
 
 
+def test_losses_are_float64_whatever_the_weights_are():
+    inputs, targets = problem()
+    model = nn.Linear(5, 1)
+    whole = {name: p.detach() for name, p in model.named_parameters()}
+    half = {name: p.bfloat16() for name, p in whole.items()}
+    found = []
+    for weights, kind in ((whole, torch.float32), (half, torch.bfloat16)):
+        given = model.to(kind), mean_square, inputs.to(kind), targets.to(kind)
+        found.append(slice_1d(*given, weights, DISTANCES))
+        found.append(interpolate(*given, weights, {n: w * 2 for n, w in weights.items()}, [0, 1]))
+    assert {losses.dtype for losses in found} == {np.dtype(np.float64)}
+    np.testing.assert_allclose(found[2], found[0], rtol=0.05)
+    np.testing.assert_allclose(found[3], found[1], rtol=0.05)
+
+
 def test_a_direction_is_the_draw_of_its_seed_and_of_the_kind_of_the_weights():
     model = nn.Linear(5, 3).double()
     drawn = torch.randn(3, 5, generator=torch.Generator().manual_seed(0)).double()
@@ -242,6 +257,15 @@ def test_it_is_found_in_the_precision_of_the_weights():
     padded = torch.cat([inputs, torch.ones(len(inputs), 1)], 1)  # the bias
     exact = torch.linalg.eigvalsh(2 * padded.T @ padded / len(inputs))[-1].item()
     assert found == pytest.approx(exact, rel=1e-9)
+
+
+def test_its_first_product_is_in_the_precision_of_the_weights_too():
+    inputs, targets = (part.double() for part in problem())
+    model = nn.Linear(5, 1, bias=False).double()
+    drawn = torch.randn(1, 5, generator=torch.Generator().manual_seed(0))[0].double()
+    exact = drawn @ (2 * inputs.T @ inputs / len(inputs)) @ drawn / (drawn @ drawn)
+    found = largest_curvature(model, mean_square, inputs, targets, steps=1)
+    assert found == pytest.approx(exact.item(), rel=1e-12)
 
 
 def test_a_flat_place_has_none():

@@ -4,6 +4,7 @@ import math
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -16,11 +17,11 @@ from lessonkit import Learner, augment, models, schedule
 from lessonkit.data import DataError
 from lessonkit.images.image_data import Split
 from lessonkit.machine import devices, progress
-from lessonkit.machine.bars import Bar
+from lessonkit.machine.bars import Bar, as_words
 from lessonkit.recipe import familiarity
 from lessonkit.training import activations, memory
 from lessonkit.training.history import Diverged, Interrupted, check_loss
-from lessonkit.training.optimizers import adamw, radam, sgd
+from lessonkit.training.optimizers import adamw, lr_per_group, radam, sgd
 from tests.tiny import coloured
 
 PRETRAINED = "tf_efficientnet_lite0"
@@ -65,8 +66,9 @@ def test_the_bar_of_a_fit_is_told_of_each_step_and_each_epoch(monkeypatch):
     learn = small()
     with progress.quiet():
         learn.fit(1e-3, 2)
-    told = zip(learn.history.loss, learn.history.lr, strict=True)
+    told = [*zip(learn.history.loss, learn.history.lr, strict=True)]
     assert steps == [{"loss": loss, "lr": lr} for loss, lr in told] and rows == learn.history.epochs
+    assert [as_words(step) for step in steps] == [f"loss {a:.3f}, LR {b:.1e}" for a, b in told]
 
 
 def test_where_losses_are_read_once_an_epoch_the_bar_shows_the_last_known_one(monkeypatch):
@@ -236,6 +238,16 @@ def test_frozen_batchnorm_normalises_as_in_eval_mode_while_the_rest_trains():
     assert not modes[nn.BatchNorm2d] and learn.groups[2].training
 
 
+@pytest.mark.parametrize("i", [-3, -2, -1])
+def test_layer_groups_may_be_counted_from_the_end_as_in_a_list(i):
+    learn = small()
+    learn.freeze_to(i)
+    trains = [all(p.requires_grad for p in group.parameters()) for group in learn.groups]
+    assert learn.frozen_to == range(3)[i] and trains == [n >= range(3)[i] for n in range(3)]
+    with pytest.raises(ValueError, match="numbers to 2, not -4"):
+        learn.freeze_to(-4)
+
+
 def test_unfreeze_trains_all_and_freeze_the_head():
     learn = small()
     learn.freeze()
@@ -298,6 +310,19 @@ def test_a_step_is_the_gradient_of_the_smoothed_loss_and_tells_the_plain_one():
     assert loss == pytest.approx(F.cross_entropy(logits, labels).item(), rel=1e-5)
 
 
+def test_a_gradient_that_was_scaled_up_is_clipped_by_its_own_length(monkeypatch):
+    monkeypatch.setattr(torch.amp, "GradScaler", partial(torch.amp.GradScaler, init_scale=8.0))
+    learn = small(max_grad_norm=0.01)
+    learn._half = torch.float16  # as on a graphics card without bfloat16
+    assert one_step(learn)[0].norm().item() == pytest.approx(0.1 * 0.01, rel=1e-2)
+
+
+def test_the_loss_of_a_step_keeps_no_activations_in_memory():
+    learn = small()
+    inputs, labels = learn.images.train
+    assert not learn._step(learn._new_optimizer([0.1] * 3), inputs, labels).requires_grad
+
+
 def forwards(learn):
     """The sizes of the batches that the network is given from here on."""
     sizes = []
@@ -355,6 +380,15 @@ def test_the_same_seed_gives_the_same_run_whatever_the_global_generators_say():
     assert history(0, 1) != history(3, 1)
 
 
+def test_a_seed_that_is_not_given_is_zero(monkeypatch):
+    monkeypatch.setattr(models, "pretrained", lambda arch, n: models.small_cnn(n, 4))
+    images = coloured()
+    one, same = (Learner.pretrained("small", images, **seed) for seed in ({}, {"seed": 0}))
+    plain = Learner(models.small_cnn(3, 4), images)
+    states = [learn.generator.get_state() for learn in (one, same, plain)]
+    assert torch.equal(states[0], states[1]) and torch.equal(states[2], states[1])
+
+
 def test_it_learns():
     learn = small()
     learn.fit(0.05, 1, cycle_len=6)
@@ -389,6 +423,14 @@ def test_unfreezing_turns_precompute_off_and_says_so(fresh, capsys):
     assert not fresh.precompute and "precompute is off" in capsys.readouterr().out
     with pytest.raises(ValueError, match="freeze"):
         fresh.precompute = True
+
+
+def test_precompute_stays_on_while_the_head_trains_and_only_its_end_is_told(fresh, capsys):
+    fresh.freeze()
+    assert fresh.precompute
+    fresh.precompute = False
+    fresh.unfreeze()
+    assert capsys.readouterr().out == ""
 
 
 def scale_in_place(learn):
@@ -455,6 +497,45 @@ def test_activations_are_computed_once_for_what_stays_the_same(fresh, cache, mon
     again.activations()
 
 
+def test_a_small_change_is_noticed_in_a_body_of_16_bits_too(cache):
+    layer = nn.Linear(768, 4).half()
+    nn.init.ones_(layer.weight)  # whose sum, in 16 bits, a small change doesn't change
+    body = nn.Sequential(AsFloats(), nn.Flatten(), Halved(), layer)
+    learn = Learner(models.LayerGroups(body, nn.Linear(4, 3)), coloured(), device="cpu")
+    learn.freeze()
+    learn._bfloat16 = False
+    before = learn.activations()["train"].clone()
+    layer.weight.data[0, 0] += 0.5
+    assert not torch.equal(learn.activations()["train"], before)
+
+
+class Halved(nn.Module):
+    def forward(self, inputs):
+        return (inputs / 255).half()
+
+
+def test_activations_of_many_parts_are_in_the_order_of_the_pictures(fresh, cache, monkeypatch):
+    monkeypatch.setattr(activations, "BATCH", 7)
+    pictures = fresh.images.train.images
+    expected = activations.run(fresh._body(), pictures, False)
+    torch.testing.assert_close(fresh.activations()["train"], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_the_bar_of_activations_counts_pictures(fresh, cache, monkeypatch):
+    shown = []
+    monkeypatch.setattr(progress, "_new_bar", lambda title, total, *_: shown.append(
+        Bar(title, total)) or shown[-1])  # fmt: skip
+    fresh.activations()
+    n = len(fresh.images.train.labels) + len(fresh.images.valid.labels)
+    assert [(bar.title, bar.total, bar.done) for bar in shown] == [("activations", n, n)]
+
+
+def test_activations_are_of_32_bits_whatever_the_body_computes_in():
+    body, pictures = nn.Sequential(AsFloats(), nn.Flatten(), nn.Linear(768, 4)), coloured().valid[0]
+    exact, rounded = (activations.run(body, pictures, bfloat16) for bfloat16 in (False, True))
+    assert exact.dtype == rounded.dtype == torch.float32 and not torch.equal(exact, rounded)
+
+
 def test_a_body_without_weights_has_activations_too(cache):
     model = models.LayerGroups(nn.Sequential(AsFloats(), nn.Flatten()), nn.Linear(768, 3))
     learn = Learner(model, coloured())
@@ -488,6 +569,11 @@ def test_many_pictures_get_the_same_activations_by_a_graph(fresh, cache, monkeyp
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
 
 
+def test_for_a_few_pictures_no_graph_is_made_which_takes_seconds(fresh, cache, monkeypatch):
+    monkeypatch.setattr(activations, "graph", lambda *_: pytest.fail("made a graph"))
+    assert len(fresh.activations()["train"]) == len(fresh.images.train.labels)
+
+
 def test_what_no_graph_can_say_is_left_to_pytorch(monkeypatch):
     pictures = coloured().train.images
     assert activations.graph(LooksFirst(), pictures) is None
@@ -506,6 +592,21 @@ class Wrong:
         return [np.ones((len(inputs["images"]), inputs["images"][0].size), np.float32)]
 
 
+@pytest.mark.parametrize("error, agrees", [(0.0, True), (5e-4, True), (1.5e-3, False)])
+def test_a_graph_is_used_where_it_changes_activations_by_less_than_a_thousandth(
+    monkeypatch, error, agrees
+):
+    class Off(Wrong):
+        def run(self, _, inputs):
+            right = inputs["images"].reshape(len(inputs["images"]), -1)
+            return [(right * (1 + error)).astype(np.float32)]
+
+    monkeypatch.setattr(activations.onnx_graph, "trace", lambda *_: Off())
+    monkeypatch.setattr(activations.onnx_graph, "session", lambda _: Off())
+    made = activations.graph(nn.Sequential(AsFloats(), nn.Flatten()), coloured().train.images)
+    assert (made is not None) == agrees
+
+
 def test_activations_follow_the_size(fresh):
     fresh.set_data(coloured(30, 24))
     assert fresh.activations()["train"].shape == (18, 32)
@@ -522,9 +623,9 @@ def test_bfloat16_is_used_where_it_changes_activations_by_less_than_a_twentieth(
 
     pictures = coloured().train.images
     monkeypatch.setattr(devices, "has_fast_bfloat16", lambda device: True)
-    assert activations.bfloat16_agrees(Body(), pictures) == agrees
+    assert activations.bfloat16_agrees(Body(), pictures) is agrees
     monkeypatch.setattr(devices, "has_fast_bfloat16", lambda device: False)
-    assert not activations.bfloat16_agrees(Body(), pictures)
+    assert activations.bfloat16_agrees(Body(), pictures) is False
 
 
 # --- the finder -----------------------------------------------------------------------------------
@@ -540,8 +641,18 @@ def test_lr_find_changes_nothing_before_or_after_fit(state):
     before, draws = weights(learn), learn.generator.get_state()
     found = learn.lr_find()
     assert len(found.lrs) == len(found.losses) > 5
+    np.testing.assert_allclose(found.lrs, np.geomspace(1e-5, 10, 100)[: len(found.lrs)])
     assert same(weights(learn), before) and torch.equal(learn.generator.get_state(), draws)
     assert len(learn.history.epochs) == 1 and not learn.model.training
+
+
+def test_the_bar_of_a_sweep_is_told_of_each_step(monkeypatch):
+    steps = []
+    monkeypatch.setattr(Bar, "step", lambda self, **figures: steps.append(figures))
+    with progress.quiet():
+        found = small().lr_find([0.01, 0.1, 1], steps=8)
+    told = zip(found.losses, found.lrs, strict=True)
+    assert [as_words(step) for step in steps] == [f"loss {a:.3f}, LR {b:.1e}" for a, b in told]
 
 
 def test_after_the_finder_training_goes_on_as_if_it_had_not_been():
@@ -753,7 +864,8 @@ def test_other_sizes_may_follow_but_not_other_classes():
     learn.set_data(learn.images.resized(24))
     learn.fit(0.01, 1)
     assert learn.size == 24
-    with pytest.raises(DataError, match="knows the classes"):
+    both = r"knows the classes class 0, class 1, class 2; these have class 0, class 1\.$"
+    with pytest.raises(DataError, match=both):
         learn.set_data(coloured(classes=2))
     with pytest.raises(DataError, match=r"as data\.from_folder reads them, not 'my_pictures'"):
         learn.set_data("my_pictures")
@@ -776,6 +888,49 @@ def test_without_a_gradient_a_step_takes_lr_times_decay_of_a_weight(optimizer, d
     for _ in range(steps):  # of SGD one: there the decay gathers momentum
         made.step()
     torch.testing.assert_close(weight.data, torch.full((2, 2), (1 - 0.1 * decay) ** steps))
+
+
+def test_sgd_goes_on_without_a_gradient_at_nine_tenths_of_its_speed():
+    weight = nn.Parameter(torch.zeros(2, 2))
+    made, places = sgd([weight], lr=1e-3), []
+    for gradient in (1.0, 0.0, 0.0):
+        weight.grad = torch.full((2, 2), gradient)
+        made.step()
+        places.append(weight[0, 0].item())
+    assert np.diff([0, *places]) == pytest.approx([-1e-3, -0.9e-3, -0.81e-3], rel=1e-4)
+
+
+def adam_by_hand(gradients, lr, decay, rectified):
+    """Where a weight of 1 comes to: Adam, with decay beside it, or RAdam."""
+    weight, mean, square, most = 1.0, 0.0, 0.0, 2 / (1 - 0.99) - 1
+    for i, gradient in enumerate(gradients, 1):
+        mean, square = 0.9 * mean + 0.1 * gradient, 0.99 * square + 0.01 * gradient**2
+        step, spread = mean / (1 - 0.9**i), math.sqrt(square / (1 - 0.99**i))
+        known = most - 2 * i * 0.99**i / (1 - 0.99**i)  # of how many squares the mean is worth
+        if rectified and known > 5:
+            step *= math.sqrt((known - 4) * (known - 2) * most / (most - 4) / (most - 2) / known)
+        step /= 1 if rectified and known <= 5 else spread
+        weight -= lr * (decay * weight + step)
+    return weight
+
+
+@pytest.mark.parametrize(("optimizer", "rectified"), [(adamw, False), (radam, True)])
+def test_adamw_and_radam_are_the_papers_with_a_memory_of_ten_and_a_hundred_steps(
+    optimizer, rectified
+):
+    weight, gradients = nn.Parameter(torch.ones(2, 2)), [1.0, 3.0, 0.1] * 10
+    made = optimizer([weight], lr=0.01)
+    for gradient in gradients:
+        weight.grad = torch.full((2, 2), gradient)
+        made.step()
+    expected = adam_by_hand(gradients, 0.01, 0.01, rectified)
+    assert weight.tolist() == [pytest.approx([expected] * 2, rel=1e-5)] * 2
+
+
+def test_each_group_that_trains_needs_an_lr():
+    with pytest.raises(ValueError, match="NaN"):
+        lr_per_group([math.nan, 1e-3], 2)
+    assert lr_per_group([math.nan, 1e-3], 2, frozen_to=1)[1] == 1e-3
 
 
 def test_gradients_are_scaled_only_where_they_are_of_float16():
@@ -906,6 +1061,8 @@ def test_a_loaded_learner_trains_as_the_saved_one_would_have(optimizer, tmp_path
     learn.label_smoothing = 0.2
     learn.freeze_to(1)
     again = loaded(learn, tmp_path, learn.images)
+    trains = [[p.requires_grad for p in one.model.parameters()] for one in (learn, again)]
+    assert trains[0] == trains[1]
     for trained in (learn, again):
         trained.fit(1e-2, 1)
     assert again.history.loss == learn.history.loss and same(weights(again), weights(learn))
@@ -950,15 +1107,18 @@ def test_a_batch_size_set_later_is_looked_at_too(size):
 def test_the_usual_batch_size_depends_on_the_pictures_there_are():
     learn = Learner(models.small_cnn(3, 4), coloured(30))
     assert learn.batch_size == 32
-    learn.set_data(coloured(1000))
-    assert learn.batch_size == 64
+    images = coloured(1000)
+    for n, usual in ((499, 32), (500, 64), (600, 64)):
+        learn.set_data(images.with_training(range(n)))
+        assert learn.batch_size == usual
 
 
 @pytest.mark.parametrize("seed", [-(2**63), 2**63, 2**64 - 1])
 def test_seeds_have_64_bits(seed):
     assert len(small(seed=seed).history.loss) == 0
-    with pytest.raises(ValueError, match="at most 64 bits"):
-        small(seed=2**64)
+    for beyond in (-(2**63) - 1, 2**64):
+        with pytest.raises(ValueError, match="at most 64 bits"):
+            small(seed=beyond)
 
 
 @pytest.mark.parametrize("lr", [None, "high", [1e-3, None], [[1e-3]], {}, 10**400])

@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import nn
 from torch.utils.data import DataLoader, RandomSampler, TensorDataset
 
 from lessonkit import lr_find
-from lessonkit.lr_finder import LRFinderResult, _to, smooth
+from lessonkit.lr_finder import SETTLED, LRFinderResult, _to, smooth
 from lessonkit.training import optimizers
 from lessonkit.training.restored import everything_restored
 
@@ -251,11 +251,26 @@ def test_an_exhausted_iterator_gets_a_sentence():
     assert same(snapshot(model, optimizer), before)
 
 
-@pytest.mark.parametrize(("low", "high"), [(0, 1), (1, 0.1), (-1, 1), (1e-5, float("inf"))])
+@pytest.mark.parametrize(("low", "high"), [(0, 1), (1, 0.1), (1, 1), (-1, 1), (1e-5, float("inf"))])
 def test_a_range_that_does_not_rise_is_refused(low, high):
     model = network()
     with pytest.raises(ValueError, match="LR must rise"):
         lr_find(model, OPTIMIZERS["sgd"](model.parameters()), batches(), F.cross_entropy, low, high)
+
+
+@pytest.mark.parametrize("stop", [1, 0.5, -4.0, math.nan, "4"])
+def test_a_loss_explodes_only_above_its_best(stop):
+    model = network()
+    optimizer = OPTIMIZERS["sgd"](model.parameters())
+    with pytest.raises(ValueError, match=f"stop, a factor, is above 1, not {stop}"):
+        lr_find(model, optimizer, batches(), F.cross_entropy, stop=stop)
+
+
+def test_a_sweep_of_one_batch_is_one_and_says_nothing():
+    model = network()
+    optimizer = OPTIMIZERS["sgd"](model.parameters())
+    found = lr_find(model, optimizer, batches(), F.cross_entropy, steps=1)
+    assert found.lrs == [1e-5] and found.losses.shape == (1,) and found.too_short
 
 
 def test_a_loss_that_is_no_number_from_the_start_gets_a_sentence():
@@ -288,6 +303,43 @@ def test_the_rules_on_a_curve_of_the_lessons_shape():
     assert 5e-3 < found.steepest < 5e-2  # the smoothed curve is late by some batches
     assert found.steepest <= found.improving <= found.lowest
     assert LRS[0] < found.valley < found.lowest
+
+
+def test_improving_is_the_last_lr_before_the_lowest_with_a_third_of_the_steepest_fall():
+    for seed in range(20):
+        found = curve(valley_shape(noise=0.1, seed=seed))
+        at, lowest = (np.flatnonzero(found.lrs == lr)[0] for lr in (found.improving, found.lowest))
+        decades, smoothed = np.log10(found.lrs), found.smoothed
+        falls = (smoothed[:-2] - smoothed[2:]) / (decades[2:] - decades[:-2])  # of batch 1 on
+        falls = np.r_[(smoothed[0] - smoothed[1]) / (decades[1] - decades[0]), falls]
+        enough = falls[: lowest + 1] >= falls[: lowest + 1].max() / 3
+        assert enough[at] and not enough[at + 1 :].any()
+
+
+def test_the_lowest_point_lies_behind_the_first_tenth():
+    assert curve(np.linspace(1, 2, 100)).lowest == LRS[10]
+
+
+@pytest.mark.parametrize("n", [1, 2, 10, 19])
+def test_of_fewer_than_20_losses_the_first_is_the_start(n):
+    assert curve(np.arange(n, 0, -1)).start == n
+
+
+def test_where_the_loss_is_zero_throughout_no_lr_is_told():
+    found = curve(np.zeros(50))
+    assert math.isnan(found.improving) and math.isnan(found.suggestion)
+
+
+def test_curves_are_told_apart_as_objects():
+    one, other = curve([2.0, 1.0]), curve([2.0, 1.0])
+    assert one == one and one != other and len({one, other}) == 2
+
+
+def test_a_curve_is_drawn_on_the_axes_that_are_given():
+    found = curve(valley_shape())
+    axes = found.plot()
+    assert any(np.array_equal(line.get_ydata(), found.smoothed) for line in axes.get_lines())
+    assert found.plot(axes) is axes
 
 
 def test_a_noisy_batch_of_eight_moves_the_suggestion_little():
@@ -358,6 +410,9 @@ def test_one_bad_batch_early_on_is_not_where_a_curve_that_never_falls_rises():
 
 
 @given(st.lists(st.floats(0.1, 5), min_size=1, max_size=40))
+@example([1.0] * 16)  # one is left
+@example([*np.linspace(1, 3, 20)])  # none is lower than one before
+@example([*np.linspace(1, 3, 18), 0.1, *np.linspace(3, 4, 8)])  # at most two, far from the start
 @settings(deadline=None)
 def test_valley_on_any_curve_or_nan_where_too_little_is_left_of_it(losses):
     place = valley_as_fastai_states_it(losses)
@@ -395,7 +450,7 @@ def test_rules_give_an_lr_of_the_sweep_or_nan_and_smoothing_stays_within_the_los
 def test_a_sweep_that_ends_before_the_loss_rises_says_so_and_suggests_nothing(losses):
     found = curve(losses)
     assert found.too_short and math.isnan(found.suggestion)
-    assert "range of LRs was too short" in repr(found)
+    assert "range of LRs was too short" in repr(found) and "at 1.0e+01 yet" in repr(found)
     with pytest.raises(ValueError, match="range of LRs was too short"):
         optimizers.lr_per_group(found.suggestion, 3)
 
@@ -884,11 +939,12 @@ def test_what_cant_be_written_to_is_left_alone_and_all_else_put_back():
     assert loss.calls == 0 and loss.margins.isnan().all() and (loss.weights == 1).all()
 
 
-def test_an_expanded_tensor_that_changed_is_put_back():
+@pytest.mark.parametrize("n", [1, 4])
+def test_an_expanded_tensor_that_changed_is_put_back(n):
     model = network()
-    model.register_buffer("rate", torch.zeros(1).expand(4))
+    model.register_buffer("rate", torch.zeros(()).expand(n))
     with everything_restored(model, torch.optim.SGD(model.parameters(), 0.1)):
-        model.rate[:1].fill_(7.0)  # which are all four
+        model.rate[:1].fill_(7.0)  # which are all of them
     assert (model.rate == 0).all()
 
 
@@ -1347,8 +1403,9 @@ def test_a_curve_begins_with_the_mean_of_its_first_tenth():
     assert LRFinderResult(LRS, losses).never_falls
 
 
-def test_it_stops_with_the_first_batch_at_which_the_smoothed_loss_is_four_times_its_lowest():
-    model, losses = network(), iter([1.0] * 30 + [1.3**k for k in range(60)])
+@pytest.mark.parametrize("before", [[1.0] * 30, [1.0] * 12 + [0.9**k for k in range(18)]])
+def test_it_stops_with_the_first_batch_at_which_the_smoothed_loss_is_four_times_its_lowest(before):
+    model, losses = network(), iter(before + [before[-1] * 1.3**k for k in range(60)])
     optimizer = torch.optim.SGD(model.parameters(), 0.1)
 
     def step(inputs, targets):
@@ -1357,6 +1414,17 @@ def test_it_stops_with_the_first_batch_at_which_the_smoothed_loss_is_four_times_
     found = lr_find(model, optimizer, batches(), F.cross_entropy, steps=90, train_step=step)
     fourfold = found.smoothed > 4 * np.minimum.accumulate(found.smoothed)
     assert fourfold[-1] and not fourfold[:-1].any()
+
+
+def test_a_loss_that_falls_below_zero_stops_where_it_is_three_times_its_fall_above_its_best():
+    falling, rising = np.linspace(0, -2, 20), np.linspace(-2, 60, 60)
+    model, losses = network(), iter([1.0, *[0.0] * 11, *falling, *rising])
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    given = model, optimizer, batches(), F.cross_entropy
+    found = lr_find(*given, steps=92, train_step=lambda *_: next(losses))
+    best = np.minimum.accumulate(found.smoothed)
+    exploded = found.smoothed > best + 3 * (1.0 - best)
+    assert exploded[-1] and not exploded[SETTLED:-1].any() and len(found.losses) < 92
 
 
 # --- people's own optimisers ----------------------------------------------------------------------
@@ -1416,8 +1484,20 @@ class Perturbing(Momentum):
         super().step()
 
 
-@pytest.mark.parametrize("kind", [Momentum, Ignoring, IgnoringAll, Asking, Perturbing])
-def test_optimisers_of_ones_own_are_swept_as_in_a_loop_by_hand_and_put_back(kind):
+class Clearing(Asking):
+    """Leaves no gradients behind."""
+
+    def step(self, closure=None):
+        super().step(closure)
+        self.zero_grad()
+
+
+KINDS_OF_ONES_OWN = [Momentum, Ignoring, IgnoringAll, Asking, Perturbing, Clearing]
+
+
+@pytest.mark.parametrize("kind", KINDS_OF_ONES_OWN)
+@pytest.mark.parametrize("first", [0, 2])
+def test_optimisers_of_ones_own_are_swept_as_in_a_loop_by_hand_and_put_back(kind, first):
     def trained(sweep):
         model = network()
         optimizer, found = kind(model.parameters()), None
@@ -1433,6 +1513,8 @@ def test_optimisers_of_ones_own_are_swept_as_in_a_loop_by_hand_and_put_back(kind
             optimizer.step(*[backward][: kind is Perturbing])
             return loss.item()
 
+        for batch in batches(first):
+            train(*batch)
         if sweep:  # by hand, too
             steps = [None, train]
             given = model, optimizer, batches(), F.cross_entropy

@@ -1,5 +1,7 @@
 """Parts of a mini-batch: nothing is lost or changed by them, and they keep to their size."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from hypothesis import given
@@ -21,6 +23,28 @@ def test_parts_are_all_of_it_in_its_order(n, side, most):
     limit = min(most, max(1, memory.PREDICTED // side**2))
     assert [len(part) for part in parts[:-1]] == [limit] * (len(parts) - 1)
     assert len(parts[-1]) <= limit
+
+
+def test_on_a_cpu_pictures_of_224_px_go_through_in_parts_of_five():
+    images = torch.zeros(1, 3, 1, 1, dtype=torch.uint8).expand(64, 3, 224, 224)
+    assert [len(part) for part in memory.in_parts(images, 64, CPU)] == [5] * 12 + [4]
+
+
+def test_elsewhere_parts_are_as_large_as_asked_for():
+    elsewhere = torch.device("meta")
+    images = torch.zeros(1, 3, 1, 1, dtype=torch.uint8).expand(50, 3, 224, 224)
+    parts = list(memory.in_parts(images, 20, elsewhere))
+    assert [len(part) for part in parts] == [20, 20, 10]
+    assert all(part.device == elsewhere for part in parts)
+
+
+@pytest.mark.parametrize(("n_bytes", "fits"), [(100, True), (101, False)])
+def test_pictures_are_copied_to_a_card_with_room_for_four_times_as_many(n_bytes, fits, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (400, 10**9))
+    inputs = SimpleNamespace(nbytes=n_bytes, to=lambda device: device)
+    card = torch.device("cuda")
+    assert memory.all_on(card, inputs) is (card if fits else inputs)
+    assert memory.all_on(CPU, inputs) is CPU
 
 
 def test_activations_go_through_at_once_whatever_their_number_of_features():

@@ -4,6 +4,7 @@ import pytest
 import torch
 from PIL import Image
 from torch import nn
+from torchvision.transforms.functional import normalize
 
 from lessonkit import models
 from lessonkit.course.datasets import embedded
@@ -43,6 +44,10 @@ def test_a_network_has_a_class_and_a_channel_at_least(counts):
         models.small_cnn(*counts)
 
 
+def test_one_class_and_one_channel_are_enough():
+    assert models.small_cnn(1, 1)(noise(2, 16)).shape == (2, 1)
+
+
 def test_small_cnn_depends_on_its_seed_alone():
     before = torch.get_rng_state()
     one, same, other = (models.small_cnn(3, 4, seed) for seed in (1, 1, 2))
@@ -64,8 +69,10 @@ def test_small_cnn_halves_the_picture_three_times():
 
 
 def test_a_network_without_an_old_classifier_is_not_asked():
+    model = models.small_cnn(3, 4)
+    assert (model.imagenet, model.imagenet_size) == ((), 0)
     with pytest.raises(ValueError, match="old classifier"):
-        familiarity(models.small_cnn(3, 4), torch.zeros(2, 3, 16, 16, dtype=torch.uint8))
+        familiarity(model, torch.zeros(2, 3, 16, 16, dtype=torch.uint8))
 
 
 def test_any_other_network_is_one_group():
@@ -136,3 +143,23 @@ def test_pictures_go_in_as_bytes_and_are_normalised_inside():
     inside = models.Normalise((0.5,) * 3, (0.25,) * 3)(grey)
     assert inside.abs().max() < 0.01 and inside.dtype == torch.float32
     assert Image.MAX_IMAGE_PIXELS is not None  # nobody has switched Pillow's own guard off
+
+
+def test_pictures_are_normalised_as_torchvision_does_it():
+    mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+    expected = normalize(noise() / 255, mean, std)
+    torch.testing.assert_close(models.Normalise(mean, std)(noise()), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_small_cnn_sees_black_as_minus_two_and_white_as_two():
+    shades = torch.tensor([0, 255], dtype=torch.uint8).view(2, 1, 1, 1).expand(2, 3, 16, 16)
+    seen = models.small_cnn(3, 4)[0][0](shades)
+    assert torch.equal(seen, torch.tensor([-2.0, 2.0]).view(2, 1, 1, 1).expand(2, 3, 16, 16))
+
+
+def test_all_channels_of_a_pixel_lie_together(network):
+    together = {"memory_format": torch.channels_last}
+    assert models.Normalise((0.5,) * 3, (0.25,) * 3)(noise()).is_contiguous(**together)
+    for model in (network, models.small_cnn(3, 4)):
+        filters = [p for p in model.parameters() if p.ndim == 4]
+        assert filters and all(p.is_contiguous(**together) for p in filters)

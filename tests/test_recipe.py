@@ -1,6 +1,7 @@
 """The 8 steps: their order, what they record, that the best cycle is kept."""
 
 import dataclasses
+import json
 import math
 from types import SimpleNamespace
 
@@ -10,6 +11,7 @@ import torch
 
 from lessonkit import Learner, augment, data, eight_steps, models, recipe
 from lessonkit.lr_finder import LRFinderResult
+from lessonkit.machine import progress
 from lessonkit.machine.bars import Bar
 from lessonkit.recipe import SAFE_LR, Report
 from lessonkit.training.history import Diverged
@@ -35,7 +37,7 @@ def report():
 
 @pytest.mark.parametrize(
     ("n", "given", "expected"),
-    [(996, {}, {"batch_size": 32}), (1002, {}, {}), (996, {"batch_size": 8}, {"batch_size": 8})],
+    [(999, {}, {"batch_size": 32}), (1000, {}, {}), (999, {"batch_size": 8}, {"batch_size": 8})],
 )
 def test_a_few_hundred_pictures_train_in_small_mini_batches(monkeypatch, n, given, expected):
     asked = {}
@@ -46,7 +48,7 @@ def test_a_few_hundred_pictures_train_in_small_mini_batches(monkeypatch, n, give
 
     monkeypatch.setattr(Learner, "pretrained", pretrained)
     with pytest.raises(InterruptedError):
-        eight_steps(coloured(n * 3 // 2, 16), seed=3, **given)  # two thirds train
+        eight_steps(coloured(1503, 16).with_training(range(n)), seed=3, **given)
     assert asked == {"seed": 3, **expected}
 
 
@@ -89,6 +91,71 @@ def test_what_trains_in_steps_3_4_and_8_and_until_when(small, monkeypatch):
     assert limits == [3 * SAFE_LR, SAFE_LR]  # of the head, and of all layers
     unfamiliar, few = 1 - math.log10(5), learn.n_batches / recipe.MANY
     assert learn.label_smoothing == pytest.approx(0.1 * unfamiliar * few) and few < 1
+
+
+@pytest.fixture
+def planned(small, monkeypatch):
+    """What the 8 steps ask for; nothing trains."""
+    asked = SimpleNamespace(sweeps=[], cycles=[], bars=[])
+
+    def train_cycles(learn, lr, epochs, by_loss=False):
+        asked.cycles.append([*epochs])
+        return lr, f"note {len(asked.cycles)}"
+
+    def new_bar(title, total, *_):
+        asked.bars.append(Bar(title, total))
+        return asked.bars[-1]
+
+    lr_find = lambda _, *how, **more: asked.sweeps.append((how, more))  # noqa: E731
+    monkeypatch.setattr(Learner, "lr_find", lr_find)
+    monkeypatch.setattr(recipe, "careful_lr", lambda found, most: (1e-3, "as ever"))
+    monkeypatch.setattr(recipe, "train_cycles", train_cycles)
+    monkeypatch.setattr(recipe, "lr_ratios", lambda learn: ([0.25, 0.5, 1.0], "twice"))
+    monkeypatch.setattr(progress, "_new_bar", new_bar)
+    return asked
+
+
+@pytest.mark.parametrize("batch_size", [1, 10])
+def test_how_long_cycles_and_sweeps_are_and_how_smooth_the_labels(planned, batch_size):
+    learn = eight_steps(coloured(60, 16), batch_size=batch_size).learner
+    n = learn.n_batches
+    assert 60 <= planned.cycles[0][0] * n < 60 + n and 8 <= planned.cycles[2][0] * n < 8 + n
+    assert planned.sweeps == [((), {}), (([0.25, 0.5, 1.0],), {"steps": 40})]
+    assert learn.label_smoothing == pytest.approx(0.1 * (1 - math.log10(2)) * min(1, n / 20))
+
+
+def test_the_bar_is_full_when_all_steps_are_done(planned):
+    eight_steps(coloured(60, 16))
+    assert (planned.bars[0].title, planned.bars[0].total) == ("eight_steps: 8 steps", 8)
+    assert planned.bars[0].done == 8
+
+
+def test_the_first_step_says_what_varies_and_takes_the_time_of_the_activations(
+    planned, monkeypatch
+):
+    order = []
+
+    def noted(real):
+        return lambda *args, **how: order.append(real.__name__) or real(*args, **how)
+
+    monkeypatch.setattr(Learner, "activations", noted(Learner.activations))
+    monkeypatch.setattr(Report, "add", noted(Report.add))
+    images = coloured(60, 16, how=augment.side_on())
+    assert eight_steps(images).steps[0].chose == "augmentation side_on"
+    assert order[0] == "activations"
+    made = eight_steps(images, hold_out=0.25)
+    held = len(made.learner.images.test.labels)
+    expected = f"augmentation side_on; {held} pictures choose nothing, for the result"
+    assert made.steps[0].chose == expected
+
+
+def test_what_steps_chose_and_what_went_wrong_stands_in_the_table(planned):
+    made = eight_steps(coloured(60, 16))
+    assert [step.note for step in made.steps if step.note] == ["note 1", "note 2", "note 3"]
+    lines = made.table().splitlines()
+    for number, step in enumerate(made.steps, 1):
+        [at] = [i for i, line in enumerate(lines) if line.startswith(f"{number} {step.name}")]
+        assert lines[at + 1].strip() == (step.chose or step.note)
 
 
 def test_each_step_is_announced_by_its_number():
@@ -150,7 +217,48 @@ def test_the_result_is_measured_on_pictures_that_chose_nothing(report):
 def test_without_a_test_set_the_report_says_what_its_accuracy_is_worth(report, monkeypatch):
     monkeypatch.setattr(report.learner, "_images", coloured(60, 32))
     assert "21 validation pictures, which also chose" in report.result
+    assert "costs 8 of the 39 training pictures" in report.result
     assert not {"n_test", "accuracy_test", "accuracy_test_tta"} & report.as_dict().keys()
+
+
+def new_report(images):
+    return Report(Learner(models.small_cnn(3, 4), images), Bar("eight_steps", 8))
+
+
+@pytest.mark.parametrize(("errors", "clearly"), [(-1, False), (1.6, False), (1.7, True), (5, True)])
+def test_clearly_better_than_guessing_is_by_164_standard_errors(errors, clearly):
+    made = new_report(coloured(60))  # 21 validation pictures, a third of each class
+    made.accuracy = 1 / 3 + errors * math.sqrt(1 / 3 * 2 / 3 / 21)
+    doubt = "not clearly better than always saying class 0 (0.333)"
+    assert (doubt in made.result) != clearly
+
+
+def test_the_last_accuracies_are_those_with_test_time_augmentation():
+    made = new_report(coloured(60).with_hold_out(0.25))
+    assert made.accuracy == made.accuracy_tta == made.seconds == 0.0
+    learn, labels = made.learner, made.learner.images.test.labels
+    learn.validate = lambda tta=False: (1.0, 0.75 if tta else 0.5)
+    learn.predict = lambda _, tta=False: torch.eye(3)[labels if tta else (labels + 1) % 3]
+    made.finish()
+    assert (made.accuracy_tta, made.accuracy_test_tta) == (0.75, 1.0) and made.seconds > 0
+
+
+def test_a_report_is_written_in_words_that_people_can_read_with_any_files_name(tmp_path):
+    skipped = [("Wölfe/\udcff.jpg", "no picture")]
+    made = new_report(dataclasses.replace(coloured(), skipped=skipped))
+    made.write(tmp_path / "report.json")
+    text = (tmp_path / "report.json").read_text(encoding="utf-8")
+    assert "Wölfe" in text and text.endswith("}\n")
+    assert json.loads(text) == made.as_dict()
+
+
+def test_what_a_step_did_stays_so_and_a_report_is_about_steps_not_bars():
+    step = recipe.Step("unfreeze", None, 0.5, 1.0)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        step.accuracy = 1.0
+    made = new_report(coloured())
+    made.steps.append(step)
+    assert repr(step) in repr(made) and "Bar" not in repr(made)
 
 
 def test_held_out_pictures_are_a_share_of_each_class_and_stay_so_at_other_sizes():
@@ -192,13 +300,18 @@ def test_cycles_that_cannot_be_counted_are_refused_before_any_step(cycles):
 # --- Learning rates -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("sure", "times"), [(0.8, 10), (0.4, 10**0.5), (0.1, 1)])
+@pytest.mark.parametrize(
+    ("sure", "times", "said"),
+    [(0.8, 10, "10.0 times less"), (0.4, 10**0.5, "3.2 times less"),
+     (0.25, 10**0.125, "1.3 times less"), (0.1, 1, "equal for all groups")],
+)  # fmt: skip
 def test_the_less_familiar_the_pictures_the_more_early_layers_may_change(
-    monkeypatch, report, sure, times
+    monkeypatch, report, sure, times, said
 ):
     monkeypatch.setattr(recipe, "familiarity", lambda *_: sure)
-    ratios, _ = recipe.lr_ratios(report.learner)
+    ratios, why = recipe.lr_ratios(report.learner)
     assert ratios == pytest.approx([times**-2, 1 / times, 1.0])
+    assert why.startswith(said) and f"{sure:.0%} sure" in why
 
 
 def test_a_little_more_familiar_changes_the_ratios_a_little(monkeypatch, report):
@@ -221,6 +334,22 @@ def test_the_old_classifier_is_asked_about_whole_bytes_that_do_not_wrap_around()
     recipe.familiarity(model, halves)
     assert seen[0].dtype == torch.uint8 and seen[0].shape[-1] == 16
     assert (seen[0][..., :6] < 60).all() and (seen[0][..., 10:] > 195).all()
+
+
+def test_the_old_classifiers_answer_is_its_mean_top_probability():
+    model = small_pretrained("", 3).eval()
+    sure = recipe.familiarity(model, coloured().train.images)
+    assert isinstance(sure, float)  # with weights of 0 its biases decide, for all pictures alike
+    assert sure == pytest.approx(model.imagenet[0].bias.softmax(0).max().item())
+
+
+def test_pictures_are_made_smaller_for_the_old_classifier_without_moiré():
+    model, seen = small_pretrained("", 3).eval(), []
+    model[0].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    stripes = torch.zeros(1, 3, 48, 48, dtype=torch.uint8)
+    stripes[..., ::2] = 255
+    recipe.familiarity(model, stripes)
+    assert (seen[0] > 60).all() and (seen[0] < 195).all()
 
 
 @pytest.mark.parametrize("n", [1, 99, 101, 199, 250, 399, 1024])
@@ -269,10 +398,16 @@ def test_what_is_still_near_enough_is_the_rules_own_lr(lr):
     assert recipe.careful_lr(agreed, 3 * SAFE_LR) == (lr, "where the loss falls fastest")
 
 
+@pytest.mark.parametrize(("lr", "kept"), [(0.32 * SAFE_LR, SAFE_LR), (3.1 * SAFE_LR, 3 * SAFE_LR)])
+def test_what_is_further_from_what_has_served_is_not_taken(lr, kept):
+    agreed = SimpleNamespace(never_falls=False, steepest=lr, lowest=20 * lr)
+    assert recipe.careful_lr(agreed, 3 * SAFE_LR)[0] == kept
+
+
 def test_a_curve_of_nothing_but_noise_gives_an_lr_that_has_served():
     for seed in range(20):
         noise = 2 + 0.02 * np.random.default_rng(seed).standard_normal(100)
-        assert recipe.careful_lr(found(noise), SAFE_LR)[0] == SAFE_LR
+        assert recipe.careful_lr(found(noise), SAFE_LR)[0] == SAFE_LR == 1e-3
         assert recipe.careful_lr(found(noise), SAFE_LR / 10)[0] == SAFE_LR / 10
 
 
@@ -306,7 +441,7 @@ class Scripted(Learner):
         self.lrs.append(lr)
         if result is None:
             raise Diverged("too high")
-        self.cycles.append(cycle_len)
+        self.cycles += [cycle_len] * n_cycle
         self.now = result
         with torch.no_grad():
             self.groups[-1].bias.fill_(len(self.cycles))
@@ -338,6 +473,13 @@ def test_cycles_double_until_they_are_clearly_worse_and_the_latest_good_one_is_k
     recipe.train_cycles(learn, [1e-3] * 3, [1, 2, 4])
     assert learn.cycles == cycles
     assert learn.groups[-1].bias[0] == kept
+
+
+def test_a_network_that_was_right_about_all_before_is_still_kept_after_its_latest_cycle():
+    learn = Scripted([(0.4, 1.0)])
+    learn.now = (0.5, 1.0)
+    recipe.train_cycles(learn, [1e-3] * 3, [1, 2, 4])
+    assert learn.cycles == [1] and learn.groups[-1].bias[0] == 1
 
 
 def test_a_head_is_kept_where_the_loss_was_lowest():

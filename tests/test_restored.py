@@ -3,6 +3,7 @@
 What torch's own models, optimisers and loaders keep is in test_lr_finder.py.
 """
 
+import random
 import threading
 import weakref
 from types import SimpleNamespace
@@ -16,8 +17,18 @@ from torch.optim import lr_scheduler
 from torch.utils.data import DataLoader
 
 from lessonkit import Learner, augment, lr_find, models
-from lessonkit.training.restored import everything_restored
-from tests.test_lr_finder import InTurnAll, Noise, Transformed, batches, network
+from lessonkit.training.restored import _sources, everything_restored
+from tests.test_lr_finder import (
+    Asked,
+    Counted,
+    InTurnAll,
+    Mixed,
+    Noise,
+    Transformed,
+    Turning,
+    batches,
+    network,
+)
 from tests.tiny import coloured
 
 
@@ -115,8 +126,10 @@ def test_what_points_to_things_that_are_gone_is_left_alone():
     trainer = Trains("constant")
     trainer.owner, trainer.owners = weakref.proxy(gone), [weakref.proxy(gone)]
     trainer.model.owner, trainer.optimizer.param_groups[0]["owner"] = [trainer.owner] * 2
+    samples, sampler = Transformed(*map(torch.cat, zip(*batches(), strict=True))), Turning()
+    samples.owner = sampler.owner = trainer.owner
     del gone
-    given = trainer.model, trainer.optimizer, batches(), None
+    given = trainer.model, trainer.optimizer, DataLoader(samples, 15, sampler=sampler), None
     assert len(lr_find(*given, steps=12, stop=None, train_step=trainer.step).losses) == 12
 
 
@@ -125,6 +138,69 @@ def test_lazy_buffers_get_the_sentence_of_lazy_weights():
     optimizer = torch.optim.SGD([*model[0].parameters(), *model[2].parameters()], 0.1)
     with pytest.raises(ValueError, match="size yet"):
         lr_find(model, optimizer, batches(), F.cross_entropy)
+
+
+def test_lists_are_put_back_and_gone_through_if_they_have_at_most_a_hundred_parts():
+    loss, noise = Asked(), Noise()
+    loss.seen, loss.more, loss.all = [0] * 100, [0] * 101, InTurnAll(*[noise] * 100)
+    model, before = network(), noise.rng.bit_generator.state
+    with everything_restored(model, torch.optim.SGD(model.parameters(), 0.1), loss):
+        loss.seen[0] = loss.more[0] = 1
+        noise(torch.zeros(6))
+    assert (loss.seen[0], loss.more[0]) == (0, 1) and noise.rng.bit_generator.state == before
+
+
+def test_what_a_sampler_has_read_stays_with_it():
+    class Reading:
+        def __init__(self):
+            self.names, self.rows = ["0.png"], {"0.png": 0}
+
+        def __iter__(self):
+            for i in range(len(self.names), 30):
+                self.rows[f"{i}.png"] = len(self.names)
+                self.names.append(f"{i}.png")
+            return iter(range(30))
+
+        def __len__(self):
+            return 30
+
+    samples, sampler = Transformed(*map(torch.cat, zip(*batches(), strict=True))), Reading()
+    model, data = network(), DataLoader(samples, 15, sampler=sampler)
+    lr_find(model, torch.optim.SGD(model.parameters(), 0.1), data, F.cross_entropy, steps=4)
+    assert {name: row for row, name in enumerate(sampler.names)} == sampler.rows
+
+
+def test_what_two_loaders_share_is_kept_once():
+    data = Counted()
+    held = [kept for kept, _ in _sources([Mixed(DataLoader(data), DataLoader(data))])]
+    assert sum(kept is vars(data) for kept in held) == 1
+
+
+DRAWS = {
+    "Python's": (random.Random(0), lambda one: one.random()),
+    "numpy's": (np.random.default_rng(0), lambda one: one.random()),
+    "numpy's older one": (np.random.RandomState(0), lambda one: one.random_sample()),
+    "torch's": (torch.Generator(), lambda one: torch.rand((), generator=one).item()),
+}
+
+
+@pytest.mark.parametrize("kind", DRAWS)
+def test_generators_of_any_kind_are_as_they_were(kind):
+    model, loss = network(), Asked()
+    loss.own, draw = DRAWS[kind]
+    with everything_restored(model, torch.optim.SGD(model.parameters(), 0.1), loss):
+        drawn = draw(loss.own), draw(loss.own)
+    assert (draw(loss.own), draw(loss.own)) == drawn
+
+
+def test_what_many_hold_is_gone_through_once():
+    noise = Noise()
+    model, all_of_it, before = network(), noise, noise.rng.bit_generator.state
+    for _ in range(20):  # by a million ways one comes to the noise
+        all_of_it = InTurnAll(all_of_it, all_of_it)
+    with everything_restored(model, torch.optim.SGD(model.parameters(), 0.1), all_of_it):
+        noise(torch.zeros(6))
+    assert noise.rng.bit_generator.state == before
 
 
 class Wrapped:

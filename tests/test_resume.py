@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import textwrap
+import time
 from functools import cache, partial
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from torch import nn
 from lessonkit import Learner, augment, data, eight_steps, models
 from lessonkit.__main__ import main
 from lessonkit.files import safe_files
+from lessonkit.training import distributed
 from lessonkit.training.checkpoint import Checkpoint, CheckpointError
 from lessonkit.training.history import Diverged, Interrupted
 from lessonkit.training.optimizers import adamw, radam, sgd
@@ -183,6 +185,23 @@ def test_a_run_that_has_ended_is_not_trained_again(tmp_path, whole, uninterrupte
     assert outcome(recipe(learner(checkpoint))) == uninterrupted
     assert len(steps) <= 12 + 3  # the finders', and those of the fit that diverges
     assert checkpoint.seconds > 0
+
+
+def test_the_seconds_of_epochs_that_need_no_training_again_are_kept(tmp_path):
+    began = time.perf_counter()
+    learner(Checkpoint(tmp_path / "checkpoint")).fit(1e-3, 2)
+    took, again = time.perf_counter() - began, Checkpoint(tmp_path / "checkpoint")
+    learner(again).fit(1e-3, 2)
+    assert 0 < again.seconds <= took
+
+
+def test_of_several_processes_only_the_first_writes_and_removes(tmp_path, monkeypatch):
+    first, second = Checkpoint(tmp_path / "first"), Checkpoint(tmp_path / "second")
+    learner(first).fit(1e-3, 1)
+    monkeypatch.setattr(distributed, "rank", lambda: 1)
+    learner(second).fit(1e-3, 1)
+    first.remove()
+    assert first.exists() and not second.folder.exists()
 
 
 def test_without_a_checkpoint_nothing_is_written(tmp_path, monkeypatch):

@@ -45,7 +45,7 @@ def test_sgdr_is_torchs(cycle_mult):
     np.testing.assert_allclose(ours, torchs, rtol=1e-9, atol=1e-15)
 
 
-@pytest.mark.parametrize("steps", [2, 10, 37, 100])
+@pytest.mark.parametrize("steps", [2, 4, 5, 6, 10, 37, 100])
 def test_one_cycle_is_torchs(steps):
     torchs = by_torch(lambda o: lr_scheduler.OneCycleLR(o, 0.3, total_steps=steps), 0.3, steps)
     np.testing.assert_allclose(schedule.one_cycle(0.3, steps), torchs, rtol=1e-6)
@@ -185,6 +185,15 @@ def test_the_lowest_lr_may_be_zero_or_the_lr_itself():
         assert function(**others).min() < 0.06
 
 
+def test_the_largest_number_of_steps_is_still_allowed(monkeypatch):
+    monkeypatch.setattr(schedule, "MOST_STEPS", 7)
+    assert len(schedule.constant(0.1, 7)) == len(schedule.sgdr(0.1, 3, cycle_mult=2)) == 7
+    with pytest.raises(ValueError, match="a whole number from 1 to 7, not 8"):
+        schedule.constant(0.1, 8)
+    with pytest.raises(ValueError, match="4 such cycles are more than 7 steps"):
+        schedule.sgdr(0.1, 4, 2)
+
+
 @pytest.mark.parametrize("n_cycle", [28, 15_000, 10**8])
 def test_cycles_that_grow_out_of_memory_get_a_sentence(n_cycle):
     sentence = f"^{n_cycle} such cycles are more than 100,000,000 steps"
@@ -220,3 +229,17 @@ def test_the_share_of_the_way_up_lies_between_none_and_all(warm_up):
 def test_a_cycle_starts_and_ends_below_its_top(name, value):
     with pytest.raises(ValueError, match="can't be divided by"):
         schedule.one_cycle(0.1, 10, **{name: value})
+
+
+@pytest.mark.parametrize("lrs", [[0.1], (0.01, 0.0), np.float32([0.5, 2.9e38]), [0, 1]])
+def test_any_lrs_from_zero_on_are_a_schedule(lrs):
+    found = schedule.as_schedule(lrs)
+    assert found.dtype == np.float64 and found.tolist() == [float(lr) for lr in lrs]
+
+
+@pytest.mark.parametrize(
+    "lrs", [[], 0.1, [[0.1]], [-0.1, 0.1], [math.nan], [math.inf], [3.1e38], ["a"], None, {}]
+)
+def test_what_is_no_list_of_lrs_gets_a_sentence(lrs):
+    with pytest.raises(ValueError, match="A schedule is a list of LRs from 0 on"):
+        schedule.as_schedule(lrs)

@@ -98,6 +98,7 @@ def worth(curves: Mapping[str, Mapping[int, float]]) -> None:
         ax.annotate("", (there, accuracy), (n, accuracy), arrowprops={"arrowstyle": "->"})
         ax.text(there * 1.06, accuracy - 0.014, f"{n} are worth {there:.0f}")
     ax.set(xscale="log", xlabel="training digits (log scale)", ylabel="accuracy, 1,000 digits")
+    ax.set_xlim(right=1500)  # room for what is written beside an arrow
     ticks_at(ax, list(plain))
     ax.legend(title="augmentation", loc="lower right")
     plt.show()
