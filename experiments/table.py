@@ -87,6 +87,8 @@ def why_undecided(row: dict[str, Any], ran: list[dict]) -> str:
     sure = kind == "gain"
     n = runs_needed(effects, delta) if sure else runs_that_decide(kind, effects, delta)
     hours = n * float(np.mean([run["seconds"] for run in ran])) / 3600
+    if hours > 50 * HOURS:
+        return "its mean lies at a bound, so no number of runs that one could make would tell"
     n = round(n, 2 - len(str(n)))  # more digits would say more than is known
     told = f"about {n:,} runs would tell, {hours:.1f} hours of one core"
     return told if sure else f"if the mean stays where it is, {told}"
