@@ -49,7 +49,10 @@ def test_every_part_of_a_graph_forgets_where_it_was_made():
     parts = [model, graph, graph.node.add(), graph.value_info.add(), graph.initializer.add()]
     parts += [graph.input.add(), graph.output.add(), function, function.node.add()]
     for part in parts:
-        part.doc_string, part.metadata_props.add().value = "where/it/was/made.py", "where/it/was/made"
+        part.doc_string, part.metadata_props.add().value = (
+            "where/it/was/made.py",
+            "where/it/was/made",
+        )
     graph.node[0].name = "layer"
     assert len([*about_itself(model)]) == 2 * len(parts)
     onnx_graph._forget_where_it_was_made(model)
