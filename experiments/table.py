@@ -8,7 +8,7 @@ import numpy as np
 from scipy import stats
 
 from lessonkit.course.measured import ledger
-from lessonkit.course.measured.verdict import UNDECIDED, over_places, over_seeds, verdict
+from lessonkit.course.measured.verdict import UNDECIDED, Interval, over_places, over_seeds, verdict
 
 __all__ = [
     "HALF", "HOURS", "TABLE", "half_width", "runs_needed", "runs_that_decide", "table", "undecided",
@@ -80,12 +80,14 @@ def why_undecided(row: dict[str, Any], ran: list[dict]) -> str:
     """What would decide a row: how many runs, and how long they would take; or more places."""
     if len(ran) < 2:
         return "too few runs"
-    if row.get("places") and _places_alone(row, ran) == UNDECIDED:
-        return f"{len(ran[0]['values']['places'])} places can't tell, however many the runs"
     effects, delta, kind = ledger.effects_of(row, ran), ledger.delta_of(row), row["kind"]
+    places = _places_alone(row, ran) if row.get("places") else None
+    if places and verdict(kind, places, delta) == UNDECIDED:
+        return f"{len(ran[0]['values']['places'])} places can't tell, however many the runs"
     # An interval of half δ on either side decides about a gain, wherever its mean comes to lie.
-    sure = kind == "gain"
-    n = runs_needed(effects, delta) if sure else runs_that_decide(kind, effects, delta)
+    # Where places are drawn as well, it may never get so narrow.
+    sure = kind == "gain" and not places
+    n = runs_needed(effects, delta) if sure else runs_that_decide(kind, effects, delta, places)
     hours = n * float(np.mean([run["seconds"] for run in ran])) / 3600
     if hours > 50 * HOURS:
         return "its mean lies at a bound, so no number of runs that one could make would tell"
@@ -94,11 +96,10 @@ def why_undecided(row: dict[str, Any], ran: list[dict]) -> str:
     return told if sure else f"if the mean stays where it is, {told}"
 
 
-def _places_alone(row: dict[str, Any], ran: list[dict]) -> str:
-    """The verdict on the mean over so many runs that only the places make it uncertain."""
+def _places_alone(row: dict[str, Any], ran: list[dict]) -> Interval:
+    """The interval after so many runs that only the places make the mean uncertain."""
     shares, sizes = ledger.in_places(row, ran)
-    mean = np.tile(shares.mean(0), (len(sizes), 1))
-    return verdict(row["kind"], over_places(mean, sizes), ledger.delta_of(row))
+    return over_places(np.tile(shares.mean(0), (len(sizes), 1)), sizes)
 
 
 def half_width(row: dict[str, Any], ran: Sequence[dict]) -> float:
@@ -122,19 +123,32 @@ def runs_needed(effects: Sequence[float], delta: float) -> int:
     return _runs_while(lambda half: half > delta / 2, effects)
 
 
-def runs_that_decide(kind: str, effects: Sequence[float], delta: float) -> int:
-    """How many runs give a verdict if mean and spread of the `effects` stay; a million at most."""
+def runs_that_decide(
+    kind: str, effects: Sequence[float], delta: float, places: Interval | None = None
+) -> int:
+    """How many runs give a verdict if mean and spread of the `effects` stay; a million at most.
+
+    `places` is the interval that no number of runs makes narrower, of tiles.
+    """
     mean = float(np.mean(effects))
 
     def open_still(half: float) -> bool:
         return verdict(kind, (mean, mean - half, mean + half), delta) == UNDECIDED
 
-    return _runs_while(open_still, effects)
+    return _runs_while(open_still, effects, places)
 
 
-def _runs_while(too_wide: Callable[[float], bool], effects: Sequence[float]) -> int:
+def _runs_while(
+    too_wide: Callable[[float], bool], effects: Sequence[float], places: Interval | None = None
+) -> int:
     """The first number of runs at which half of an interval isn't `too_wide`; at most a million."""
     n, spread = 2, float(np.std(effects, ddof=1))
-    while n < 10**6 and too_wide(stats.t.ppf(0.975, n - 1) * spread / math.sqrt(n)):
+
+    def half() -> float:
+        of_places, freedom = (places.spread, places.freedom) if places else (0.0, math.inf)
+        error = math.hypot(spread / math.sqrt(n), of_places)
+        return stats.t.ppf(0.975, min(n - 1, freedom)) * error
+
+    while n < 10**6 and too_wide(half()):
         n = math.ceil(1.02 * n + 0.5)
     return min(n, 10**6)

@@ -120,12 +120,15 @@ def steps_left_out() -> None:
 
 
 def equal_lrs() -> str:
-    """Of claim 14's runs, step 8 less step 3: with the lesson's LRs, and with equal ones."""
-    lines = []
+    """Of claim 14's runs: the 8 steps with the lesson's LRs, and with equal ones."""
+    lines, runs = [], [run["values"] for run in ledger.runs("14")]
     for name, title in LEFT_OUT.items():
-        for lrs, arm in (("lower LRs for earlier layers", "whole"), ("equal LRs", "6 lower LRs")):
-            runs = [run["values"] for run in ledger.runs("14")]
-            gains = [run[f"{name}: {arm}"] - run[f"{name}: after step 3"] for run in runs]
+        for what, plus, minus in (
+            ("the lesson's LRs, less step 3", "whole", "after step 3"),
+            ("equal LRs, less step 3", "6 lower LRs", "after step 3"),
+            ("equal LRs, less one cycle", "6 lower LRs", "one cycle"),
+        ):
+            gains = [run[f"{name}: {plus}"] - run[f"{name}: {minus}"] for run in runs]
             mean, low, high, *_ = (100 * value for value in over_seeds(gains))
-            lines.append(f"{title:8} {lrs:28} {mean:+5.1f} ({low:+.1f} to {high:+.1f})")
+            lines.append(f"{title:8} {what:30} {mean:+5.1f} ({low:+.1f} to {high:+.1f})")
     return "\n".join(lines)
