@@ -5,10 +5,16 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from lessonkit.course.measured import ledger
-from lessonkit.course.measured.verdict import UNDECIDED, Interval, over_places, over_seeds, verdict
+from lessonkit.course.measured.verdict import (
+    UNDECIDED,
+    Interval,
+    over_places,
+    over_seeds,
+    t_factor,
+    verdict,
+)
 
 __all__ = [
     "HALF", "HOURS", "TABLE", "half_width", "runs_needed", "runs_that_decide", "table", "undecided",
@@ -17,6 +23,7 @@ __all__ = [
 
 TABLE = ledger.ROOT / "experiments" / "LEDGER.md"
 HOURS = 20  # of one core, for all runs of all claims
+SANE = 1000  # hours: more than that nobody would spend on one row
 HALF = 0.5  # of δ: with half of an interval so wide, zero and δ can't both lie inside it
 
 
@@ -89,7 +96,7 @@ def why_undecided(row: dict[str, Any], ran: list[dict]) -> str:
     sure = kind == "gain" and not places
     n = runs_needed(effects, delta) if sure else runs_that_decide(kind, effects, delta, places)
     hours = n * float(np.mean([run["seconds"] for run in ran])) / 3600
-    if hours > 50 * HOURS:
+    if hours > SANE:
         return "its mean lies at a bound, so no number of runs that one could make would tell"
     n = round(n, 2 - len(str(n)))  # more digits would say more than is known
     told = f"about {n:,} runs would tell, {hours:.1f} hours of one core"
@@ -120,7 +127,7 @@ def runs_needed(effects: Sequence[float], delta: float) -> int:
 
     By the spread of the `effects` so far; 2 at least.
     """
-    return _runs_while(lambda half: half > delta / 2, effects)
+    return _runs_while(lambda half: half > HALF * delta, effects)
 
 
 def runs_that_decide(
@@ -143,11 +150,11 @@ def _runs_while(
 ) -> int:
     """The first number of runs at which half of an interval isn't `too_wide`; at most a million."""
     n, spread = 2, float(np.std(effects, ddof=1))
+    of_places, freedom = (places.spread, places.freedom) if places else (0.0, math.inf)
 
-    def half() -> float:
-        of_places, freedom = (places.spread, places.freedom) if places else (0.0, math.inf)
+    def half() -> float:  # as over_places does it
         error = math.hypot(spread / math.sqrt(n), of_places)
-        return stats.t.ppf(0.975, min(n - 1, freedom)) * error
+        return t_factor(min(n - 1, freedom)) * error
 
     while n < 10**6 and too_wide(half()):
         n = math.ceil(1.02 * n + 0.5)

@@ -104,7 +104,7 @@ def enter(
         print(f"{name} was late: stopped, and entered without a score. Plan for less work.")
     if board is None:
         try:
-            records.write(NAME, [*records.read(NAME, [_is_entry], []), list(entry)])
+            records.write(NAME, [*_read(), list(entry)])
         except OSError as error:
             print(f"Your entry can't be kept: {error}")
     else:
@@ -162,7 +162,7 @@ def leaderboard(board: list[Entry] | None = None) -> list[Entry]:
     Without a `board`, those on your disk. `forget()` deletes them.
     """
     if board is None:
-        board = [Entry(*row) for row in records.read(NAME, [_is_entry], [])]
+        board = [Entry(*row) for row in _read()]
 
     def height(entry: Entry) -> float:
         return -1.0 if entry.score is None else entry.score
@@ -219,6 +219,10 @@ def draw(entries: list[Entry], newest: Entry | None = None, ax: Any = None) -> A
     ax.set(xlabel="accuracy on the hidden tiles; hatched: to be beaten", xlim=(0, 1))
     ax.invert_yaxis()
     return ax
+
+
+def _read() -> list[list]:
+    return records.read(NAME, [_is_entry], [])
 
 
 def _is_entry(row: Any) -> bool:

@@ -50,7 +50,7 @@ def _remembered(time: str) -> Quiz:
     asked = quiz.multiple_choice("00", silent=time == "first")
 
     def with_choice(question: Question, option: Option) -> dict:
-        kept = records.read(NAME, {str: {str: str}}, {})
+        kept = _read()
         kept.setdefault(time, {}).setdefault(question.text, option.text)
         return kept
 
@@ -63,7 +63,7 @@ def results() -> list[dict[str, Any]]:
 
     True, False, or None where no answer was kept.
     """
-    kept, table = records.read(NAME, {str: {str: str}}, {}), []
+    kept, table = _read(), []
     for topic, question in zip(TOPICS, quiz.closing_questions("00"), strict=True):
         right = {option.text: option.right for option in question.options}
         chosen = {time: kept.get(time, {}).get(question.text) for time in TIMES}
@@ -80,6 +80,10 @@ def compare() -> Board:
     """A widget with what you answered in notebook 00 and in notebook 10, by topic."""
     name = "the twelve questions, then and now"
     return Board(name, _page, "Compare", "Show what you have answered so far")
+
+
+def _read() -> dict[str, dict[str, str]]:
+    return records.read(NAME, {str: {str: str}}, {})
 
 
 def _page() -> str:

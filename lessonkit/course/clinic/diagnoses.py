@@ -31,8 +31,7 @@ def diagnose(number: int) -> Quiz:
     asked = Quiz(f"patient {checked(number)}", [QUESTIONS[number]])
 
     def with_choice(question: Question, option: Option) -> dict[str, str]:
-        kept = records.read(NAME, {str: str}, {})
-        return {str(number): option.text} | kept  # the first diagnosis stays
+        return {str(number): option.text} | _read()  # the first diagnosis stays
 
     asked.keep(NAME, "Your diagnosis", with_choice)
     return asked
@@ -40,7 +39,7 @@ def diagnose(number: int) -> Quiz:
 
 def first_diagnoses() -> dict[int, tuple[str, bool]]:
     """Of each patient that was diagnosed, the first diagnosis, and whether it was right."""
-    found, kept = {}, records.read(NAME, {str: str}, {})
+    found, kept = {}, _read()
     for number, options in SUSPECTS.items():
         right = {option.text: option.right for option in options}
         if (text := kept.get(str(number))) in right:
@@ -56,6 +55,10 @@ def forget() -> None:
 def score() -> Board:
     """A widget with your first diagnosis of each patient, and how many of them were right."""
     return Board("your diagnoses, counted", _page, "Count", "Count your diagnoses so far")
+
+
+def _read() -> dict[str, str]:
+    return records.read(NAME, {str: str}, {})
 
 
 def _page() -> str:

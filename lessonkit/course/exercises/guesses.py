@@ -41,7 +41,7 @@ class Guess(Shown):
             )  # fmt: skip
         self.note = ipywidgets.HTML()
         self.numeric = not options
-        kept = records.read(NAME, {str: str}, {}).get(name, "")
+        kept = _read().get(name, "")
         if kept in options if options else _number(kept) is not None:
             self.field.value = kept
         self.field.observe(self._keep, names="value")
@@ -63,8 +63,7 @@ class Guess(Shown):
         if wrong:  # an earlier guess stays
             return
         try:
-            kept = records.read(NAME, {str: str}, {})
-            records.write(NAME, kept | {self.key: self.field.value or ""})
+            records.write(NAME, _read() | {self.key: self.field.value or ""})
         except OSError as error:
             self.note.value = f"Your guess can't be kept: {html.escape(str(error))}"
 
@@ -113,6 +112,10 @@ def _how(guessed: float | str, measured: float | str) -> str:
         way = "high" if guessed > measured else "low"
         return "Close." if ratio < 1.1 else f"{times} too {way}.".capitalize()
     return f"Off by {abs(guessed - measured):.2g}."
+
+
+def _read() -> dict[str, str]:
+    return records.read(NAME, {str: str}, {})
 
 
 def _number(text: str) -> float | None:

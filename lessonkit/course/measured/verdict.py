@@ -13,7 +13,7 @@ from scipy import stats
 
 __all__ = [
     "FAILS", "HOLDS", "KINDS", "UNDECIDED", "Interval", "holm", "over_places", "over_seeds",
-    "over_splits", "p_value", "partial_rank_correlation", "prediction", "verdict",
+    "over_splits", "p_value", "partial_rank_correlation", "prediction", "t_factor", "verdict",
 ]  # fmt: skip
 
 CONFIDENCE = 0.95
@@ -64,7 +64,7 @@ def over_places(effects: np.ndarray, sizes: Sequence[int], draws: int = 1000) ->
     rows = np.random.default_rng(0).integers(n, size=(draws, n))
     drawn = (sizes * np.mean(effects, 0))[rows].sum(1) / sizes[rows].sum(1)
     spread, freedom = math.hypot(of_seeds, float(drawn.std())), max(1, min(runs, n) - 1)
-    half = _t(freedom) * spread
+    half = t_factor(freedom) * spread
     return Interval(mean, mean - half, mean + half, spread, freedom)
 
 
@@ -74,7 +74,7 @@ def _interval(effects: Sequence[float], share: float) -> Interval:
     if n < 2:
         return Interval(mean, -math.inf, math.inf, math.inf, 1)
     spread = float(np.std(effects, ddof=1)) * math.sqrt(share)
-    half = _t(n - 1) * spread
+    half = t_factor(n - 1) * spread
     return Interval(mean, mean - half, mean + half, spread, n - 1)
 
 
@@ -142,7 +142,8 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def _t(freedom: float) -> float:
+def t_factor(freedom: float) -> float:
+    """How many standard errors half of an interval has, by Student's t."""
     return float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom))
 
 
