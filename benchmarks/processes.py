@@ -126,7 +126,7 @@ def main() -> int:
     communication = median(2, "communication")
     expected = (one - serial) / 2 + serial + communication
     batches, megabytes = rounds[0][0]["batches"], rounds[0][0]["megabytes"]
-    print(f"an epoch of {batches} mini-batches of {BATCH} pictures of {options.size} px, seconds")
+    print(f"an epoch of {batches} mini-batches, pictures of {options.size} px, seconds")
     parts = f"validation {validation:.2f}, optimiser {updates:.2f}"
     print(f"1 process            {one:7.2f}   of which {parts}")
     print(f"2 processes, model   {expected:7.2f}   of which communication {communication:.2f}")

@@ -441,7 +441,7 @@ def _add_commands(commands: Any) -> None:
     add("--device", **device)
 
     add = command(predict, "say which class pictures belong to")
-    add("model", type=_path, help="a model written by train")
+    add("model", type=_path, help="a model file, as train writes it")
     add("images", type=_path, nargs="+", metavar="IMAGE", help="picture files, or folders of them")
     add("--tta", action="store_true", help="average over fixed views of each picture")
     add("--json", action="store_true", help="print JSON, with all probabilities")
@@ -453,7 +453,7 @@ def _add_commands(commands: Any) -> None:
     add("folder", type=_path, help="as for train")
 
     add = command(export, "write a model as ONNX, to use without PyTorch")
-    add("model", type=_path, help="a model written by train")
+    add("model", type=_path, help="a model file, as train writes it")
     add("out", type=_path, help="where the ONNX file goes, such as model.onnx")
     add("--force", **force)
 

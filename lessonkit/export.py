@@ -6,6 +6,7 @@ on servers, on phones and in browsers. Scaling and normalising are in the file, 
 
 import copy
 import json
+import sys
 from pathlib import Path
 
 import torch
@@ -35,7 +36,7 @@ def to_onnx(learn: Learner, path: str | Path) -> None:
     if package := onnx_graph.missing():
         raise ValueError(
             f"Exporting needs the package {package}: in the folder of the course, run "
-            'python -m pip install -e ".[export]" -c constraints.txt'
+            f'{sys.executable} -m pip install -e ".[export]" -c constraints.txt'
         )
     network = nn.Sequential(copy.deepcopy(learn.model).cpu(), nn.Softmax(1)).eval()
     try:

@@ -218,6 +218,13 @@ def test_a_result_that_can_not_be_judged_gets_a_sentence(result):
         challenge.enter("me", lambda images, seconds: result, 60, [])
 
 
+def test_a_forgotten_return_and_what_is_no_function_get_a_sentence():
+    with pytest.raises(ValueError, match="returns nothing"):
+        challenge.enter("me", lambda images, seconds: lambda tiles: None, 60, [])
+    with pytest.raises(ValueError, match="wants a function, not 3"):
+        challenge.enter("me", 3, 60, [])
+
+
 @pytest.mark.parametrize("train", [None, ..., lambda images, seconds: None])
 def test_without_a_function_it_waits_and_keeps_nothing(train, capsys):
     assert challenge.enter("me", train) is None

@@ -21,19 +21,23 @@ ON_COLAB |= {"scipy", "torchvision", "tqdm", "jupyterlab"}  # the last is what C
 
 # As Colab's Python finds things: google.colab is there and loaded, lessonkit isn't installed.
 AS_ON_COLAB = """
-import sys, types
+import os, subprocess, sys, types
 for name in ("google", "google.colab"):
     sys.modules[name] = types.ModuleType(name)
 sys.modules["google.colab"].output = types.SimpleNamespace(
     enable_custom_widget_manager=lambda: print("widgets"))
 sys.meta_path = [finder for finder in sys.meta_path if "editable" not in repr(finder)]
 sys.path = [place for place in sys.path if place not in ("", {root!r})]
+os.environ.pop("PYTHONPATH", None)
 from IPython.core.interactiveshell import InteractiveShell
 shell = InteractiveShell.instance()
 for _ in range(2):  # a cell may be run twice
     assert shell.run_cell({cell!r}).success
-assert shell.run_cell("import lessonkit; print(lessonkit.__file__)").success
-print(__import__("os").getcwd())
+look = "import lessonkit; print(lessonkit.__file__)"
+assert shell.run_cell(look).success
+command = [sys.executable, "-S", "-c", look]  # without the packages that are installed
+print(subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip())
+print(os.getcwd())
 """
 
 
@@ -92,9 +96,9 @@ def test_on_colab_it_fetches_the_course_and_makes_it_importable(tmp_path):
     )
     assert done.returncode == 0, done.stdout + done.stderr
     course = content / "course"
-    widgets, package, folder = done.stdout.splitlines()
+    widgets, package, of_a_command, folder = done.stdout.splitlines()
     assert widgets == "widgets"
-    assert package == str(course / "lessonkit" / "__init__.py")
+    assert package == of_a_command == str(course / "lessonkit" / "__init__.py")
     assert folder == str(course / "notebooks")
     assert (content / "pip.log").read_text().startswith("pip install -q anywidget")
     assert not done.stderr

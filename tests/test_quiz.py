@@ -281,7 +281,8 @@ def test_number(exercise, answer, status, message):
     ("answer", "kind"),
     [("seven", "a text"), ([7, 8], "a list"), ([], "a list"),
      (True, "True or False"), (mean, "a function"),
-     (torch.ones(2), r"an array of shape \[2\]"), (object(), "of type object"), (7j, "complex")],
+     (torch.ones(2), r"an array of shape \[2\]"), (10**400, "of type int"),
+     (np.bool_(True), "True or False"), (object(), "of type object"), (7j, "complex")],
 )  # fmt: skip
 def test_number_says_what_it_got_instead(answer, kind):
     status, message = quiz.judge("99.3", answer)
@@ -652,7 +653,8 @@ def refused(learn):
         (refused, "wrong", "These are no pictures."),
         (out_of_time, "wrong", "It ends in an error, TimeoutError: of a connection"),
         (lambda learn: learn.fit("fast", 1), "wrong", "It ends in an error"),
-        (lambda learn: learn.fit(1e-9, 1), "wrong", "is asked for. Longer."),
+        (lambda learn: learn.fit(1e-9, 3), "wrong", "is asked for. Longer."),
+        (lambda learn: learn.fit(1e-9, 1), "wrong", "trained for 1 of the 3 epochs"),
         (too_much_unrecorded, "wrong", "Everybody has 3 epochs here"),
         (too_much_forgotten, "wrong", "Everybody has 3 epochs here"),
         (too_much_in_a_copy, "wrong", "Everybody has 3 epochs here"),
@@ -660,7 +662,7 @@ def refused(learn):
         (step_by_step, "wrong", "is asked for. Longer."),
         (lambda learn: learn.lr_find(steps=5), "waiting", "nothing has been trained yet"),
         (trains_on(lambda images: replace(images, train=images.valid)), "wrong", "other pictures"),
-        (trains_on(lambda images: images.with_training([0, 3])), "wrong", "is asked for. Longer."),
+        (trains_on(lambda images: images.with_training([0, 3])), "wrong", "of the 3 epochs"),
     ],
 )
 def test_an_exercise_that_trains_says_what_is_wrong(answer, status, message):

@@ -93,6 +93,8 @@ def enter(
     if train is None or train is ...:
         print("The challenge waits for your function.")
         return None
+    if not callable(train):
+        raise ValueError(f"The challenge wants a function, not {train!r}.")
     pace = _step_seconds() / REFERENCE_STEP
     result, used, late = _in_time(train, images(), seconds * pace)
     if not late and result is None:
@@ -143,8 +145,12 @@ def _score(result: Any) -> float:
             "An entry returns a Learner or a function from pictures to probabilities, not "
             f"something of type {type(result).__name__}."
         )
-    probabilities = torch.as_tensor(result(tiles))
-    shape = (len(labels), len(embedded.CLIMATES))
+    shape, found = (len(labels), len(embedded.CLIMATES)), result(tiles)
+    if found is None:
+        raise ValueError(
+            f"Your function from pictures to probabilities returns nothing: return {list(shape)}."
+        )
+    probabilities = torch.as_tensor(found)
     if tuple(probabilities.shape) != shape:
         raise ValueError(
             f"For {shape[0]} tiles, probabilities of shape {list(shape)} are wanted, not "

@@ -5,6 +5,7 @@ import logging
 import os
 import queue
 import re
+import sys
 import threading
 import time
 import warnings
@@ -36,7 +37,10 @@ with suppress(ImportError):
     register_heif_opener()
     FORMATS, SUFFIXES = [*FORMATS, "HEIF"], [*SUFFIXES, ".heic", ".heif"]
 HEIC = (".heic", ".heif", ".avif")
-HEIC_ADVICE = "needs another decoder: pip install pillow-heif, or save such pictures as JPEG"
+HEIC_ADVICE = (
+    f"needs another decoder: {sys.executable} -m pip install pillow-heif, or save such pictures "
+    "as JPEG"
+)
 Image.init()  # Pillow knows most formats only after this
 MAX_PIXELS = 100_000_000  # larger ones would fill the memory: decompression bombs
 MIN_SIDE = 8  # pixels; smaller pictures show nothing

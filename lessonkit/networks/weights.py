@@ -48,7 +48,7 @@ def pretrained(arch: str) -> nn.Module:
 
 
 def _embedded(network: nn.Module) -> dict[str, Tensor]:
-    """EfficientNet-Lite0's ImageNet weights, which come as a Python package (17 MB).
+    """EfficientNet-Lite0's ImageNet weights, which come as a Python package (19 MB).
 
     The package names its entries differently, but has the same ones in the same order.
     """

@@ -83,7 +83,7 @@ WRONG = {
         (fitted(1e-4, 1, 2), "too low"),
         (fitted(1e-3, 1, 2), "too low"),  # what many start with
         (fitted(0.3, 1, 2), "too high"),
-        (fitted(0.01, 1, 1), "took fewer"),
+        (fitted(0.01, 1, 1), "1 of the 2 epochs"),
         (fitted(0.01, 1, 3), "not more time"),
     ],
 }

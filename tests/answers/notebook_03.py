@@ -70,6 +70,7 @@ WRONG = {
         (lambda width, height: min(width, height) / max(width, height), "left"),
         (lambda width, height: 1 - height / width, "upright"),
         (lambda width, height: abs(width - height), "pixels"),
+        (lambda width, height: 100 - 100 * min(width, height) / max(width, height), "percent"),
         (lambda width, height: 0.5, "shorter side"),
     ],
     "03.4": [

@@ -46,7 +46,7 @@ RIGHT = {
     "06.3": all_layers([1e-4, 3e-4, 1e-3]),
     "06.4": "freeze",
 }
-ALSO_RIGHT = {"06.4": ["freeze the late layers"]}
+ALSO_RIGHT = {"06.1": ["×2.25", "2.25x", "9 / 4 times"], "06.4": ["freeze the late layers"]}
 WRONG = {
     "06.1": [(1.5, "longer"), (3.375, "cube"), (1, "weights"), (4, "pixels")],
     "06.2": [

@@ -55,6 +55,7 @@ WRONG = {
             "most confidence",
         ),
         (lambda p, labels: (p.max(1) - of_true_class(p, labels)).argmax(), "largest gap"),
+        (lambda probabilities, labels: of_true_class(probabilities, labels).min(), "its number"),
         (lambda probabilities, labels: 0, "true class"),
     ],
     "07.4": [(1 / 3, "vote"), (0.95, "surest"), (0.45, "view"), (0.4, "mammal"), (0.7, "bird")],

@@ -30,7 +30,7 @@ RIGHT = {
     "08.4": "split by mushroom",
 }
 ALSO_RIGHT = {
-    "08.2": [80, "80 %", "4/5", "0,8", "80 percent"],
+    "08.2": [80, "80 %", "4/5", "0,8", "80 percent", "80 times in 100", "8 in 10", "4 out of 5"],
 }
 WRONG = {
     "08.1": [

@@ -87,8 +87,12 @@ RIGHT = {
 }
 ALSO_RIGHT = {
     "09.2": [shouted],
-    "09.3": [17, 25, "20 runs"],
-    "09.5": [lambda train: (*trial()(train)[:2], [" " + trial()(train)[2].upper()])],
+    "09.3": [17, 25, "20 runs", "about 24", "≈24"],
+    "09.4": ["p = 0.2"],
+    "09.5": [
+        lambda train: (*trial()(train)[:2], [" " + trial()(train)[2].upper()]),
+        trial(interval=lambda a, b: np.round(by_scipy(a, b), 4)),
+    ],
 }
 WRONG = {
     "09.1": [
@@ -130,6 +134,7 @@ WRONG = {
         (trial(seeds=range(3)), "five or more"),
         (trial(others=range(5, 10)), "same seeds"),
         (trial(interval=lambda a, b: by_scipy(b, a)), "without less with"),
+        (trial(interval=lambda a, b: by_scipy(a, b)[::-1]), "low first"),
         (trial(interval=unpaired), "seed by seed"),
         (lambda train: trial()(lambda change, seed: 0.1 * seed), "is given"),
         (trial(change="none"), "difference"),

@@ -54,6 +54,17 @@ def unfrozen(lr, epochs=6):
     return treat
 
 
+def how_many_overlap(train_boxes, valid_boxes):
+    return [sum(overlaps(one, other) for other in train_boxes) for one in valid_boxes]
+
+
+def by_area(train_boxes, valid_boxes):
+    def area(a, b):
+        return (min(a[2], b[2]) - max(a[0], b[0])) * (min(a[3], b[3]) - max(a[1], b[1]))
+
+    return [any(area(one, other) > 0 for other in train_boxes) for one in valid_boxes]
+
+
 RIGHT = {
     "10.1": with_rate(0.1),
     "10.2": augmented(augment.symbols()),
@@ -92,6 +103,8 @@ WRONG = {
         ),
         (as_squares_of_64, "64 px only"),
         (corner_inside, "without a corner"),
+        (how_many_overlap, "count"),
+        (by_area, "positive product"),
         (lambda train, valid: share_pixels(valid, train), "shape"),
         (lambda train, valid: np.ones(len(valid), bool), "both directions"),
     ],

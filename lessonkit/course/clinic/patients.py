@@ -61,7 +61,7 @@ class Run(NamedTuple):
 
 
 def shuffled_labels(ill: bool, seed: int) -> Learner:
-    """The list of labels was sorted once more than the list of pictures."""
+    """The list of labels was shuffled once more than the list of pictures."""
     digits = _digits()
     if ill:
         digits = replace(

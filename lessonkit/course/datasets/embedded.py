@@ -67,7 +67,7 @@ def earth_tiles(seed: int = SPLIT_SEED) -> Tiles:
 
     A tile that lies in blocks of both sets is left out, so no validation tile shares a pixel with
     a training tile. The blocks are drawn by `seed` such that a fifth to three tenths of each
-    class's tiles are for validation.
+    class's tiles have their middle in validation blocks.
     """
     picture, climates = earth_map()
     tops, lefts, labels = _pure_tiles(climates)

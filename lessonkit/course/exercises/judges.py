@@ -94,13 +94,16 @@ def number(
 def _read(answer: Any) -> Any:
     """The number that a text such as "1e-2", "10^-2", "2/8", "60 %" or "30 epochs" stands for.
 
-    Anything else as it is.
+    So do "about 24", "p = 0.2", "2.25×" and "8 in 10". Anything else as it is.
     """
     if isinstance(answer, Decimal):
         return float(answer)
     if not isinstance(answer, str):
         return answer
-    text = re.sub(r"(?<=\d) +[a-z]{2,}$", "", _with_percent_sign(answer).strip())  # a unit
+    text = _with_percent_sign(answer).strip()
+    text = re.sub(r"^([a-z]+ *=|about\b|around\b|[~≈×]|x(?= *\d)) *", "", text)
+    text = re.sub(r"(?<=\d) *(?:times +)?(?:in|of|out of) +(?=\d)", "/", text)
+    text = re.sub(r"(?<=\d) *([a-z]{2,}|[x×])$", "", text)  # a unit, or "times"
     text = with_point(text.replace(" ", ""))
     above, slash, below = text.removesuffix("%").partition("/")
     try:

@@ -23,8 +23,6 @@ def _with_adamw(seed: int) -> Learner:
 def _about_the_lr(learn: Learner, accuracy: float) -> str:
     if accuracy >= 0.88:
         return ""
-    if len(learn.history.lr) < 2 * learn.n_batches:
-        return "You have two epochs, and took fewer: learn.fit(lr, 1, cycle_len=2)."
     if max(learn.history.lr) < 3e-3:
         return "The LR is too low for two epochs: try one several times higher."
     return "With AdamW each weight moves by about the LR in each step: this LR is too high for it."

@@ -102,7 +102,7 @@ EXERCISES = {
         "the loss explodes. On pictures and a network that this page hasn't shown, too, a hundred "
         "batches are enough to tell.",
         "Run the finder on `learn` inside your function. Of its rules take a careful one: at "
-        "`lowest`, and close to it, the loss explodes.",
+        "`lowest`, and close to it, the loss may explode.",
         "For example: learn.fit(learn.lr_find().suggestion, 3).",
         _about_the_rate,
         epochs=3,

@@ -135,6 +135,9 @@ EXERCISES = {
             ),
             (lambda width, height: 1 - height / width): "That is right for wide pictures only. "
             "Upright ones lose their top and bottom.",
+            (lambda width, height: 100 * (1 - min(width, height) / max(width, height))): (
+                "That is in percent. A fraction lies between 0 and 1."
+            ),
             (lambda width, height: max(width, height) - min(width, height)): (
                 "That is a number of pixels. A fraction of the picture is wanted."
             ),
@@ -161,6 +164,7 @@ EXERCISES = {
             _probabilities(8, 20, 5, 2),
             _probabilities(2, 9, 2, 3),
             _probabilities(5, 1, 4, 4),
+            np.array([[[0.6, 0.4]], [[0.1, 0.9]]]),  # which a hint can show
         ],
         "The mean over the views first, then the most likely class. A view that is unsure adds "
         "little, which a vote would not take into account.",

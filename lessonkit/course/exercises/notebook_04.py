@@ -103,7 +103,7 @@ EXERCISES = {
             "LR.",
             0.15: "That is step 100. The cosine is symmetrical: at step 200 as much is left as is "
             "gone at step 100.",
-            0.1: "That is half-way, step 150.",
+            0.1: "Did you halve 1 + cos? Or that is half-way, step 150.",
             0.1786: "The π is missing: the angle of step i is π · i / steps.",
             -0.1: "That is 0.2 · cos(2π/3): shift the cosine up by 1, and halve it.",
             0.199933: "That is the LR of the start. Or was your angle in degrees? cos wants "

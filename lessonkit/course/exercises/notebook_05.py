@@ -33,7 +33,8 @@ def _some_snapshots() -> list[list[np.ndarray]]:
     for n_snapshots, n_pictures, n_classes in ((3, 40, 3), (4, 30, 5), (2, 20, 2)):
         shape = (n_snapshots, n_pictures)
         inputs.append(list(draw.dirichlet(np.full(n_classes, 0.6), size=shape)))
-    return [(snapshots,) for snapshots in inputs]
+    small = [np.array([[0.9, 0.1]]), np.array([[0.3, 0.7]])]  # which a hint can show
+    return [(snapshots,) for snapshots in [*inputs, small]]
 
 
 WELL = 0.67  # the accuracy that exercise 05.4 asks for
@@ -44,7 +45,7 @@ def _about_restarts(learn: Learner, accuracy: float) -> str:
     fallen = lrs[:-1] < np.maximum.accumulate(lrs)[:-1]  # a warm-up rises before that
     restarts = (fallen & (lrs[1:] > 1.5 * lrs[:-1])).sum()
     if not restarts:
-        return "But the LR never jumps up: a restart is asked for, one or several."
+        return "The LR never jumps up: a restart is asked for, one or several."
     if accuracy >= WELL:
         return ""
     if lrs[-1] > lrs.max() / 2:

@@ -117,7 +117,8 @@ EXERCISES = {
             "undecided.",
             "3 times lower": "That is what the lesson says for such pictures. The probes don't "
             "rule it out: at a third of the LR the late layers still change.",
-            "same LR": "That is what this course's recipe takes for such pictures.",
+            "same LR": "With it the late layers change most. The course's recipe comes close to it "
+            "where ImageNet's classifier is unsure of the pictures.",
         },
         "The late layers know no more than 32 little filters do: frozen, they would stay a "
         "ceiling. How much lower the LRs of earlier groups should be, the probes can't tell. (What "

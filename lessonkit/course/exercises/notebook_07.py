@@ -105,6 +105,9 @@ EXERCISES = {
                 "That is the largest gap between best and true class. Asked for is the smallest "
                 "probability of the true one."
             ),
+            (lambda probabilities, labels: _given(probabilities, labels).min()): (
+                "That is its probability. Which picture has it? Return its number."
+            ),
             (lambda probabilities, labels: probabilities.max(1).argmax()): (
                 "That one is the surest of all, and it may well be right: use the labels."
             ),

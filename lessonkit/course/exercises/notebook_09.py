@@ -93,8 +93,10 @@ def _trial(answer: Callable) -> Verdict:
     [changed] = set(reached) - {"none"}
     seeds = sorted(reached["none"])
     wanted = _interval(*([reached[side][seed] for seed in seeds] for side in (changed, "none")))
-    if not np.allclose(given, wanted, rtol=1e-4, atol=1e-6):
-        turned = np.allclose(-given[::-1], wanted, rtol=1e-4, atol=1e-6)
+    if not np.allclose(given, wanted, atol=1e-3):
+        if np.allclose(given[::-1], wanted, atol=1e-3):
+            return Verdict("wrong", "Return low first, then high.")
+        turned = np.allclose(-given[::-1], wanted, atol=1e-3)
         about = "This is without less with." if turned else "That isn't the interval of 09.1."
         return Verdict("wrong", f"{about} Subtract seed by seed, the change less none.")
     if plain_words(verdict) != _verdict(*wanted, DELTA):

@@ -72,6 +72,12 @@ def _a_corner_inside(train_boxes: np.ndarray, valid_boxes: np.ndarray) -> np.nda
     return inside.all(3).any((1, 2))
 
 
+def _by_area(train_boxes: np.ndarray, valid_boxes: np.ndarray) -> np.ndarray:
+    a, b = np.asarray(valid_boxes)[:, None], np.asarray(train_boxes)[None]
+    sides = np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2])
+    return (sides.prod(2) > 0).any(1)
+
+
 def _squares(corners: list[tuple[int, int]]) -> np.ndarray:
     return np.array([(x, y, x + 64, y + 64) for x, y in corners])
 
@@ -85,6 +91,8 @@ _BOXES = [
     # across like one tile and down like another, and yet it overlaps neither
     (_squares([(0, 320), (320, 0)]), _squares([(16, 16), (336, 16), (640, 640)])),
     (_squares([(160, 160)]), _squares([(224, 160), (160, 96), (112, 208), (320, 160)])),
+    # the first one overlaps both training tiles
+    (_squares([(0, 0), (32, 0)]), _squares([(16, 0), (640, 640)])),
     # of other sizes: one inside, one around, one across, and three that only come close
     (
         np.array([(100, 100, 300, 300), (600, 0, 640, 300)]),
@@ -143,6 +151,11 @@ EXERCISES = {
             (lambda *boxes: np.logical_and(*(way.any(1) for way in _overlaps(*boxes)))): (
                 "It must be one and the same training tile that overlaps across and down."
             ),
+            (lambda *boxes: np.logical_and(*_overlaps(*boxes)).sum(1)): (
+                "You count the training tiles. Asked for is whether there is one: True or False."
+            ),
+            _by_area: "Two negative numbers have a positive product: ask separately whether they "
+            "overlap across, and down.",
             _as_equal_squares: "That is right for squares of 64 px only. Tiles may have any size: "
             "use right and bottom as well.",
             _a_corner_inside: "Two boxes may share pixels without a corner of the one in the "

@@ -94,8 +94,12 @@ def one_number(value: Any) -> float | None:
         return None
     if isinstance(plain, list | tuple) and len(plain) == 1:
         return one_number(plain[0])
-    whole = isinstance(plain, numbers.Real) and not isinstance(plain, bool)
-    return float(plain) if whole else None
+    if not isinstance(plain, numbers.Real) or isinstance(plain, bool):
+        return None
+    try:
+        return float(plain)
+    except OverflowError:  # a whole number of hundreds of digits
+        return None
 
 
 def with_point(text: str) -> str:
@@ -107,6 +111,7 @@ def with_point(text: str) -> str:
 
 def kind(value: Any) -> str:
     """What `value` is, in words."""
+    value = value.item() if getattr(value, "shape", None) == () else value
     shape = getattr(value, "shape", None)
     if shape is not None and not callable(shape):
         return f"an array of shape {list(shape)}"

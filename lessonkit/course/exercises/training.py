@@ -59,10 +59,22 @@ def training(
         wrong = about(learn, accuracy)
         if accuracy >= well and not wrong:
             return Verdict("right", why)
-        reached = f"It reaches an accuracy of {accuracy:.2f}; {well:.2f} is asked for."
+        if accuracy < well:
+            wrong = _too_few(learn, epochs) or wrong
+        reached = f"It reaches an accuracy of {accuracy:.3f}; {well:.2f} is asked for."
         return Verdict("wrong", f"{reached} {wrong or hint}")
 
     return Exercise(judge, hint, lambda given: stronger)
+
+
+def _too_few(learn: Learner, epochs: int | None) -> str:
+    """A sentence if the reader has left out some of the `epochs` that there are, else nothing."""
+    trained = len(learn.history.lr) / learn.n_batches
+    if not epochs or trained > epochs - 0.5:
+        return ""
+    return (
+        f"You have trained for {trained:.2g} of the {epochs} epochs that there are: use them all."
+    )
 
 
 def _what_failed(error: Exception, seconds: float) -> str:

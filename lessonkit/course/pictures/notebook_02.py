@@ -67,7 +67,7 @@ def heads(found: LRFinderResult, runs: Mapping[float, np.ndarray]) -> None:
     axes[1].plot(list(means), [mean[2] for mean in means.values()], "k--", label="confidence")
     axes[0].set(yscale="log", ylim=(0.03, 1000), ylabel="validation loss (log scale)")
     axes[1].set(xscale="log", ylim=(0.5, 1.05), xlabel="learning rate")
-    axes[1].set_ylabel("validation accuracy")
+    axes[1].set_ylabel("validation accuracy, confidence")
     axes[1].legend(loc="lower right", fontsize="small")
     plt.show()
 
