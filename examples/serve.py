@@ -24,11 +24,17 @@ NO_PICTURE = f"Send a picture ({', '.join(FORMATS)}) of up to 20 MB and 8 px a s
 
 if len(sys.argv) != 3 or not Path(sys.argv[1]).is_file() or not sys.argv[2].isdecimal():
     sys.exit(__doc__)
+if int(sys.argv[2]) > 65535:
+    sys.exit(f"{sys.argv[2]} is no port: take a number up to 65535, such as 8000.")
 options = onnxruntime.SessionOptions()
 options.intra_op_num_threads = 1  # each request has a thread of its own already
-session = onnxruntime.InferenceSession(sys.argv[1], options, ["CPUExecutionProvider"])
-about = session.get_modelmeta().custom_metadata_map
-classes, size = json.loads(about["classes"]), int(about["size"])
+try:
+    session = onnxruntime.InferenceSession(sys.argv[1], options, ["CPUExecutionProvider"])
+    about = session.get_modelmeta().custom_metadata_map
+    classes, size = json.loads(about["classes"]), int(about["size"])
+except Exception as error:  # onnxruntime has a class of its own for each kind of fault
+    reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+    sys.exit(f"{sys.argv[1]} is no classifier that lessonkit has exported ({reason:.200}).")
 
 
 def square(data: bytes) -> np.ndarray:
@@ -85,7 +91,11 @@ class Handler(BaseHTTPRequestHandler):
 
 if __name__ == "__main__":
     sys.stdout.reconfigure(errors="backslashreplace")  # classes that the terminal can't show
-    with ThreadingHTTPServer(("127.0.0.1", int(sys.argv[2])), Handler) as server:
+    try:
+        server = ThreadingHTTPServer(("127.0.0.1", int(sys.argv[2])), Handler)
+    except OSError as error:
+        sys.exit(f"Port {sys.argv[2]} can't be used ({error.strerror}): take another one.")
+    with server:
         print(f"Serving {', '.join(classes)} at http://127.0.0.1:{server.server_port}", flush=True)
         try:
             server.serve_forever()

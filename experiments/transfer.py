@@ -24,6 +24,7 @@ HEAD_LR, HEAD_STEPS = 3e-3, 60
 L2 = 0.01  # best of four decades on cells and trash, with other splits and sizes
 CLIP = 1.0
 BATCH = 64
+SMALL_BATCH = 32  # where all layers train
 
 
 class _Unchanged(Augment):
@@ -103,10 +104,9 @@ def fine_tuned(
     epochs: Sequence[int],
     seed: int,
     ratios: float | Sequence[float] = 1.0,
-    batch_size: int = 32,
 ) -> nn.Module:
     """A copy of `model`, all of it trained along cosines of so many `epochs` each."""
-    n = max(1, len(images.train.labels) // batch_size)
+    n = max(1, len(images.train.labels) // SMALL_BATCH)
     lrs = [x for cycle in epochs for x in schedule.cosine(lr, cycle * n)]
     how = {"optimizer": optimizers.radam, "max_grad_norm": CLIP, "ratios": ratios}
-    return training.train(images, lrs, seed, batch_size, copy.deepcopy(model), **how).model
+    return training.train(images, lrs, seed, SMALL_BATCH, copy.deepcopy(model), **how).model

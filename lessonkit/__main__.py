@@ -146,7 +146,8 @@ def _train(options: argparse.Namespace, kept: Checkpoint) -> None:
         if options.report:
             report.write(options.report)
         kept.remove()
-    print(f"\n{report.table()}\nThe model is in {_shown(options.out)}.")
+    table = "\n".join(map(_shown, report.table().split("\n")))
+    print(f"\n{table}\nThe model is in {_shown(options.out)}.")
 
 
 def _pictures(options: argparse.Namespace, kept: Checkpoint) -> data.ImageData:
@@ -254,11 +255,15 @@ def _doubts(images: data.ImageData) -> list[str]:
 def predict(options: argparse.Namespace) -> int:
     """Say which class each picture belongs to.
 
-    Pictures that can't be read are named and left out; the exit status is then 2.
+    Pictures that can't be read are named and left out, and so are folders that can't be opened and
+    links to folders; the exit status is then 2.
     """
     from lessonkit.learner import Learner
 
-    found = {given: _files(given) for given in options.images}
+    left_out: list[str] = []  # of folders
+    found = {given: _files(given, left_out) for given in options.images}
+    for why in left_out:
+        _note(f"note: left out: {why}.")
     files = list(dict.fromkeys(file for part in found.values() for file in part))
     empty = ", ".join(given for given, part in found.items() if not part)
     if not files:
@@ -279,30 +284,31 @@ def predict(options: argparse.Namespace) -> int:
     if options.csv:
         _write_csv(options.csv, learn.classes, answers)
         progress.say(f"The answers are in {options.csv}.", sys.stderr)
-    return 0 if len(answers) == len(files) else 2
+    return 2 if left_out or len(answers) < len(files) else 0
 
 
-def _files(given: str) -> list[str]:
+def _files(given: str, left_out: list[str]) -> list[str]:
     """`given` itself, all pictures in it if it is a folder, or those that fit if it is a pattern.
 
-    Shells replace patterns such as *.jpg themselves, except for those of Windows.
+    Shells replace patterns such as *.jpg themselves, except for those of Windows. What can't be
+    looked into, and why, is added to `left_out`.
     """
     if glob.has_magic(given) and not os.path.exists(given):
-        return [file for fits in sorted(glob.glob(given)) for file in _files(fits)]
+        return [file for fits in sorted(glob.glob(given)) for file in _files(fits, left_out)]
     if not os.path.isdir(given):
         return [given]
     found, suffixes = [], {*decode.SUFFIXES, *decode.HEIC}  # those not read here get their reason
-    for place, inside, names in os.walk(given, onerror=_cannot_be_opened):
+
+    def closed(error: OSError) -> None:
+        left_out.append(f"{error.filename} can't be opened ({error.strerror})")
+
+    for place, inside, names in os.walk(given, onerror=closed):
         inside[:] = [name for name in inside if not folder.is_systems(name)]
         for link in sorted(name for name in inside if os.path.islink(os.path.join(place, name))):
-            _note(f"note: left out: {os.path.join(place, link)} is a link to a folder.")
+            left_out.append(f"{os.path.join(place, link)} is a link to a folder")
         names = [name for name in names if not folder.is_systems(name)]
         found += [os.path.join(place, n) for n in names if Path(n).suffix.lower() in suffixes]
     return sorted(found)
-
-
-def _cannot_be_opened(error: OSError) -> None:
-    _note(f"note: left out: {error.filename} can't be opened ({error.strerror}).")
 
 
 def _predict(learn, files: list[str], options: argparse.Namespace) -> list[dict]:

@@ -53,8 +53,7 @@ def slice_1d(
     distances: Sequence[float],
 ) -> np.ndarray:
     """The loss at the model's weights plus each of `distances` times `direction`: float64 [n]."""
-    nowhere = {name: torch.zeros_like(part) for name, part in direction.items()}
-    return slice_2d(model, loss, inputs, targets, direction, nowhere, distances, [0.0])[0]
+    return slice_2d(model, loss, inputs, targets, direction, direction, distances, [0.0])[0]
 
 
 @torch.no_grad()
@@ -106,7 +105,9 @@ def interpolate(
             name: torch.lerp(value, end[name], share) if value.is_floating_point() else value
             for name, value in start.items()
         }
-        losses.append(loss(functional_call(model, mixed, (inputs,)), targets).item())
+        # Not tied anew: `mixed` has a value for each name, and those of tied weights are equal.
+        outputs = functional_call(model, mixed, (inputs,), tie_weights=False)
+        losses.append(loss(outputs, targets).item())
     return np.array(losses)
 
 

@@ -33,11 +33,11 @@ __all__ = ["Diverged", "History", "Interrupted", "Learner", "adamw", "sgd"]
 class Learner:
     """A network, the pictures to train it on, and how to train it.
 
-    model: maps uint8 pictures [N, 3, S, S] to logits [N, classes].
+    model: maps uint8 pictures [N, 3, S, S] to logits [N, classes], in float32.
     images: the pictures to train on and to validate with; None for a learner that only predicts.
     seed: decides the order of the pictures and how they are augmented (0).
     optimizer: makes a torch optimiser from a list of parameter groups: `sgd` (the default), `adamw`
-        or `radam` of `training.optimizers`, or yours.
+        or `radam` of `training.optimizers`, or yours, which keeps the groups that it is given.
     device: "cuda", "mps" or "cpu"; by default the fastest that is there.
     batch_size: how many pictures a mini-batch has at most; by default 64, or 32 where there are
         fewer than 500 for training.
@@ -79,7 +79,7 @@ class Learner:
         self.generator = torch.Generator().manual_seed(int(seed))
         self.history = History()
         self.frozen_to = 0  # groups before this one are frozen
-        self._images: ImageData | None = None
+        self._images, self.augment = None, None
         self.batch_size = batch_size
         self._precompute = self._said_that_augmentation_waits = False
         # A graphics card must be waited for each time that a loss is read: once an epoch is enough.
@@ -469,9 +469,13 @@ class Learner:
 
         def mean_of_views(batch: Tensor) -> Tensor:
             views = self.augment.views(batch) if tta else [batch]
-            return torch.stack([self.model(view).softmax(1) for view in views]).mean(0)
+            return torch.stack([self._probabilities(view) for view in views]).mean(0)
 
         return as_one(map(mean_of_views, in_parts(images, 64, self.device)), len(images))
+
+    def _probabilities(self, batch: Tensor) -> Tensor:
+        logits = self.model(batch)
+        return (self._checked(logits) if hasattr(self, "classes") else logits).softmax(1)
 
     @torch.no_grad()
     def _valid_logits(self) -> Tensor:

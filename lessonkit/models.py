@@ -20,6 +20,7 @@ class LayerGroups(nn.Sequential):
     """
 
     about: dict
+    layers: str  # as they were made: a saved model is built so again
     imagenet: tuple[nn.Module, ...] = ()  # a tuple hides it from torch: it isn't to be trained
     imagenet_size: int = 0
 
@@ -41,7 +42,7 @@ class Normalise(nn.Module):
 
 def layer_groups(model: nn.Module) -> list[nn.Module]:
     """The layer groups of `model`, earliest first; any other network is a single group."""
-    return list(model.children()) if isinstance(model, LayerGroups) else [model]
+    return list(model) if isinstance(model, LayerGroups) else [model]
 
 
 def small_cnn(n_classes: int, width: int = 32, seed: int = 0) -> LayerGroups:
@@ -68,6 +69,7 @@ def small_cnn(n_classes: int, width: int = 32, seed: int = 0) -> LayerGroups:
         head = nn.Linear(8 * w, n_classes)
     model = LayerGroups(nn.Sequential(*early), nn.Sequential(*late), head)
     model.about = {"made_by": "small_cnn", "n_classes": n_classes, "width": width}
+    model.layers = repr(model)
     return model.to(memory_format=torch.channels_last)
 
 
@@ -96,5 +98,6 @@ def pretrained(arch: str, n_classes: int, load_weights: bool = True) -> LayerGro
         nn.Sequential(Normalise(config["mean"], config["std"]), *early), nn.Sequential(*late), head
     )
     model.about = {"made_by": "pretrained", "arch": arch, "n_classes": n_classes}
+    model.layers = repr(model)
     model.imagenet, model.imagenet_size = (imagenet,), config["input_size"][-1]
     return model.to(memory_format=torch.channels_last)

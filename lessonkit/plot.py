@@ -47,7 +47,8 @@ def lr_finder(found: Any, ax: Axes | None = None) -> Axes:
         height = np.interp(np.log(lr), np.log(found.lrs), found.smoothed)
         label = f"{rule}  {lr:.2g}" if np.isfinite(lr) else f"{rule}  none"
         ax.plot(lr, height, label=label, **rule_mark(rule))
-    low, high = found.losses.min(), max(found.smoothed[0], np.median(found.smoothed))
+    settled = found.smoothed[np.isfinite(found.smoothed)]  # the last may be inf
+    low, high = found.losses.min(), max(settled[0], np.median(settled))
     ax.set_ylim(low - 0.15 * (high - low + 1e-9), high + 0.6 * (high - low + 1e-9))
     ax.set(xscale="log", xlabel="learning rate", ylabel="training loss")
     ax.legend(fontsize="small")

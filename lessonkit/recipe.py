@@ -10,7 +10,7 @@ import textwrap
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from numbers import Integral
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,7 @@ HEAD_CYCLES = 4  # at most, each twice as long as the one before: 900 mini-batch
 WHOLE_STEPS = 8  # mini-batches of the whole network's first cycle, at least
 WHOLE_CYCLES = 4  # at most: of 1, 2, 4 and 8 epochs, or more if those are short
 SAFE_LR = 1e-3  # of Adam's kind, head or whole network: has served photos and satellite tiles
-ATTEMPTS = 4  # at a cycle that diverges, each with a tenth of the LR before
+ATTEMPTS = 4  # at cycles that diverge, in all: each with a tenth of the LR before
 UNFAMILIAR, FAMILIAR = 0.2, 0.6  # below: one LR for all; above: a tenth for each earlier group
 CLEARLY = 1.64  # standard errors above guessing: by chance, one run in twenty gets there
 FEW, SMALL_BATCH = 1000, 32  # pictures: in batches of 64 an epoch of few would be a few steps
@@ -183,7 +183,7 @@ def train_cycles(
     until the loss rises. What came before the first cycle competes too.
 
     Where a cycle diverges, `fit` puts the weights back, and it is tried again with a tenth of the
-    LR, three times at most. Returns the LR of the last try, and what happened, if it did.
+    LR, three times at most in all. Returns the LR of the last try, and what happened, if it did.
     """
     n_valid = len(learn.images.valid.labels)
     loss, accuracy = learn.validate()
@@ -194,7 +194,7 @@ def train_cycles(
         except Diverged:
             failures += 1
             if failures < ATTEMPTS:
-                lr = [one / 10 for one in lr] if isinstance(lr, list) else lr / 10
+                lr = lr / 10 if isinstance(lr, Real) else [one / 10 for one in lr]
             continue
         cycle += 1
         before, (loss, accuracy) = (loss, accuracy), learn.validate()
@@ -228,7 +228,7 @@ def familiarity(model: LayerGroups, images: Tensor) -> float:
     `model` is one that `models.pretrained` made, in eval mode, its body as it was then; ValueError
     for any other.
     """
-    if not model.imagenet:
+    if not getattr(model, "imagenet", ()):
         raise ValueError("Only a network from models.pretrained has an old classifier to ask.")
     n = min(100, len(images))
     sample = images[torch.arange(n) * len(images) // n].float()  # they may lie class by class
@@ -290,16 +290,16 @@ class Report:
         self._last = self._clock()
 
     def finish(self) -> None:
-        """Measure the accuracy with test-time augmentation, and stop the clock."""
+        """Stop the clock, then measure the accuracy with test-time augmentation."""
+        self.seconds = self._clock() - self._started
         self.accuracy_tta = self.learner.validate(tta=True)[1]
         self.accuracy_test_tta = self._on_test(tta=True)
-        self.seconds = self._clock() - self._started
 
     def _on_test(self, tta: bool = False) -> float | None:
         test = self.learner.images.test
         if test is None:
             return None
-        right = self.learner.predict(test.images, tta).argmax(1).cpu() == test.labels
+        right = self.learner.predict(test.images, tta).argmax(1) == test.labels
         return distributed.first(lambda: right.float().mean().item())
 
     @property

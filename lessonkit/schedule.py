@@ -10,7 +10,7 @@ LRs are from above 0 (in `as_schedule` from 0) to 3e38, counts from 1 to 1e8: el
 
 import math
 from collections.abc import Sequence
-from numbers import Integral
+from numbers import Integral, Real
 
 import numpy as np
 
@@ -80,12 +80,13 @@ def triangular(
 ) -> np.ndarray:
     """Cyclical LR: straight up from `lr_min` to `lr` and down again, `cycle` steps a period.
 
-    Without `cycle` there is one period; without `lr_min` it starts at a quarter of `lr`. Smith 2015
-    (arXiv 1506.01186) suggests a third or a quarter.
+    If `cycle` is odd, `lr` itself falls between two steps. Without `cycle` there is one period;
+    without `lr_min` it starts at a quarter of `lr`. Smith 2015 (arXiv 1506.01186) suggests a third
+    or a quarter.
     """
     cycle = steps if cycle is None else cycle
+    _check(lr, 0.0 if lr_min is None else lr_min, steps=steps, cycle=cycle)
     lr_min = lr / 4 if lr_min is None else lr_min
-    _check(lr, lr_min, steps=steps, cycle=cycle)
     phase = (np.arange(steps) % cycle) / cycle
     return lr_min + (lr - lr_min) * (1 - np.abs(2 * phase - 1))
 
@@ -128,6 +129,8 @@ def _half_cosine(start: float, end: float, share: np.ndarray) -> np.ndarray:
 
 
 def _check(lr: float, lr_min: float = 0.0, **counts: int) -> None:
+    if not (isinstance(lr, Real) and isinstance(lr_min, Real)):
+        raise ValueError(f"LRs are numbers, such as 0.1, not {lr!r:.40} and {lr_min!r:.40}.")
     if not 0 < lr < 3e38:  # where float32 ends
         raise ValueError(f"The LR must be a positive number, not {lr}.")
     if not 0 <= lr_min <= lr:

@@ -471,7 +471,7 @@ def test_predict_names_a_linked_folder_and_takes_classes_that_are_numbers(tmp_pa
     (tmp_path / "photos").mkdir()
     Image.new("RGB", (20, 20), "red").save(tmp_path / "photos" / "one.png")
     (tmp_path / "photos" / "more").symlink_to(tmp_path)
-    assert main(["predict", str(tmp_path / "x.pt"), str(tmp_path / "photos")]) == 0
+    assert main(["predict", str(tmp_path / "x.pt"), str(tmp_path / "photos")]) == 2
     said = capsys.readouterr()
     assert said.out.split("\t")[1] in ("0", "1") and said.out.count("\n") == 1
     assert "more is a link to a folder" in said.err

@@ -209,6 +209,23 @@ def server(exported):
         process.stdout.close()
 
 
+@pytest.mark.parametrize(
+    ("contents", "port", "words"),
+    [(None, "99999", "no port"), (b"no network", "0", "no classifier"), (None, "taken", "Port")],
+)
+def test_the_server_says_in_a_sentence_why_it_does_not_start(
+    exported, tmp_path, server, contents, port, words
+):
+    model = exported[1]
+    if contents:
+        model = tmp_path / "bad.onnx"
+        model.write_bytes(contents)
+    port = server.rpartition(":")[2] if port == "taken" else port
+    command = [sys.executable, ROOT / "examples" / "serve.py", model, port]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1 and words in done.stderr and done.stderr.count("\n") == 1
+
+
 def post(address, contents):
     with urllib.request.urlopen(address, data=contents, timeout=30) as response:
         return response.status, json.load(response)

@@ -108,6 +108,19 @@ def test_the_way_between_two_networks_begins_and_ends_with_their_losses():
     assert way[1] <= way[[0, 2]].mean()  # the loss of a linear model is a bowl: no hill between
 
 
+@torch.no_grad()
+def test_the_way_is_there_for_tied_weights_too():
+    inputs, targets = torch.rand(6, 3), torch.rand(6, 3)
+    model = nn.Sequential(nn.Linear(3, 3, bias=False), nn.Linear(3, 3, bias=False))
+    model[1].weight = model[0].weight
+    start = copy.deepcopy(model.state_dict())
+    end = {name: 2 * weight for name, weight in start.items()}
+    way = interpolate(model, mean_square, inputs, targets, start, end, [0, 1])
+    twice = inputs @ (2 * model[0].weight).T @ (2 * model[0].weight).T
+    expected = [mean_square(outputs, targets).item() for outputs in (model(inputs), twice)]
+    np.testing.assert_allclose(way, expected, rtol=1e-5)
+
+
 def trained_a_little(seed):
     """A small network whose BatchNorm layers have seen other pictures for each seed."""
     model = models.small_cnn(3, width=4, seed=seed)

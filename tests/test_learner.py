@@ -484,7 +484,7 @@ def test_activations_follow_weights_and_pictures(fresh, change, cache):
 
 def test_activations_are_computed_once_for_what_stays_the_same(fresh, cache, monkeypatch):
     fresh.activations()
-    monkeypatch.setattr(activations, "run", lambda *_: pytest.fail("computed again"))
+    monkeypatch.setattr(activations, "_write", lambda *_: pytest.fail("computed again"))
     there = fresh.activations()
     assert fresh.activations() is there  # nor looked up on disk
     fresh.fit(1e-3, 2)
@@ -495,6 +495,27 @@ def test_activations_are_computed_once_for_what_stays_the_same(fresh, cache, mon
     again.freeze()
     again._bfloat16 = False
     again.activations()
+
+
+class Times(nn.Module):
+    """Neither its name nor its weights say what it does."""
+
+    def __init__(self, factor):
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, images):
+        return images.flatten(1) * self.factor
+
+
+def test_activations_that_other_code_has_made_are_not_read(cache):
+    def of(factor):
+        network = models.LayerGroups(Times(factor), nn.Linear(768, 3))
+        learn = Learner(network, coloured(), device="cpu")
+        learn.freeze()
+        return learn.activations()["train"]
+
+    torch.testing.assert_close(of(2.0), 2 * of(1.0))
 
 
 def test_a_small_change_is_noticed_in_a_body_of_16_bits_too(cache):
@@ -564,7 +585,8 @@ def test_many_pictures_get_the_same_activations_by_a_graph(fresh, cache, monkeyp
     monkeypatch.setattr(activations, "run", lambda *args: used.append(args[1]) or run(*args))
     found = fresh.activations()["train"]
     through_torch = sum(map(len, used))
-    assert (through_torch == 4) if installed else (through_torch >= len(pictures))
+    # Two pictures for the entry's name, four to compare the graph with.
+    assert (through_torch == 6) if installed else (through_torch >= len(pictures))
     expected = run(fresh._body(), pictures, False)
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
 
@@ -843,8 +865,10 @@ def test_outputs_that_are_no_logits_for_the_classes_get_a_sentence(network, give
 @pytest.mark.parametrize("outputs", [2, 4])
 def test_validating_a_network_for_other_classes_gets_the_sentence_too(outputs):
     learn = Learner(models.small_cnn(outputs, width=4), coloured())
-    with pytest.raises(ValueError, match=r"must give logits \[N, 3\]"):
-        learn.validate()
+    pictures = learn.images.valid.images
+    for use in (learn.validate, learn.tta, lambda: learn.predict(pictures)):
+        with pytest.raises(ValueError, match=r"must give logits \[N, 3\]"):
+            use()
 
 
 @pytest.mark.parametrize("device", ["gpu", "cuda:99", "meta", "meta:-2", "hpu"])
@@ -1012,6 +1036,10 @@ def test_a_learner_that_never_had_pictures_predicts_from_tensors(photo):
     assert learn.predict(coloured().train.images[:5]).shape == (5, 3)
     with pytest.raises(DataError, match="size"):
         learn.predict(photo)
+    with pytest.raises(ValueError, match="this one has none"):
+        learn.predict(coloured().train.images[:5], tta=True)
+    with pytest.raises(DataError, match="set_data"):
+        learn.lr_find()
 
 
 def loaded(learn, tmp_path, images=None, **kwargs):

@@ -75,8 +75,19 @@ def test_a_network_without_an_old_classifier_is_not_asked():
         familiarity(model, torch.zeros(2, 3, 16, 16, dtype=torch.uint8))
 
 
+def test_what_lessonkit_has_not_made_has_no_old_classifier_either():
+    with pytest.raises(ValueError, match="old classifier"):
+        familiarity(nn.Linear(3, 3), torch.zeros(2, 3, 16, 16, dtype=torch.uint8))
+
+
 def test_any_other_network_is_one_group():
     assert len(models.layer_groups(nn.Linear(2, 2))) == 1
+
+
+def test_a_layer_that_stands_in_two_places_is_a_group_in_both():
+    shared = nn.ReLU()
+    groups = [nn.Linear(3, 8), shared, nn.Linear(8, 8), shared, nn.Linear(8, 2)]
+    assert models.layer_groups(models.LayerGroups(*groups)) == groups
 
 
 @torch.no_grad()

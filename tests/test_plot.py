@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from lessonkit import plot
+from lessonkit.lr_finder import LRFinderResult
 
 
 @pytest.fixture(autouse=True)
@@ -17,6 +18,12 @@ def test_a_wall_of_no_pictures_gets_a_sentence():
     with pytest.raises(ValueError, match="no pictures to draw"):
         plot.wall([])
     assert not plt.get_fignums()
+
+
+def test_a_sweep_that_explodes_at_once_can_be_drawn():
+    losses = np.array([0.3, np.inf])
+    found = LRFinderResult(np.array([1e30, 1e33]), losses)
+    assert np.isfinite(plot.lr_finder(found).get_ylim()).all()
 
 
 def test_a_row_of_a_confusion_matrix_is_a_true_class():

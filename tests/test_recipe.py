@@ -502,6 +502,8 @@ def test_a_cycle_that_diverges_is_tried_again_with_a_tenth_of_the_lr():
     tried = [1e-2, 1e-2, 1e-3, 1e-4, 1e-4]
     assert [lr[-1] for lr in learn.lrs] == pytest.approx(tried)
     assert lrs == pytest.approx([1e-5, 1e-4]) and "2 times" in note and "tenth" in note
+    learn = Scripted([None, (0.8, 0.7)])
+    assert recipe.train_cycles(learn, (1e-3, 1e-2), [1])[0] == pytest.approx([1e-4, 1e-3])
 
 
 def test_after_the_fourth_divergence_the_best_so_far_is_kept_and_the_note_says_so():

@@ -12,6 +12,7 @@ import time
 from functools import cache, partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -364,6 +365,26 @@ def test_a_checkpoint_of_another_network_is_refused(tmp_path):
     )  # fmt: skip
     with pytest.raises(CheckpointError, match="else"):
         wider.fit(1e-3, 1)
+
+
+def test_a_head_goes_on_only_on_the_frozen_body_that_it_began_on(tmp_path):
+    def head(seed):
+        learn = learner(Checkpoint(tmp_path / "ck"))
+        learn.model.load_state_dict(models.small_cnn(3, width=4, seed=seed).state_dict())
+        learn.freeze()
+        learn.fit(1e-3, 1)
+
+    head(0)
+    head(0)
+    with pytest.raises(CheckpointError, match="something else"):
+        head(1)
+
+
+@pytest.mark.parametrize("run", [{"folder": Path("photos")}, {"lr": np.float64(0.1)}])
+def test_what_could_not_be_read_again_is_not_written(tmp_path, run):
+    with pytest.raises(CheckpointError, match=r"make it str\(...\) or float\(...\)"):
+        learner(Checkpoint(tmp_path / "ck", run)).fit(1e-3, 1)
+    assert not (tmp_path / "ck").exists()
 
 
 def test_a_checkpoint_of_other_code_is_refused(tmp_path):

@@ -201,6 +201,15 @@ def test_cycles_that_grow_out_of_memory_get_a_sentence(n_cycle):
         schedule.sgdr(0.1, n_cycle, cycle_mult=2)
 
 
+@pytest.mark.parametrize("lr", ["a lot", None, [0.1]])
+def test_an_lr_that_is_no_number_gets_a_sentence(lr):
+    for name in ("lr", "lr_min"):
+        for function, others in in_each_function(**{name: lr}):
+            if not (function is schedule.triangular and name == "lr_min" and lr is None):
+                with pytest.raises(ValueError, match="LRs are numbers"):
+                    function(**others)
+
+
 @pytest.mark.parametrize("lr", [0, -0.1, 1e300, math.nan, math.inf])
 def test_a_bad_lr_gets_a_sentence(lr):
     for function, others in in_each_function(lr=lr):

@@ -265,6 +265,28 @@ def test_a_network_that_is_not_from_here_is_not_saved(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def with_another_activation(model):
+    for parent in list(model.modules()):
+        for name, layer in parent.named_children():
+            if isinstance(layer, torch.nn.ReLU):
+                setattr(parent, name, torch.nn.Tanh())
+
+
+def with_dropout(model):
+    model[2] = torch.nn.Sequential(torch.nn.Dropout(0.3), model[2])
+
+
+@pytest.mark.parametrize("change", [with_another_activation, with_dropout])
+def test_a_network_whose_layers_were_changed_is_not_saved_as_what_it_was(tmp_path, change):
+    model = models.small_cnn(3, width=4)
+    before = repr(model)
+    change(model)
+    assert repr(model) != before
+    with pytest.raises(ValueError, match="with the layers they were made with"):
+        Learner(model, coloured(), device="cpu").save(tmp_path / "model.pt")
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_network_for_another_number_of_classes_is_not_saved(tmp_path):
     learn = Learner(models.small_cnn(4, width=4), coloured(), device="cpu")
     with pytest.raises(ValueError, match="4 outputs, and there are 3 classes"):

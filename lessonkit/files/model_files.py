@@ -28,10 +28,10 @@ def write(path: str | Path, learn: Any) -> None:
     refuse, and OSError where nothing can be written.
     """
     model = learn.model
-    if not isinstance(model, models.LayerGroups) or not hasattr(model, "about"):
+    if getattr(model, "layers", "") != repr(model):
         raise ValueError(
-            "Only networks from lessonkit.models can be saved here; for your own use "
-            "safetensors.torch.save_model(learn.model, path)."
+            "Only networks from lessonkit.models, with the layers they were made with, can be "
+            "saved here; for your own use safetensors.torch.save_model(learn.model, path)."
         )
     check_classes(learn)
     if model.about["n_classes"] != len(learn.classes):
@@ -108,7 +108,8 @@ def read(path: str | Path) -> tuple[models.LayerGroups, dict[str, Any], dict[str
             raise ValueError("as many outputs as classes are needed")
         attributes |= {"augment": Augment(**about["augment"]), "frozen_to": about["frozen_to"]}
         return model.eval(), arguments, attributes
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:  # RuntimeError: other shapes
+    # RuntimeError: other shapes. OverflowError: a whole number that no float holds.
+    except (KeyError, OverflowError, TypeError, ValueError, RuntimeError) as error:
         raise safe_files.ModelFileError(
             f"{path} can't be rebuilt by this version of lessonkit and timm: use those that saved "
             f"it, or train again ({' '.join(str(error).split())[:200]})."

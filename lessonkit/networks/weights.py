@@ -19,6 +19,7 @@ def check_name(arch: str) -> None:
     """ValueError, with names that are near, unless timm has a network `arch`."""
     import timm  # slow to import, and needed in functions only
 
+    arch = str(arch)
     name, dot, _ = arch.partition(".")  # after a dot: which of several sets of weights
     known = timm.list_models()
     if timm.is_model(name):

@@ -34,7 +34,7 @@ from lessonkit.training.history import History
 
 __all__ = ["Checkpoint", "CheckpointError"]
 
-VERSION = 4  # to be raised when these files change, or the training loop does
+VERSION = 5  # to be raised when these files change, or the training loop does
 DIGEST = 32  # bytes at a file's start: SHA-256 of what follows
 
 
@@ -132,6 +132,14 @@ class Checkpoint:
         file = io.BytesIO()
         torch.save(state | {"run": self.run, "machine": _machine()}, file)
         try:
+            torch.load(io.BytesIO(file.getbuffer()), "cpu", weights_only=True)
+        except pickle.UnpicklingError as error:  # better now than when it is to be resumed
+            raise CheckpointError(
+                "A checkpoint holds tensors, plain numbers and text, but `run` or the optimiser's "
+                "settings hold something else, such as a Path or one of numpy's numbers: make it "
+                "str(...) or float(...)."
+            ) from error
+        try:
             self.folder.mkdir(exist_ok=True)
             with safe_files.atomic_path(path) as part:
                 part.write_bytes(hashlib.sha256(file.getbuffer()).digest() + file.getbuffer())
@@ -152,7 +160,7 @@ class Checkpoint:
 
 
 def _what(learn: Any, optimizer: Any, epochs: list[np.ndarray]) -> str:
-    """A short name for a fit: it changes with all that decides the outcome, except the weights."""
+    """A short name for a fit: it changes with all that decides the outcome but trained weights."""
     settings = [{k: v for k, v in g.items() if k != "params"} for g in optimizer.param_groups]
     asked = [type(optimizer).__name__, settings, [epoch.tolist() for epoch in epochs]]
     asked += [learn.images.key, learn.augment, learn.n_batches, learn.frozen_to, learn.precompute]
@@ -162,7 +170,8 @@ def _what(learn: Any, optimizer: Any, epochs: list[np.ndarray]) -> str:
     # another number of threads gives LR ratios other last digits.
     text = re.sub(" at 0x[0-9a-fA-F]+", "", repr(asked))
     text = re.sub(r"\d+\.\d+(e[+-]?\d+)?", lambda number: f"{float(number[0]):.3e}", text)
-    return fingerprint(text, learn.generator.get_state())
+    frozen = [t for group in learn.groups[: learn.frozen_to] for t in group.state_dict().values()]
+    return fingerprint(text, learn.generator.get_state(), *frozen)
 
 
 def _state(learn: Any, optimizer: Any) -> dict:

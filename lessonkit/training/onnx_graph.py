@@ -78,12 +78,10 @@ def session(contents: bytes) -> "onnxruntime.InferenceSession":
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Hide from the user what the exporter says about its own steps."""
-    before = logging.root.manager.disable
+    before, said = logging.root.manager.disable, io.StringIO()
     logging.disable(logging.CRITICAL)
     try:
-        with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
-            with redirect_stderr(io.StringIO()):
-                yield
+        with warnings.catch_warnings(action="ignore"), redirect_stdout(said), redirect_stderr(said):
+            yield
     finally:
         logging.disable(before)

@@ -7,14 +7,15 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from PIL import Image
 
-from lessonkit import augment, models
+from lessonkit import Learner, augment, models, recipe
 from lessonkit.__main__ import main
 from lessonkit.training import processes
-from tests.tiny import save_model
+from tests.tiny import coloured, creatures_folder, save_model
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -158,3 +159,13 @@ def test_no_sentence_commands_the_terminal(odd, tmp_path, monkeypatch, capsys):
                      f"cow{name} is not a class", f"no folder no{name}where"):  # fmt: skip
         assert sentence in said.out + said.err
     assert all(line.isprintable() for line in (said.out + said.err).splitlines())
+
+
+def test_the_table_of_a_training_commands_no_terminal(tmp_path, monkeypatch, capsys):
+    learn = Learner(models.small_cnn(3, 2), coloured(), device="cpu")
+    made = SimpleNamespace(learner=learn, table=lambda: "always\nsaying \x1b[31mred\x07")
+    monkeypatch.setattr(recipe, "eight_steps", lambda *_, **__: made)
+    (tmp_path / "photos").mkdir()
+    creatures_folder(tmp_path / "photos", 4)
+    assert main(["train", str(tmp_path / "photos"), "--out", str(tmp_path / "m.pt")]) == 0
+    assert "always\nsaying \\x1b[31mred\\x07\n" in capsys.readouterr().out
