@@ -513,7 +513,7 @@ def test_afterwards_warnings_and_signals_are_as_before(tmp_path, monkeypatch, ca
     before = warnings.showwarning, signal.getsignal(signal.SIGTERM)
     inside = []
 
-    def find(given):
+    def find(given, left_out):
         inside.append((warnings.showwarning, signal.getsignal(signal.SIGTERM)))
         return []
 
