@@ -53,6 +53,7 @@ def slice_1d(
     distances: Sequence[float],
 ) -> np.ndarray:
     """The loss at the model's weights plus each of `distances` times `direction`: float64 [n]."""
+    # No step is made along the second direction, so it may be any.
     return slice_2d(model, loss, inputs, targets, direction, direction, distances, [0.0])[0]
 
 

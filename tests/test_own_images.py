@@ -76,7 +76,7 @@ def pictures(done):
     return sum("image/png" in o.get("data", {}) for c in done.cells for o in c.outputs)
 
 
-@pytest.mark.parametrize(("n_classes", "n_each"), [(2, 10), (10, 30)])
+@pytest.mark.parametrize(("n_classes", "n_each"), [(2, 10), (3, 12), (10, 30)])
 def test_the_main_path_works_on_any_folder_without_its_truth(n_classes, n_each, tmp_path):
     root = tmp_path / "my own things"
     make_folder(root, n_classes, n_each)
@@ -116,7 +116,7 @@ def test_the_main_path_works_on_any_folder_without_its_truth(n_classes, n_each, 
 
 def test_what_was_decided_another_day_stands_in_the_boxes_and_holds(tmp_path):
     root = tmp_path / "things"
-    make_folder(root, 3, 12)
+    make_folder(root, 2, 10)
     decided = {"version": 1, "drop": ["class 0/copy 1.png"],
                "relabel": {"class 0/also 1.png": "class 1"}}  # fmt: skip
     file = tmp_path / "things.cleaning.json"
@@ -125,5 +125,3 @@ def test_what_was_decided_another_day_stands_in_the_boxes_and_holds(tmp_path):
     assert re.search(r"cleaner: \d+ pictures, 1 to drop, 1 to relabel", said)
     assert "things.cleaning.json: 1 dropped, 1 relabelled" in said
     assert json.loads(file.read_text()) == decided
-    _, about = safe_files.read_tensors(tmp_path / "things.pt")
-    assert about["classes"] == ["class 0", "class 1", "class 2"]

@@ -123,7 +123,7 @@ class Checkpoint:
         content = path.read_bytes()
         with suppress(pickle.UnpicklingError):  # of objects, for which code would have to be run
             if hashlib.sha256(content[DIGEST:]).digest() == content[:DIGEST]:
-                return torch.load(io.BytesIO(content[DIGEST:]), "cpu", weights_only=True)
+                return _loaded(content[DIGEST:])
         raise CheckpointError(f"{path} is damaged: delete {self.folder} to start anew.")
 
     def _write(self, path: Path, state: dict) -> None:
@@ -131,14 +131,8 @@ class Checkpoint:
             return
         file = io.BytesIO()
         torch.save(state | {"run": self.run, "machine": _machine()}, file)
-        try:
-            torch.load(io.BytesIO(file.getbuffer()), "cpu", weights_only=True)
-        except pickle.UnpicklingError as error:  # better now than when it is to be resumed
-            raise CheckpointError(
-                "A checkpoint holds tensors, plain numbers and text, but `run` or the optimiser's "
-                "settings hold something else, such as a Path or one of numpy's numbers: make it "
-                "str(...) or float(...)."
-            ) from error
+        if not path.exists():  # once a fit: later epochs hold the same kinds of things
+            _check_can_be_read(file.getbuffer())
         try:
             self.folder.mkdir(exist_ok=True)
             with safe_files.atomic_path(path) as part:
@@ -157,6 +151,22 @@ class Checkpoint:
     @property
     def _way(self) -> str:
         return f"Start as that run was started, or delete {self.folder} to start anew."
+
+
+def _loaded(content: Any) -> dict:
+    """What `torch.save` has written, as bytes; pickle.UnpicklingError if that takes other code."""
+    return torch.load(io.BytesIO(content), "cpu", weights_only=True)
+
+
+def _check_can_be_read(content: Any) -> None:
+    try:
+        _loaded(content)
+    except pickle.UnpicklingError as error:  # better now than when it is to be resumed
+        raise CheckpointError(
+            "A checkpoint holds tensors, plain numbers and text, but `run` or the optimiser's "
+            "settings hold something else, such as a Path or one of numpy's numbers: make it "
+            "str(...) or float(...)."
+        ) from error
 
 
 def _what(learn: Any, optimizer: Any, epochs: list[np.ndarray]) -> str:
