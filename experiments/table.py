@@ -23,7 +23,7 @@ __all__ = [
 
 TABLE = ledger.ROOT / "experiments" / "LEDGER.md"
 HOURS = 20  # of one core, for all runs of all claims
-SANE = 1000  # hours: more than that nobody would spend on one row
+SANE = 100  # hours: more than that nobody would spend on one row
 HALF = 0.5  # of δ: with half of an interval so wide, zero and δ can't both lie inside it
 
 
@@ -50,7 +50,8 @@ def table() -> str:
     for e in ledger.entries():
         mean, low, high = e.shown_interval
         [source] = TABLE.parent.glob(f"claim_{e.number}_*.py")
-        cells = [f"[{e.number}]({source.name}) {e.title}", e.text, mean, f"{low} to {high}"]
+        what = f"{e.text}{_same_numbers(e)}"
+        cells = [f"[{e.number}]({source.name}) {e.title}", what, mean, f"{low} to {high}"]
         runs_there = f"{e.n}, {e.places} places" if e.places else str(e.n)
         cells += [e.shown_delta, runs_there, e.failing]
         cells += [ledger.shown_p(e.p), ledger.shown_p(e.holm), e.verdict]
@@ -67,9 +68,10 @@ def undecided() -> str:
     seconds = sum(run["seconds"] for n in sources for run in ledger.claim(n)["runs"])
     seconds += sum(ledger.claim(n).get("tuning_seconds", 0.0) for n in sources)
     lines = [f"## Undecided: {len(left)} of {len(entries)} rows", ""]
+    lines += ["More runs say more about the pictures that all of them draw from, no others.", ""]
     for e in left:
         why = why_undecided(ledger.row_of(e), ledger.runs(e.number))
-        lines.append(f"- {e.number}, {e.name}: {why}{_same_numbers(e)}.")
+        lines.append(f"- {e.number}, {e.name}: {why}.")
     hours = f"{seconds / 3600:.1f} hours of one core, of the {HOURS} hours planned"
     lines += ["", f"All runs, tuning included, took {hours}."]
     return "\n".join(lines)
@@ -79,7 +81,8 @@ def _same_numbers(one: ledger.Entry) -> str:
     """Which row before has the same effects, as two sides were tuned to the same LR; or ""."""
     entries = ledger.entries()
     before = entries[: entries.index(one)]
-    same = [e.name for e in before if e.number == one.number and e.effects == one.effects]
+    near = [e for e in before if (e.number, e.unit) == (one.number, one.unit)]
+    same = [e.name for e in near if e.effects == one.effects]
     return f" (its numbers are those of “{same[0]}”: the same networks)" if same else ""
 
 
@@ -90,7 +93,8 @@ def why_undecided(row: dict[str, Any], ran: list[dict]) -> str:
     effects, delta, kind = ledger.effects_of(row, ran), ledger.delta_of(row), row["kind"]
     places = _places_alone(row, ran) if row.get("places") else None
     if places and verdict(kind, places, delta) == UNDECIDED:
-        return f"{len(ran[0]['values']['places'])} places can't tell, however many the runs"
+        places_there = f"{len(ran[0]['values']['places'])} places"
+        return f"if the mean stays where it is, {places_there} can't tell, however many the runs"
     # An interval of half δ on either side decides about a gain, wherever its mean comes to lie.
     # Where places are drawn as well, it may never get so narrow.
     sure = kind == "gain" and not places
@@ -104,9 +108,19 @@ def why_undecided(row: dict[str, Any], ran: list[dict]) -> str:
 
 
 def _places_alone(row: dict[str, Any], ran: list[dict]) -> Interval:
-    """The interval after so many runs that only the places make the mean uncertain."""
-    shares, sizes = ledger.in_places(row, ran)
-    return over_places(np.tile(shares.mean(0), (len(sizes), 1)), sizes)
+    """The interval after so many runs that only the places make the mean uncertain.
+
+    Places differ in the mean of a few runs by what these happened to do in each, too. More runs
+    would average that out, so it is taken off.
+    """
+    effects, sizes = ledger.in_places(row, ran)
+    every, weights = over_places(np.tile(effects.mean(0), (len(sizes), 1)), sizes), np.array(sizes)
+    weights = weights / weights.sum()
+    by_chance = effects - (effects @ weights)[:, None]  # what a run did everywhere isn't a place's
+    noise = float(weights**2 @ by_chance.var(0, ddof=1)) / len(ran)
+    spread = math.sqrt(max(0.0, every.spread**2 - noise))
+    half = t_factor(every.freedom) * spread
+    return Interval(every.mean, every.mean - half, every.mean + half, spread, every.freedom)
 
 
 def half_width(row: dict[str, Any], ran: Sequence[dict]) -> float:

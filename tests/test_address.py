@@ -49,6 +49,14 @@ def test_one_command_writes_the_address_everywhere_and_another_takes_it_back(cop
     assert contents(copy) == before
 
 
+def test_only_addresses_are_rewritten(copy):
+    page = copy / "CONTRIBUTING.md"
+    before = page.read_bytes()
+    assert run(copy, "lessonkit/course").returncode == 0 and page.read_bytes() == before
+    assert run(copy, NEW).returncode == 0 and page.read_bytes() == before
+    assert NEW in (copy / "README.md").read_text(encoding="utf-8")
+
+
 def test_no_file_names_another_address():
     old = tool.address(ROOT)
     for place in PLACES:

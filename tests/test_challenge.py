@@ -1,6 +1,7 @@
 """The challenge: hidden tiles that stay hidden, a deadline that holds, and a board that is kept."""
 
 import json
+import math
 import threading
 import time
 from contextlib import suppress
@@ -66,7 +67,9 @@ def clock(monkeypatch):
     clock = Clock()
     modules = {
         "time": SimpleNamespace(perf_counter=lambda: clock.now, sleep=clock.pass_by),
-        "threading": SimpleNamespace(Lock=threading.Lock, Timer=clock.timer),
+        "threading": SimpleNamespace(
+            Lock=threading.Lock, Timer=clock.timer, main_thread=threading.main_thread
+        ),
     }
     for name, module in modules.items():
         monkeypatch.setattr(time_limit, name, module)
@@ -189,12 +192,19 @@ def test_a_time_that_is_over_before_the_block_begins_is_over(monkeypatch):
     def at_once(seconds, function):
         return SimpleNamespace(start=function, cancel=lambda: None)
 
-    threads = SimpleNamespace(Lock=threading.Lock, Timer=at_once)
+    threads = SimpleNamespace(Lock=threading.Lock, Timer=at_once, main_thread=threading.main_thread)
     monkeypatch.setattr(time_limit, "threading", threads)
     limits = pytest.raises((time_limit.TooLate, KeyboardInterrupt))
     with limits as caught, time_limit.time_limit(0.01):
         raise AssertionError("the block has begun")
     assert caught.type is time_limit.TooLate
+
+
+def test_code_that_only_waits_is_stopped_as_well():
+    started = time.monotonic()
+    with pytest.raises(time_limit.TooLate), time_limit.time_limit(0.05):
+        time.sleep(30)
+    assert time.monotonic() - started < 15
 
 
 def test_ctrl_c_is_not_taken_for_a_deadline():
@@ -212,7 +222,17 @@ def test_no_interrupt_is_left_behind_for_what_comes_after(clock):
     clock.pass_by(1000)
 
 
-@pytest.mark.parametrize("result", ["a text", lambda tiles: torch.zeros(3, 8), object()])
+@pytest.mark.parametrize(
+    "result",
+    [
+        "a text",
+        object(),
+        lambda tiles: torch.zeros(3, 8),
+        lambda tiles: {"desert": 1.0},
+        lambda tiles: "all deserts",
+        lambda tiles: guess(tiles) * math.nan,
+    ],
+)
 def test_a_result_that_can_not_be_judged_gets_a_sentence(result):
     with pytest.raises(ValueError, match="probabilities"):
         challenge.enter("me", lambda images, seconds: result, 60, [])

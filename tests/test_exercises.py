@@ -3,6 +3,7 @@
 import importlib.util
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -69,6 +70,13 @@ def test_a_wrong_answer_is_refused_with_a_hint_that_fits(name, answer, word):
     verdict = quiz.judge(name, answer)
     assert verdict.status == "wrong"
     assert word.lower() in verdict.message.lower(), verdict.message
+
+
+def test_an_lr_that_stays_is_not_called_too_high():
+    said = exercises("01")._about_the_lr
+    stays, falls = ([0.005] * 9, [0.3, 0.2, 0.1, 0.0])
+    assert "come down" in said(SimpleNamespace(history=SimpleNamespace(lr=stays)), 0.87)
+    assert "too high" in said(SimpleNamespace(history=SimpleNamespace(lr=falls)), 0.87)
 
 
 KEPT = np.arange(62) % 3 > 0  # as a mask, of as many photos as exercise 08.3 has

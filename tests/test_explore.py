@@ -238,6 +238,12 @@ def draw_at_all_ends(figure):
                 figure.draw(axes, **values)
 
 
+def test_what_numpy_and_torch_count_with_are_values_too():
+    explorer = explore.descent(learning_rate=np.float32(0.5), momentum=torch.tensor(0.5))
+    assert explorer._repr_mimebundle_() and "momentum=0.5" in repr(explorer)
+    assert explore.schedules(steps_per_epoch=np.int64(5))._repr_mimebundle_()
+
+
 def test_all_of_descents_controls_can_be_drawn_at_their_ends():
     draw_at_all_ends(explore.descent())
 

@@ -133,10 +133,15 @@ def test_a_picture_relabelled_earlier_goes_back_to_its_folder_and_forth(cleaner,
     cleaning.write(root, cleaning.Cleaning((), {"cat/0.png": "dog"}))
     again = explore.cleaner(root, data.from_folder(root, 16), {"cat/0.png": "?"})
     assert repr(again).endswith("0 to relabel")  # it counts as a dog already
-    for label, relabel in (("cat", {}), ("<emu>", {"cat/0.png": "<emu>"})):
+    for label, relabel in (("cat", {}), ("dog", {"cat/0.png": "dog"}), ("cat", {})):
         again.decide("cat/0.png", label)
+        in_the_box = again.decisions["cat/0.png"].value
         again.save()
         assert cleaning.read(root).relabel == relabel
+        assert again.decisions["cat/0.png"].value == in_the_box
+    again.decide("cat/0.png", "<emu>")
+    again.save()
+    assert cleaning.read(root).relabel == {"cat/0.png": "<emu>"}
     again.decisions["cat/0.png"].value = ("keep", "")
     again.save()
     assert cleaning.read(root).relabel == {"cat/0.png": "dog"}

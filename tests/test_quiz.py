@@ -488,6 +488,9 @@ def test_solutions_that_are_run_are_nobodys_answers(monkeypatch):
     monkeypatch.setenv("JPY_SESSION_NAME", "notebooks/solutions/99_solutions.ipynb")
     quiz.check("99.3", 7)
     assert solved.read() == {}
+    monkeypatch.setenv("JPY_SESSION_NAME", "/home/ada/solutions/course/workbook/99.ipynb")
+    quiz.check("99.3", 7)
+    assert solved.read()["99.3"]["solved"]
 
 
 def test_answers_that_cannot_be_kept_are_judged_all_the_same(monkeypatch, capsys):
@@ -508,6 +511,12 @@ def test_progress_in_a_notebook_stores_the_same_whoever_has_solved_what():
     assert board._repr_mimebundle_()["text/plain"] == before
     assert "✓ 00.3" in board.table.value and "· 02.1" in board.table.value
     assert set(quiz.all_exercises()) >= {"00", "05", "10"}
+
+
+def test_what_can_not_be_read_is_said_where_it_would_stand(tmp_path, monkeypatch):
+    monkeypatch.setattr(records, "path", lambda name: tmp_path)  # a folder, not a file
+    assert "can't be read" in quiz.progress().table.value
+    assert "can't be read" in quiz.guess("99.loss", "The loss?").note.value
 
 
 # --- Guesses --------------------------------------------------------------------------------------
@@ -535,6 +544,8 @@ def test_a_guess_stands_beside_what_is_measured_and_is_remembered():
     loss.field.value = "nan"
     assert "no number" in loss.note.value and "No guess yet" in result.line.value
     assert quiz.guess("99.loss", "The loss?").value == 0.51  # what was no guess isn't kept
+    loss.field.value = "1"
+    assert "Close" not in loss.beside(math.nan).line.value
     loss.field.value = ""
     assert not loss.note.value and quiz.guess("99.loss", "The loss?").value is None
 
@@ -771,10 +782,19 @@ def test_questions_are_read_as_they_are_written(page_99):
     ]
     assert nothing.text == "And 0, or nearly?"
     assert [option.right for option in nothing.options] == [False, True]
+    page_99.write_text("## Why?\n\n- [ ] so\n  No.\n- [X] or so\n  Yes.\n", encoding="utf-8")
+    assert [option.right for option in quiz.multiple_choice("99").questions[0].options] == [0, 1]
 
 
-@pytest.mark.parametrize("page", ["## Why?\n", "## Why?\n\n- [x] so\n- [ ] or so\n  No.\n"])
-def test_a_question_without_options_or_reasons_is_named(page_99, page):
+@pytest.mark.parametrize(
+    "page",
+    [
+        "## Why?\n",
+        "## Why?\n\n- [x] so\n- [ ] or so\n  No.\n",
+        "## Why?\n\n- [ ] so\n  No.\n- [ ] or so\n  No.\n",
+    ],
+)
+def test_a_question_without_options_or_reasons_or_a_right_one_is_named(page_99, page):
     page_99.write_text(page, encoding="utf-8")
     with pytest.raises(ValueError, match=r"notebook_99\.md, 'Why\?'"):
         quiz.multiple_choice("99")

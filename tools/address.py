@@ -16,6 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 KINDS = {".cff", ".ipynb", ".md", ".py", ".toml", ".yml"}
 HOST = "https://github.com/"
+REST = rb"(?![\w-])"  # the name ends here
 
 
 def address(root: Path) -> str:
@@ -39,12 +40,17 @@ def texts(root: Path) -> list[Path]:
 
 
 def replace(root: Path, new: str) -> list[Path]:
-    """Put `new` where the old address stands; the files that this changes."""
-    old, changed = address(root), []
+    """Put `new` where the old address stands, on GitHub, Colab or Binder; the files this changes.
+
+    Elsewhere the same letters may be something else: a folder of the course, an example.
+    """
+    old = re.compile(rb"(github\.com/|/github/|/gh/)" + re.escape(address(root)).encode() + REST)
+    changed = []
     for path in texts(root):
         text = path.read_bytes()
-        if old.encode() in text and old != new:
-            path.write_bytes(text.replace(old.encode(), new.encode()))
+        moved = old.sub(lambda found: found[1] + new.encode(), text)
+        if moved != text:
+            path.write_bytes(moved)
             changed.append(path)
     return changed
 

@@ -118,7 +118,7 @@ def main() -> int:
     bounds, index = VERSIONS[versions], os.environ.get("TORCH_INDEX", "")
     well = make_environment()
     elsewhere, offline = pip_is_told_where(), bool(os.environ.get("PIP_NO_INDEX"))
-    uv = shutil.which("uv") or ""
+    uv = shutil.which("uv") or (fetch_uv() if versions == "oldest" and well else "")
     no_card = sys.platform == "linux" and not has_nvidia_card()
     if well and not installed("torch") and (index or (no_card and not offline)):
         torchs_uv = uv or ("" if index else fetch_uv())
@@ -126,9 +126,7 @@ def main() -> int:
             place = "the index that TORCH_INDEX names" if index else "PyTorch's own index"
             why = f"Nothing came from {place}" if torchs_uv or index else "uv can't be fetched"
             print(FROM_THE_USUAL.format(why=why))
-    if versions == "oldest":
-        uv = uv or fetch_uv()  # whatever pip is told
-    elif elsewhere:
+    if elsewhere and versions != "oldest":  # pip alone can't look for the oldest ones
         uv = ""
     extras = ",".join(sys.argv[1:])
     course = f".[{extras}]" if extras else "."

@@ -1,5 +1,6 @@
 """Widgets that show what is kept of the reader, and of which a notebook stores a fixed text."""
 
+import html
 from collections.abc import Callable
 from typing import Any
 
@@ -34,4 +35,8 @@ class Board(Shown):
 
     def show(self, button: Any = None) -> None:
         """Read what has been kept, and show it."""
-        self.table.value = f'<div role="status">{self.page()}</div>'
+        try:
+            page = self.page()
+        except OSError as error:
+            page = f"What was kept can't be read: {html.escape(str(error))}"
+        self.table.value = f'<div role="status">{page}</div>'

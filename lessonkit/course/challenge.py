@@ -150,7 +150,15 @@ def _score(result: Any) -> float:
         raise ValueError(
             f"Your function from pictures to probabilities returns nothing: return {list(shape)}."
         )
-    probabilities = torch.as_tensor(found)
+    try:
+        probabilities = torch.as_tensor(found)
+    except (TypeError, ValueError, RuntimeError):
+        raise ValueError(
+            f"An entry's function returns probabilities, not something of type "
+            f"{type(found).__name__}."
+        ) from None
+    if not probabilities.isfinite().all():
+        raise ValueError("Some of these probabilities are no numbers (NaN), or infinite.")
     if tuple(probabilities.shape) != shape:
         raise ValueError(
             f"For {shape[0]} tiles, probabilities of shape {list(shape)} are wanted, not "

@@ -1,6 +1,7 @@
 """A time limit for the reader's own code."""
 
 import _thread
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -11,6 +12,14 @@ __all__ = ["TooLate", "time_limit"]
 
 class TooLate(TimeoutError):
     """The code took longer than it was allowed, whether it could be stopped or not."""
+
+
+def _interrupt() -> None:
+    """As Ctrl-C does; where there are signals to threads, one that waits for something wakes up."""
+    if hasattr(signal, "pthread_kill"):
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+    else:
+        _thread.interrupt_main()
 
 
 @contextmanager
@@ -26,7 +35,7 @@ def time_limit(seconds: float) -> Iterator[None]:
         with lock:
             if not over:
                 late = True
-                _thread.interrupt_main()
+                _interrupt()
 
     timer = threading.Timer(seconds, stop)
     timer.daemon = True

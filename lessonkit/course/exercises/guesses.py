@@ -41,7 +41,11 @@ class Guess(Shown):
             )  # fmt: skip
         self.note = ipywidgets.HTML()
         self.numeric = not options
-        kept = _read().get(name, "")
+        kept = ""
+        try:
+            kept = _read().get(name, "")
+        except OSError as error:
+            self.note.value = f"Your guesses can't be read: {html.escape(str(error))}"
         if kept in options if options else _number(kept) is not None:
             self.field.value = kept
         self.field.observe(self._keep, names="value")
@@ -104,6 +108,8 @@ def guess(name: str, question: str, options: Sequence[str] = ()) -> Guess:
 def _how(guessed: float | str, measured: float | str) -> str:
     if not (isinstance(guessed, float) and isinstance(measured, float)):
         return "✓" if str(guessed).casefold() == str(measured).casefold() else ""
+    if math.isnan(measured):
+        return ""
     if guessed == measured:
         return "✓"
     if min(guessed, measured) > 0:

@@ -94,14 +94,16 @@ def number(
 def _read(answer: Any) -> Any:
     """The number that a text such as "1e-2", "10^-2", "2/8", "60 %" or "30 epochs" stands for.
 
-    So do "about 24", "p = 0.2", "2.25×" and "8 in 10". Anything else as it is.
+    So do "about 24", "p = 0.2", "LR: 0.2", "2.25×" and "8 in 10". Anything else as it is.
     """
     if isinstance(answer, Decimal):
         return float(answer)
     if not isinstance(answer, str):
         return answer
-    text = _with_percent_sign(answer).strip()
-    text = re.sub(r"^([a-z]+ *=|about\b|around\b|[~≈×]|x(?= *\d)) *", "", text)
+    text = _with_percent_sign(answer).replace("−", "-").strip()
+    text = re.sub(r"(?<=\d)\.$", "", text)  # a full stop
+    said = r"about\b|around\b|roughly\b|a factor of\b"
+    text = re.sub(rf"^([a-z]* *=|[a-z]+:|{said}|[~≈×]|x(?= *\d)) *", "", text)
     text = re.sub(r"(?<=\d) *(?:times +)?(?:in|of|out of) +(?=\d)", "/", text)
     text = re.sub(r"(?<=\d) *([a-z]{2,}|[x×])$", "", text)  # a unit, or "times"
     text = with_point(text.replace(" ", ""))
@@ -318,7 +320,7 @@ def _same(found: Any, expected: Any, atol: float) -> bool:
 
 def plain_words(value: Any) -> Any:
     """A text without what doesn't matter, case, blanks and brackets; anything else as it is."""
-    value = _out_of_brackets(value)
+    value = _out_of_brackets(value.tolist() if hasattr(value, "tolist") else value)
     return " ".join(value.casefold().split()) if isinstance(value, str) else value
 
 

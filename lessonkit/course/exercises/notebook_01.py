@@ -25,6 +25,8 @@ def _about_the_lr(learn: Learner, accuracy: float) -> str:
         return ""
     if max(learn.history.lr) < 3e-3:
         return "The LR is too low for two epochs: try one several times higher."
+    if learn.history.lr[-1] > max(learn.history.lr) / 2 and max(learn.history.lr) < 0.02:
+        return "At such an LR the last steps are still large: let it come down (`cycle_len=2`)."
     return "With AdamW each weight moves by about the LR in each step: this LR is too high for it."
 
 

@@ -37,19 +37,21 @@ class Question(NamedTuple):
 
 
 def read(file: Path) -> list[Question]:
-    """The questions of a Markdown file; ValueError for one without options, or without a reason."""
+    """The questions of a Markdown file; ValueError without options, reasons, or a right one."""
     questions = []
     for block in re.split(r"^## ", file.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]:
-        asked, *parts = re.split(r"^- \[([ x])\] ", block, flags=re.MULTILINE)
+        asked, *parts = re.split(r"^- \[([ xX])\] ", block, flags=re.MULTILINE)
         options = []
         for mark, lines in zip(parts[::2], parts[1::2], strict=True):
             text, _, why = lines.partition("\n")
-            options.append(Option(text, mark == "x", " ".join(why.split())))
+            options.append(Option(text, mark in "xX", " ".join(why.split())))
         question = Question(" ".join(asked.split()), options)
         if not options or not all(option.why for option in options):
             raise ValueError(
                 f"{file.name}, {question.text!r}: a question has options, each in a line that "
                 "begins with - [ ] or - [x], and below each of them the reason."
             )
+        if not any(option.right for option in options):
+            raise ValueError(f"{file.name}, {question.text!r}: no box is ticked, as - [x].")
         questions.append(question)
     return questions

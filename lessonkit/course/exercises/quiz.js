@@ -7,7 +7,7 @@ export const score = (questions, chosen) => {
 
 export const answer = (question, choice, silent) => {
   if (choice === null) return "";
-  return silent ? "Kept." : question.options[choice].said;
+  return silent ? "Your first choice is kept." : question.options[choice].said;
 };
 
 const made = (tag, attributes = {}, ...children) => {

@@ -31,7 +31,8 @@ def where() -> Path:
 
 def record(exercise: str, answer: Any, right: bool) -> None:
     """Keep one more answer; OSError where that fails. Solutions that are run don't count."""
-    if "solutions" in Path(os.environ.get("JPY_SESSION_NAME", "")).parts:  # set by JupyterLab
+    notebook = Path(os.environ.get("JPY_SESSION_NAME", ""))  # set by JupyterLab
+    if notebook.parent.name == "solutions":
         return
     kept = read()
     entry = kept.setdefault(exercise, {"tries": 0, "solved": None, "answer": ""})
@@ -73,7 +74,7 @@ def table(exercises: dict[str, list[str]]) -> str:
             n_solved += bool(entry and entry["solved"])
             mark = "·" if not entry else "✓" if entry["solved"] else "✗"
             tries = f" ({entry['tries']})" if entry and entry["tries"] > 1 else ""
-            marks.append(f"{mark} {name}{tries}".ljust(11))
+            marks.append(f"{mark} {name}{tries}".ljust(12))
         lines.append(f"{notebook}   {''.join(marks)}".rstrip())
     n = sum(map(len, exercises.values()))
     last = f"{n_solved} of {n} solved. (In brackets: tries, if more than one.)"

@@ -80,6 +80,7 @@ function tiles(place) {
 
 export const augmentationsExplorer = {
   name: "augmentations",
+  role: "group", // its parts are read one by one
   general,
   // A page has the pictures that it was given, and no others.
   limits(v, data, still) {

@@ -26,7 +26,7 @@ export function showExplorer(root, explorer, store) {
   const inputs = new Map();
   let [step, timer] = [null, null]; // null: the whole run is shown
 
-  const picture = made("div", { class: "picture", role: "img", "aria-labelledby": `${id}-told` });
+  const picture = made("div", { class: "picture", role: explorer.role ?? "img", "aria-labelledby": `${id}-told` });
   const told = made("p", { class: "told", id: `${id}-told`, role: "status", "aria-live": "polite" });
   const panel = made("div", { class: "controls" });
   const buttons = made("div", { class: "buttons" });

@@ -81,8 +81,9 @@ class Cleaner(widgets.VBox):
 
     def _show(self, decided: cleaning.Cleaning) -> None:
         """Put the boxes to what has been decided."""
+        in_folder = self._classes_in_folder()
         for file in self.decisions:
-            label = decided.relabel.get(file, self.label[file])
+            label = decided.relabel.get(file, in_folder.get(file, self.label[file]))
             self.decide(file, None if file in decided.drop else label)
             self._saved[file] = self.decisions[file].value
 
@@ -96,11 +97,14 @@ class Cleaner(widgets.VBox):
         kept = KEEP if label == self.label[file] else ("relabel", label)
         self.decisions[file].value = DROP if label is None else kept
 
+    def _classes_in_folder(self) -> dict[str, str]:
+        """Each picture's class by its folder: another than in `label` if it was relabelled."""
+        return {picture.path: picture.label for picture in find_pictures(self.root)[0]}
+
     def cleaning(self) -> cleaning.Cleaning:
         """What is saved, with what has been changed here since."""
         before = cleaning.read(self.root)
-        # By its folder, a picture may have another class than in `label`: it was relabelled before.
-        in_folder = {picture.path: picture.label for picture in find_pictures(self.root)[0]}
+        in_folder = self._classes_in_folder()
         drop, relabel = set(before.drop), dict(before.relabel)
         for file, dropdown in self.decisions.items():
             if dropdown.value != self._saved[file]:  # else another table may know better

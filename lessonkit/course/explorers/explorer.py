@@ -153,7 +153,8 @@ def controls(
     listed = json.loads((HERE / "controls.json").read_text(encoding="utf-8"))[explorer]
     for control in listed:
         control |= (changes or {}).get(control["name"], {})
-        control["value"] = values.get(control["name"], control["value"])
+        value = values.get(control["name"], control["value"])
+        control["value"] = value.item() if hasattr(value, "item") else value  # NumPy's and torch's
         _need_possible(control)
     return listed
 

@@ -80,6 +80,7 @@ const keepInSight = (row) => (picture) => {
 
 export const ledgerExplorer = {
   name: "ledger",
+  role: "group", // its parts are read one by one
   general,
   limits: (v, data) => ({ row: [1, Math.max(1, passing(v, data).length)] }),
   draw({ width, values: v, data }) {

@@ -32,6 +32,7 @@ def schedules(kind: str = "cosine", lr: float = 0.1, steps_per_epoch: int = 50) 
     """
     made = controls("schedules", kind=kind, lr=lr)
     values = {control["name"]: control["value"] for control in made}
+    steps_per_epoch = int(steps_per_epoch)  # NumPy's whole numbers, too, which JSON can't write
     last = steps_per_epoch * sum(_epochs(values)) - 1
     made[-1] |= {"value": min(200, last), "max": last}  # the step
 

@@ -87,7 +87,8 @@ def legend(place: Any, **where: Any) -> None:
         for name, (m, edge, filling) in STYLES.items()
     ]
     shown.append(Line2D([], [], color="0.9", linewidth=8, label="where the claim says it lies"))
-    place.legend(handles=shown, fontsize="small", ncol=4, frameon=False, **where)
+    shown.append(Line2D([], [], color="0.5", linestyle=":", linewidth=1, label="±δ"))
+    place.legend(handles=shown, fontsize="small", ncol=5, frameon=False, **where)
 
 
 def reading(rows: Sequence[Line]) -> Axes:
@@ -115,9 +116,9 @@ def forest(entries: Sequence[Entry]) -> Axes:
             places.append(place - more / 2)
             place -= 1 + more
         place -= 0.3
-    inches = ROW * -place + 1.0
+    inches = ROW * -place + 1.15
     figure, ax = plt.subplots(figsize=(9.5, inches))
-    figure.subplots_adjust(0.45, 0.5 / inches, 0.8, 1 - 0.5 / inches)
+    figure.subplots_adjust(0.45, 0.5 / inches, 0.8, 1 - 0.65 / inches)
     lines(ax, [line(entry) for entry in entries], places)
     titles = {entry.number: entry.title for entry in entries}
     beside = {"transform": ax.get_yaxis_transform(), "va": "center", "fontsize": 8}
@@ -129,7 +130,8 @@ def forest(entries: Sequence[Entry]) -> Axes:
     ax.set_yticks(places, said, fontsize=8, linespacing=0.95)
     ax.set_ylim(place + 0.6, 0.7)
     _axis(ax)
-    legend(ax, loc="lower center", bbox_to_anchor=(0.0, 1.0))
+    ax.tick_params(axis="x", top=True, labeltop=True)  # a reader of the first rows sees no others
+    legend(ax, loc="lower center", bbox_to_anchor=(0.0, 1 + 0.25 / inches))
     return ax
 
 

@@ -106,13 +106,13 @@ def runs(number: str) -> list[dict[str, Any]]:
 
 
 @cache
-def entries() -> list[Entry]:
+def entries() -> tuple[Entry, ...]:
     """All rows of the ledger, in order of the claims; a claim without runs has none."""
     numbers = sorted(path.stem for path in RESULTS.glob("[0-9]*.json"))
     numbers = [number for number in numbers if runs(number)]
     made = [_entry(claim(n)["claim"], row) for n in numbers for row in claim(n)["claim"]["rows"]]
     adjusted = holm([entry.p for entry in made])
-    return [entry._replace(holm=p) for entry, p in zip(made, adjusted, strict=True)]
+    return tuple(entry._replace(holm=p) for entry, p in zip(made, adjusted, strict=True))
 
 
 def entry(number: str, name: str) -> Entry:

@@ -18,7 +18,8 @@ def run_with_restarts(learn: Learner, restarts: Sequence[int]) -> None:
     """The LR of every mini-batch above its loss, with a dotted line at each of `restarts`."""
     _, axes = plt.subplots(2, 1, figsize=(8, 5), sharex=True, layout="constrained")
     learn.plot_lr(axes[0]).set_xlabel("")
-    learn.plot_loss(axes[1])
+    learn.plot_loss(axes[1]).set(yscale="log", ylabel="loss (log scale)")
+    axes[1].lines[0].set_color("0.55")
     for ax in axes:
         for batch in restarts:
             ax.axvline(batch, color="0.6", linestyle=":")
@@ -37,7 +38,7 @@ def around_a_restart(stored: np.ndarray, fresh: np.ndarray) -> None:
         lines = ax.plot(batches, values.T, "-", color=COLOURS["sky"], linewidth=1)
         lines[0].set_label("each run")
         ax.plot(batches, values.mean(0), "o-", color=COLOURS["red"], linewidth=3, label="mean")
-        ax.set(title=title, xlabel="mini-batches since the restart")
+        ax.set(title=title, xlabel="mini-batches since the restart", xticks=batches[::2])
     axes[0].set_ylabel("validation accuracy")
     axes[1].legend(loc="lower left")
     plt.show()
@@ -84,7 +85,7 @@ def places_of_the_ball(lrs: np.ndarray, hot: np.ndarray, rest: np.ndarray) -> No
 
 
 def thrown_out(losses: Mapping[str, Sequence[float]], straight: Mapping[str, np.ndarray]) -> None:
-    """Two runs' losses over the steps, and the loss on the line from the first minimum."""
+    """Two runs' losses over the steps, and the loss on the line from where they part."""
     axes = pair(9.5, 3.5)
     curves(losses, axes[0], xlabel="step", ylabel="training loss (log scale)")
     axes[0].set_yscale("log")
@@ -93,7 +94,7 @@ def thrown_out(losses: Mapping[str, Sequence[float]], straight: Mapping[str, np.
         straight.items(), ["-", "--"], ["black", "orange"], strict=True
     ):
         axes[1].plot(shares, line, dash, color=COLOURS[colour], label=name)
-    axes[1].set(xlabel="0: the first minimum, 1: the new one", ylabel="training loss")
+    axes[1].set(xlabel="0: where the two runs part, 1: the end of each", ylabel="training loss")
     axes[1].legend(loc="upper right")
     plt.show()
 
@@ -173,7 +174,7 @@ def curvature_while_training(found: Mapping[float, tuple[Sequence, Sequence]]) -
         ax.plot(steps, values, label=f"η = {lr}", **style)
         ax.axhline(2 / lr, color=COLOURS[colour], linestyle=":")
         ax.text(420, 2 / lr, f"2/η for η = {lr}", ha="right", va="bottom")
-    ax.set(xlabel="step", ylabel="largest curvature λ", xlim=(-5, 430), ylim=(0, 28))
+    ax.set(xlabel="step", ylabel="largest curvature λ", xlim=(-5, 430), ylim=(0, 26))
     ax.legend(loc="upper left", ncols=3)
     plt.show()
 

@@ -16,7 +16,7 @@ from lessonkit.course.pictures.shared import pair, single
 from lessonkit.plot import COLOURS
 from lessonkit.recipe import Report
 
-STORED = Path(__file__).resolve().parents[3] / "benchmarks" / "recipe.json"
+BENCHMARKS = Path(__file__).resolve().parents[3] / "benchmarks"
 CELLS = "solar cells: elpv-dataset, CC BY-NC-SA 4.0 (Buerhop-Lutz et al. 2018, Deitsch et al. 2019)"
 
 
@@ -75,7 +75,7 @@ def stored_runs() -> dict[str, np.ndarray]:
     has made and stored.
     """
     found = defaultdict(list)
-    for run in json.loads(STORED.read_text(encoding="utf-8")):
+    for run in json.loads((BENCHMARKS / "recipe.json").read_text(encoding="utf-8")):
         if (run["size"], run["most"]) == (96, 600):
             found[run["set"]].append([*run["steps"].values(), run["tta"]])
     return {name: np.array(rows) for name, rows in sorted(found.items())}
@@ -95,6 +95,46 @@ def six_sets(runs: dict[str, np.ndarray]) -> None:
     head, whole = ax.lines[-2:]
     names = ["after step 3", "after step 8", "one split"]
     ax.figure.legend([head, whole, ax.lines[0]], names, ncols=3, loc="outside upper center")
+    plt.show()
+
+
+def cells_at_224() -> dict[str, np.ndarray]:
+    """Of each way to count all cells, test accuracies [splits] at 224 px, stored by tools/cells.py.
+
+    Counted simply, a cell is defective above 1/2, and as published with any doubt, by which it
+    counts.
+    """
+    runs = json.loads((BENCHMARKS / "cells.json").read_text(encoding="utf-8"))
+    runs = [run for run in runs if run["size"] == 224]
+    plain, weighted = ([run for run in runs if run["weighted"] is w] for w in (False, True))
+    return {
+        "counted simply, after step 3": np.array([r["steps"][2]["accuracy_test"] for r in plain]),
+        "counted simply, all 8 steps": np.array([run["counted"] for run in plain]),
+        "counted as published, all 8 steps": np.array([run["counted"] for run in weighted]),
+        "counted as published, with TTA": np.array([run["counted_tta"] for run in weighted]),
+    }
+
+
+def beside_published(
+    found: dict[str, np.ndarray], published: dict[str, float], n: int = 656
+) -> None:
+    """Accuracies [splits] by the way to count, their means, and results on one split of `n`."""
+    ax, names = single(8, 3), [*found, *published]
+    for place, accuracies in enumerate(found.values()):
+        splits = {"color": COLOURS["sky"], "markersize": 5, "label": "a split"}
+        ax.plot(accuracies, [place] * len(accuracies), "o", **splits)
+        mean, low, high, *_ = over_seeds(accuracies)
+        style = {"color": "black", "capsize": 4, "label": "mean, 95 % interval"}
+        ax.errorbar(mean, place + 0.25, xerr=[[mean - low], [high - mean]], fmt="s", **style)
+    for place, accuracy in enumerate(published.values(), len(found)):
+        error = np.sqrt(accuracy * (1 - accuracy) / n)
+        style = {"color": COLOURS["red"], "capsize": 4, "label": "published, ± a standard error"}
+        ax.errorbar(accuracy, place, xerr=error, fmt="D", **style)
+    ax.set(xlabel="test accuracy", yticks=range(len(names)), yticklabels=names)
+    ax.set_ylim(len(names) - 0.5, -0.5)
+    ax.grid(axis="x", color="0.9")
+    handles = dict(zip(*ax.get_legend_handles_labels()[::-1], strict=True))
+    ax.figure.legend(handles.values(), handles.keys(), ncols=3, loc="outside upper center")
     plt.show()
 
 

@@ -12,15 +12,15 @@ from lessonkit.course.pictures.shared import single
 from lessonkit.plot import COLOURS
 
 NINE = [
-    Line("A  surely above zero, surely above δ", "gain", 2.6, 1.4, 3.8),
-    Line("B  surely above zero, perhaps above δ", "gain", 1.2, 0.3, 2.1),
-    Line("C  anything between loss and gain", "gain", 1.2, -1.0, 3.4),
-    Line("D  no gain to speak of", "gain", 0.1, -0.6, 0.8),
-    Line("E  surely above zero, surely below δ", "gain", 0.5, 0.2, 0.8),
-    Line("F  surely a loss", "gain", -2.5, -3.6, -1.4),
-    Line('G  claim: "no worse"', "no_worse", -0.2, -0.8, 0.4),
-    Line('H  claim: "no worse"', "no_worse", -0.6, -1.6, 0.4),
-    Line('I  claim: "equal"', "equal", 0.1, -0.6, 0.8),
+    Line("A  claim: a gain", "gain", 2.6, 1.4, 3.8),
+    Line("B  claim: a gain", "gain", 1.2, 0.3, 2.1),
+    Line("C  claim: a gain", "gain", 1.2, -1.0, 3.4),
+    Line("D  claim: a gain", "gain", 0.1, -0.6, 0.8),
+    Line("E  claim: a gain", "gain", 0.5, 0.2, 0.8),
+    Line("F  claim: a gain", "gain", -2.5, -3.6, -1.4),
+    Line("G  claim: no worse", "no_worse", -0.2, -0.8, 0.4),
+    Line("H  claim: no worse", "no_worse", -0.6, -1.6, 0.4),
+    Line("I  claim: equal", "equal", 0.1, -0.6, 0.8),
 ]
 
 
@@ -62,7 +62,11 @@ def half_widths(numbers: Sequence[int], halves: Mapping[str, Sequence[float]]) -
         halves.items(), ["--", "-"], ["red", "black"], strict=True
     ):
         ax.plot(numbers, 100 * np.asarray(half), dash, color=COLOURS[colour], label=name)
-    ax.set(xscale="log", xlabel="random splits of the same photos", ylim=(0, None))
+    ax.set(xscale="log", xlabel="random splits of the same photos, one more each time")
+    splits = [5, 10, 20, 50, 100, 200]
+    ax.set_xticks(splits, splits)
+    ax.minorticks_off()
+    ax.set_ylim(0, None)
     ax.set_ylabel("half of the interval, points")
     ax.legend()
     plt.show()

@@ -41,18 +41,23 @@ def treated(*pairs: tuple[Run, Run]) -> None:
     size = (8.5, 2.5 * len(pairs))
     _, axes = plt.subplots(len(pairs), 2, figsize=size, squeeze=False, layout="constrained")
     for (ill, well), (left, right) in zip(pairs, axes, strict=True):
+        longest = max(len(run.learn.history.epochs) for run in (ill, well))
         for run, name, dash, colour in ((ill, "ill", "--s", RED), (well, "treated", "-o", BLUE)):
             epochs = run.learn.history.epochs
             style = {"color": colour, "markersize": 4, "label": name}
             ends = range(1, len(epochs) + 1)
             left.plot(ends, [epoch["valid_loss"] for epoch in epochs], dash, **style)
             right.plot(ends, [epoch["accuracy"] for epoch in epochs], dash, **style)
+            if len(epochs) < longest:  # its end beside that of the longer run
+                for ax, value in ((left, "valid_loss"), (right, "accuracy")):
+                    level = [epochs[-1][value]] * 2
+                    ax.plot([len(epochs), longest], level, ":", color=colour, linewidth=1)
         left.set(xlabel="epoch", ylabel="validation loss", title=f"patient {ill.number}")
         left.set_ylim(0, _top(ill, well))
         for ax in (left, right):
             ax.xaxis.get_major_locator().set_params(integer=True)
         right.set(xlabel="epoch", ylabel="accuracy", ylim=(0, 1.02))
-        right.legend(fontsize="small", loc="center right")
+        right.legend(fontsize="small", loc="lower right")
     plt.show()
 
 
@@ -76,11 +81,14 @@ def _top(*runs: Run) -> float:
 
 def _loss(ax: Axes, run: Run) -> None:
     plot.loss_history(run.learn.history, ax)
-    guessing = math.log(len(run.learn.classes))
+    shares = torch.bincount(run.learn.images.valid.labels) / len(run.learn.images.valid.labels)
+    guessing = torch.special.entr(shares).sum().item()
     ax.axhline(guessing, color="black", linestyle=":", linewidth=1, label="guessing")
     ax.set(ylim=(0, _top(run)))
-    ax.set_title("loss", fontsize="medium")
-    ax.legend(fontsize=8)
+    ax.set_title("loss", fontsize="medium", loc="left")
+    # Above the lines: any place among them is some patient's sign.
+    beside_title = {"loc": "lower right", "bbox_to_anchor": (1.02, 0.98), "frameon": False}
+    ax.legend(fontsize=7.5, ncols=4, handlelength=1.3, columnspacing=0.9, **beside_title)
 
 
 def _accuracy(ax: Axes, run: Run) -> None:
