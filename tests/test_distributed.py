@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -89,6 +90,21 @@ def test_the_first_ones_statistics_are_kept(ended):
 def test_only_the_first_that_asks_says_why_it_ends(monkeypatch):
     monkeypatch.setattr(processes, "_store", dist.HashStore())
     assert [processes.speaks() for _ in range(3)] == [True, False, False]
+
+
+def test_who_can_reach_nobody_says_why_itself(monkeypatch):
+    def gone(*_):
+        raise RuntimeError("Connection reset by peer")
+
+    monkeypatch.setattr(processes, "_store", SimpleNamespace(add=gone))
+    assert processes.speaks()
+
+
+def test_the_others_are_silent_whatever_they_say(told, monkeypatch, capsys):
+    monkeypatch.setattr(processes, "rank", lambda: 1)
+    with processes.joined():
+        print("a file's name may hold bytes that are no text: \udcff")
+    assert capsys.readouterr().out == ""
 
 
 def test_each_process_sees_other_pictures_changed_in_its_own_way(ended):

@@ -788,6 +788,7 @@ def test_the_stop_button_keeps_history_and_leaves_a_usable_model():
     assert not learn.model.training
     learn.fit(0.01, 1)
     assert learn.history.ends == [4, 5 + 4]
+    assert learn.plot_lr().get_lines()[0].get_ydata().tolist() == learn.history.lr
     lines = {line.get_label(): line for line in learn.plot_loss().get_lines()}
     marks = [line.get_xdata().tolist() for name, line in lines.items() if "mini" not in name]
     assert marks and all(x == [3, 8] for x in marks)  # where the epochs ended, counted from 0
@@ -822,6 +823,14 @@ def test_tta_is_the_mean_over_the_views():
     labels = learn.images.valid.labels
     assert loss == pytest.approx(F.nll_loss(by_hand.log(), labels).item(), abs=1e-5)
     assert accuracy == (by_hand.argmax(1) == labels).float().mean().item()
+
+
+def test_a_view_that_is_surely_wrong_costs_much_and_not_everything():
+    learn = small()
+    with torch.no_grad():
+        learn.model[-1].bias += torch.tensor([1e4, 0, 0])  # the others' probabilities are 0
+    loss, accuracy = learn.validate(tta=True)
+    assert 0 < accuracy < 1 and 5 < loss < 50
 
 
 def test_a_network_of_ones_own_trains_too():

@@ -68,6 +68,10 @@ def test_as_one_is_what_torch_cat_makes(sizes):
     assert torch.equal(memory.as_one(iter(parts), sum(sizes)), torch.cat(parts))
 
 
+def test_as_one_of_nothing_is_nothing():
+    assert memory.as_one(iter([]), 0).shape == (0,)
+
+
 @given(n=st.integers(1, 70), side=st.sampled_from([28, 128, 224, 600]))
 def test_a_step_takes_as_many_pictures_as_fit_unless_batchnorm_needs_all(n, side):
     images = torch.zeros(1, 3, 1, 1, dtype=torch.uint8).expand(n, 3, side, side)

@@ -48,6 +48,13 @@ def test_one_class_and_one_channel_are_enough():
     assert models.small_cnn(1, 1)(noise(2, 16)).shape == (2, 1)
 
 
+def test_a_small_cnn_has_32_channels_unless_others_are_asked_for():
+    shapes = (
+        [p.shape for p in m.parameters()] for m in (models.small_cnn(3), models.small_cnn(3, 32))
+    )
+    assert next(shapes) == next(shapes)
+
+
 def test_small_cnn_depends_on_its_seed_alone():
     before = torch.get_rng_state()
     one, same, other = (models.small_cnn(3, 4, seed) for seed in (1, 1, 2))

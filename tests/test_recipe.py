@@ -86,7 +86,7 @@ def test_what_trains_in_steps_3_4_and_8_and_until_when(small, monkeypatch):
     monkeypatch.setattr(recipe, "train_cycles", train_cycles)
     monkeypatch.setattr(recipe, "lr_ratios", lambda learn: ([0.04, 0.2, 1.0], "5 times"))
     learn = eight_steps(coloured(60, 16), cycles=3).learner
-    head = (True, True, 2, [2**i for i in range(recipe.HEAD_CYCLES)])  # a head converges
+    head = (True, True, 2, [1, 2, 4, 8])  # a head converges
     assert calls == [head, (False, False, 2, [1, 1]), (False, False, 0, [1, 2, 4])]
     assert limits == [3 * SAFE_LR, SAFE_LR]  # of the head, and of all layers
     unfamiliar, few = 1 - math.log10(5), learn.n_batches / recipe.MANY
@@ -96,10 +96,11 @@ def test_what_trains_in_steps_3_4_and_8_and_until_when(small, monkeypatch):
 @pytest.fixture
 def planned(small, monkeypatch):
     """What the 8 steps ask for; nothing trains."""
-    asked = SimpleNamespace(sweeps=[], cycles=[], bars=[])
+    asked = SimpleNamespace(sweeps=[], cycles=[], lrs=[], bars=[])
 
     def train_cycles(learn, lr, epochs, by_loss=False):
         asked.cycles.append([*epochs])
+        asked.lrs.append(lr)
         return lr, f"note {len(asked.cycles)}"
 
     def new_bar(title, total, *_):
@@ -120,6 +121,8 @@ def test_how_long_cycles_and_sweeps_are_and_how_smooth_the_labels(planned, batch
     learn = eight_steps(coloured(60, 16), batch_size=batch_size).learner
     n = learn.n_batches
     assert 60 <= planned.cycles[0][0] * n < 60 + n and 8 <= planned.cycles[2][0] * n < 8 + n
+    assert planned.lrs[-1] == pytest.approx([0.25e-3, 0.5e-3, 1e-3])  # the head's is the highest
+    assert [n / planned.cycles[-1][0] for n in planned.cycles[-1]] == [1, 2, 4, 8]
     assert planned.sweeps == [((), {}), (([0.25, 0.5, 1.0],), {"steps": 40})]
     assert learn.label_smoothing == pytest.approx(0.1 * (1 - math.log10(2)) * min(1, n / 20))
 
@@ -249,6 +252,7 @@ def test_a_report_is_written_in_words_that_people_can_read_with_any_files_name(t
     made.write(tmp_path / "report.json")
     text = (tmp_path / "report.json").read_text(encoding="utf-8")
     assert "Wölfe" in text and text.endswith("}\n")
+    assert len(text.splitlines()) > len(made.as_dict())  # an entry to a line
     assert json.loads(text) == made.as_dict()
 
 
@@ -334,6 +338,8 @@ def test_the_old_classifier_is_asked_about_whole_bytes_that_do_not_wrap_around()
     recipe.familiarity(model, halves)
     assert seen[0].dtype == torch.uint8 and seen[0].shape[-1] == 16
     assert (seen[0][..., :6] < 60).all() and (seen[0][..., 10:] > 195).all()
+    recipe.familiarity(model, torch.zeros_like(halves))
+    assert not seen[1].any()  # black stays black
 
 
 def test_the_old_classifiers_answer_is_its_mean_top_probability():

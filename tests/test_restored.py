@@ -140,6 +140,15 @@ def test_lazy_buffers_get_the_sentence_of_lazy_weights():
         lr_find(model, optimizer, batches(), F.cross_entropy)
 
 
+def test_results_that_a_loss_collects_are_left_alone():
+    loss, model = Asked(), network()
+    result = next(iter(model.parameters())).sum()  # has a history, so it can't be copied
+    loss.results, loss.seen = [result], [0]
+    with everything_restored(model, torch.optim.SGD(model.parameters(), 0.1), loss):
+        loss.seen[0] = 1
+    assert loss.results == [result] and loss.seen == [0]
+
+
 def test_lists_are_put_back_and_gone_through_if_they_have_at_most_a_hundred_parts():
     loss, noise = Asked(), Noise()
     loss.seen, loss.more, loss.all = [0] * 100, [0] * 101, InTurnAll(*[noise] * 100)

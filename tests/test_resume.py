@@ -20,6 +20,7 @@ from torch import nn
 from lessonkit import Learner, augment, data, eight_steps, models
 from lessonkit.__main__ import main
 from lessonkit.files import safe_files
+from lessonkit.training import checkpoint as checkpoints
 from lessonkit.training import distributed
 from lessonkit.training.checkpoint import Checkpoint, CheckpointError
 from lessonkit.training.history import Diverged, Interrupted
@@ -378,6 +379,16 @@ def test_a_head_goes_on_only_on_the_frozen_body_that_it_began_on(tmp_path):
     head(0)
     with pytest.raises(CheckpointError, match="something else"):
         head(1)
+
+
+def test_schedules_that_differ_in_the_middle_are_different():
+    learn = learner()
+    optimizer = sgd(learn.model.parameters(), lr=0.1)
+    even = np.full((3000, 1), 0.1)  # so long that numpy would print dots for most of it
+    dented = even.copy()
+    dented[1500] = 0.01
+    one, other = (checkpoints._what(learn, optimizer, [lrs]) for lrs in (even, dented))
+    assert one != other
 
 
 @pytest.mark.parametrize("run", [{"folder": Path("photos")}, {"lr": np.float64(0.1)}])

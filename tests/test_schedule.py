@@ -107,6 +107,7 @@ def test_what_is_not_given_is_what_the_docstrings_say():
     np.testing.assert_allclose(schedule.sgdr(1.0, 2, 2), [1, 0.5, 1, 0.5])
     np.testing.assert_allclose(schedule.sgdr(1.0, 1, 2, lr_min=0.5), [1, 0.75])
     np.testing.assert_allclose(schedule.triangular(1.0, 4), [0.25, 0.625, 1, 0.625])
+    np.testing.assert_allclose(schedule.triangular(0.1, 4), [0.025, 0.0625, 0.1, 0.0625])
     assert (schedule.constant(0.3, 3) == [0.3, 0.3, 0.3]).all()
 
 
