@@ -127,6 +127,11 @@ def test_how_long_cycles_and_sweeps_are_and_how_smooth_the_labels(planned, batch
     assert learn.label_smoothing == pytest.approx(0.1 * (1 - math.log10(2)) * min(1, n / 20))
 
 
+def test_without_cycles_step_8_trains_nothing(planned):
+    assert eight_steps(coloured(60, 16), cycles=0).accuracy >= 0
+    assert planned.cycles[-1] == []
+
+
 def test_the_bar_is_full_when_all_steps_are_done(planned):
     eight_steps(coloured(60, 16))
     assert (planned.bars[0].title, planned.bars[0].total) == ("eight_steps: 8 steps", 8)
