@@ -68,7 +68,7 @@ def undecided() -> str:
     seconds = sum(run["seconds"] for n in sources for run in ledger.claim(n)["runs"])
     seconds += sum(ledger.claim(n).get("tuning_seconds", 0.0) for n in sources)
     lines = [f"## Undecided: {len(left)} of {len(entries)} rows", ""]
-    lines += ["More runs say more about the pictures that all of them draw from, no others.", ""]
+    lines += ["More runs say more about the same pictures, not about others.", ""]
     for e in left:
         why = why_undecided(ledger.row_of(e), ledger.runs(e.number))
         lines.append(f"- {e.number}, {e.name}: {why}.")
@@ -101,7 +101,7 @@ def why_undecided(row: dict[str, Any], ran: list[dict]) -> str:
     n = runs_needed(effects, delta) if sure else runs_that_decide(kind, effects, delta, places)
     hours = n * float(np.mean([run["seconds"] for run in ran])) / 3600
     if hours > SANE:
-        return "its mean lies at a bound, so no number of runs that one could make would tell"
+        return f"its mean lies so near a bound that more than {SANE} hours of runs would be needed"
     n = round(n, 2 - len(str(n)))  # more digits would say more than is known
     told = f"about {n:,} runs would tell, {hours:.1f} hours of one core"
     return told if sure else f"if the mean stays where it is, {told}"

@@ -64,7 +64,7 @@ def fetch_runtime() -> str:
 def write_parts(folder: Path) -> None:
     """Write runtime, network and examples into `folder`, unless newer ones are there already."""
     code = (Path(module.__file__) for module in (models, onnx_graph, embedded))
-    pictures = embedded.creatures_folder().rglob("*.*")
+    pictures = embedded.creatures_folder().parent.rglob("*.*")
     sources = [Path(__file__), SITE / "package-lock.json", *code, *pictures]
     newest = max(source.stat().st_mtime for source in sources)
     dist = RUNTIME / "dist"

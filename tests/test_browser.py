@@ -362,6 +362,8 @@ def test_python_knows_where_every_slider_stands(address_of_every_explorer, page)
     assert page.evaluate(jupyterlab.BAD_OUTPUTS) == []
     alive = page.locator(".jp-OutputArea-output .explorer").all()
     assert len(alive) == len(NAMES)
+    in_parts = page.locator(".explorer .picture[role=group]")  # read one by one, others as a whole
+    assert in_parts.count() == len({"augmentations", "ledger"})
     for explorer in alive:
         move_explorer(page, explorer)
     schedules = page.locator(".explorer", has_text="highest learning rate")

@@ -147,6 +147,21 @@ def test_a_picture_relabelled_earlier_goes_back_to_its_folder_and_forth(cleaner,
     assert cleaning.read(root).relabel == {"cat/0.png": "dog"}
 
 
+def test_a_class_that_had_one_picture_only_and_lost_it_is_no_error(tmp_path):
+    root = tmp_path / "animals"
+    for file in ("cat/0.png", "dog/0.png", "dog/1.png", "emu/0.png", "emu/1.png"):
+        (root / file).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (20, 20)).save(root / file)
+    cleaning.write(root, cleaning.Cleaning((), {"cat/0.png": "dog"}))
+    with pytest.warns(UserWarning, match="cat is not a class"):
+        images = data.from_folder(root, 16)
+    assert images.classes == ["dog", "emu"]
+    cleaning.write(root, cleaning.Cleaning((), {}))  # meanwhile, by another table
+    again = explore.cleaner(root, images, {"cat/0.png": "?"})
+    assert repr(again).endswith("0 to relabel")
+    again.save()
+
+
 @pytest.mark.parametrize("folders", [("cat/cat", "cat/dog"), ("Bär", "dog")])
 def test_a_picture_goes_to_another_class_and_back_whatever_the_folders_are_called(
     folders, tmp_path

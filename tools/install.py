@@ -121,7 +121,7 @@ def main() -> int:
     uv = shutil.which("uv") or (fetch_uv() if versions == "oldest" and well else "")
     no_card = sys.platform == "linux" and not has_nvidia_card()
     if well and not installed("torch") and (index or (no_card and not offline)):
-        torchs_uv = uv or ("" if index else fetch_uv())
+        torchs_uv = uv or ("" if index or versions == "oldest" else fetch_uv())
         if not install_torch(torchs_uv, index, bounds):
             place = "the index that TORCH_INDEX names" if index else "PyTorch's own index"
             why = f"Nothing came from {place}" if torchs_uv or index else "uv can't be fetched"

@@ -15,11 +15,13 @@ class TooLate(TimeoutError):
 
 
 def _interrupt() -> None:
-    """As Ctrl-C does; where there are signals to threads, one that waits for something wakes up."""
-    if hasattr(signal, "pthread_kill"):
-        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
-    else:
+    """As Ctrl-C does: a main thread that only waits for something wakes up, too."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # it would end the process
         _thread.interrupt_main()
+    elif hasattr(signal, "pthread_kill"):
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+    else:  # Windows
+        signal.raise_signal(signal.SIGINT)
 
 
 @contextmanager

@@ -101,7 +101,7 @@ def _read(answer: Any) -> Any:
     if not isinstance(answer, str):
         return answer
     text = _with_percent_sign(answer).replace("−", "-").strip()
-    text = re.sub(r"(?<=\d)\.$", "", text)  # a full stop
+    text = re.sub(r"(?<=[\w%])\.$", "", text)  # a full stop
     said = r"about\b|around\b|roughly\b|a factor of\b"
     text = re.sub(rf"^([a-z]* *=|[a-z]+:|{said}|[~≈×]|x(?= *\d)) *", "", text)
     text = re.sub(r"(?<=\d) *(?:times +)?(?:in|of|out of) +(?=\d)", "/", text)

@@ -83,7 +83,9 @@ class Cleaner(widgets.VBox):
         """Put the boxes to what has been decided."""
         in_folder = self._classes_in_folder()
         for file in self.decisions:
-            label = decided.relabel.get(file, in_folder.get(file, self.label[file]))
+            label = decided.relabel.get(file, in_folder.get(file))
+            if label not in self.classes:  # its only picture was relabelled when this was read
+                label = self.label[file]
             self.decide(file, None if file in decided.drop else label)
             self._saved[file] = self.decisions[file].value
 
