@@ -190,6 +190,7 @@ def squares(accuracies: Mapping[str, float], losses: Mapping[str, float]) -> Non
         ax.plot(list(values.values()), range(len(values)), "o", color=COLOURS["blue"], ms=9)
         ax.axvline(values["middle"], color="0.4", linestyle=":", zorder=0)
         ax.set(xlabel=label, yticks=range(len(values)), yticklabels=list(values))
+        ax.locator_params(axis="x", nbins=5)
         ax.set_ylim(len(values) - 0.5, -0.5)
         ax.grid(axis="x", color="0.9")
     plt.show()
