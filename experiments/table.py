@@ -10,6 +10,7 @@ from lessonkit.course.measured import ledger
 from lessonkit.course.measured.verdict import (
     UNDECIDED,
     Interval,
+    around,
     over_places,
     over_seeds,
     t_factor,
@@ -118,9 +119,7 @@ def _places_alone(row: dict[str, Any], ran: list[dict]) -> Interval:
     weights = weights / weights.sum()
     by_chance = effects - (effects @ weights)[:, None]  # what a run did everywhere isn't a place's
     noise = float(weights**2 @ by_chance.var(0, ddof=1)) / len(ran)
-    spread = math.sqrt(max(0.0, every.spread**2 - noise))
-    half = t_factor(every.freedom) * spread
-    return Interval(every.mean, every.mean - half, every.mean + half, spread, every.freedom)
+    return around(every.mean, math.sqrt(max(0.0, every.spread**2 - noise)), every.freedom)
 
 
 def half_width(row: dict[str, Any], ran: Sequence[dict]) -> float:

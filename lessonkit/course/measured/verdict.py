@@ -12,8 +12,9 @@ import numpy as np
 from scipy import stats
 
 __all__ = [
-    "FAILS", "HOLDS", "KINDS", "UNDECIDED", "Interval", "holm", "over_places", "over_seeds",
-    "over_splits", "p_value", "partial_rank_correlation", "prediction", "t_factor", "verdict",
+    "FAILS", "HOLDS", "KINDS", "UNDECIDED", "Interval", "around", "holm", "over_places",
+    "over_seeds", "over_splits", "p_value", "partial_rank_correlation", "prediction", "t_factor",
+    "verdict",
 ]  # fmt: skip
 
 CONFIDENCE = 0.95
@@ -30,6 +31,12 @@ class Interval(NamedTuple):
     high: float
     spread: float
     freedom: float  # degrees of freedom of the t distribution
+
+
+def around(mean: float, spread: float, freedom: float) -> Interval:
+    """The interval of a mean whose standard error is `spread`, by Student's t."""
+    half = t_factor(freedom) * spread
+    return Interval(mean, mean - half, mean + half, spread, freedom)
 
 
 def over_seeds(effects: Sequence[float]) -> Interval:
@@ -63,9 +70,7 @@ def over_places(effects: np.ndarray, sizes: Sequence[int], draws: int = 1000) ->
     mean, *_, of_seeds, _ = over_seeds(effects @ sizes / sizes.sum())
     rows = np.random.default_rng(0).integers(n, size=(draws, n))
     drawn = (sizes * np.mean(effects, 0))[rows].sum(1) / sizes[rows].sum(1)
-    spread, freedom = math.hypot(of_seeds, float(drawn.std())), max(1, min(runs, n) - 1)
-    half = t_factor(freedom) * spread
-    return Interval(mean, mean - half, mean + half, spread, freedom)
+    return around(mean, math.hypot(of_seeds, float(drawn.std())), max(1, min(runs, n) - 1))
 
 
 def _interval(effects: Sequence[float], share: float) -> Interval:
@@ -73,9 +78,7 @@ def _interval(effects: Sequence[float], share: float) -> Interval:
     mean = float(np.mean(effects)) if n else math.nan
     if n < 2:
         return Interval(mean, -math.inf, math.inf, math.inf, 1)
-    spread = float(np.std(effects, ddof=1)) * math.sqrt(share)
-    half = t_factor(n - 1) * spread
-    return Interval(mean, mean - half, mean + half, spread, n - 1)
+    return around(mean, float(np.std(effects, ddof=1)) * math.sqrt(share), n - 1)
 
 
 def prediction(effects: Sequence[float]) -> tuple[float, float]:

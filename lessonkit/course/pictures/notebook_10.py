@@ -79,10 +79,15 @@ def _top(*runs: Run) -> float:
     return 1.25 * max(last, math.log(len(runs[0].learn.classes)))
 
 
+def _shares(run: Run) -> Tensor:
+    """Which fraction of the validation pictures each class is, [classes]."""
+    labels = run.learn.images.valid.labels
+    return torch.bincount(labels) / len(labels)
+
+
 def _loss(ax: Axes, run: Run) -> None:
     plot.loss_history(run.learn.history, ax)
-    shares = torch.bincount(run.learn.images.valid.labels) / len(run.learn.images.valid.labels)
-    guessing = torch.special.entr(shares).sum().item()
+    guessing = torch.special.entr(_shares(run)).sum().item()
     ax.axhline(guessing, color="black", linestyle=":", linewidth=1, label="guessing")
     ax.set(ylim=(0, _top(run)))
     ax.set_title("loss", fontsize="medium", loc="left")
@@ -94,10 +99,8 @@ def _loss(ax: Axes, run: Run) -> None:
 def _accuracy(ax: Axes, run: Run) -> None:
     values = [epoch["accuracy"] for epoch in run.learn.history.epochs]
     ax.plot(range(1, len(values) + 1), values, "-s", color=RED, markersize=4)
-    labels = run.learn.images.valid.labels
-    most = (torch.bincount(labels).max() / len(labels)).item()
     style = {"color": "black", "linestyle": ":", "linewidth": 1}
-    ax.axhline(most, label="always the same class", **style)
+    ax.axhline(_shares(run).max().item(), label="always the same class", **style)
     ax.set(xlabel="epoch", ylabel="accuracy (validation)", ylim=(0, 1.02))
     ax.xaxis.get_major_locator().set_params(integer=True)
     ax.set_title("accuracy", fontsize="medium")
