@@ -5,7 +5,7 @@ The lesson files are in this folder, one idea each; the folders below hold what 
 the ledger. Each is loaded when it is first asked for, so that `import lessonkit` stays quick.
 """
 
-import importlib
+import importlib.util
 from typing import Any
 
 __all__ = ["Learner", "eight_steps", "lr_find"]
@@ -29,6 +29,6 @@ _MODULES |= {"explore": "course.explorers", "clinic": "course.clinic.patients"}
 def __getattr__(name: str) -> Any:
     if name in _FUNCTIONS:
         return getattr(importlib.import_module(f"lessonkit.{_FUNCTIONS[name]}"), name)
-    if name in _MODULES:
-        return importlib.import_module(f"lessonkit.{_MODULES[name]}")
+    if name in _MODULES or importlib.util.find_spec(f"lessonkit.{name}"):  # or a lesson file
+        return importlib.import_module(f"lessonkit.{_MODULES.get(name, name)}")
     raise AttributeError(f"lessonkit has no {name!r}")

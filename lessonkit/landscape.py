@@ -129,9 +129,11 @@ def largest_curvature(
     changes by less than `tolerance` of itself, or after `steps` products. Gradient descent on
     these `inputs` and `targets` is stable around a minimum up to an LR of 2/λ (Cohen et al. 2021,
     arXiv 2103.00065). Away from one, λ may be negative. Only weights that require gradients count;
-    each of them must take part in the loss.
+    each of them must take part in the loss. ValueError if there are none.
     """
     parameters = [p for p in model.parameters() if p.requires_grad]
+    if not parameters:
+        raise ValueError("All weights are frozen: the loss has no curvature along any of them.")
     inputs, targets = _beside(parameters, inputs, targets)
     value = loss(model(inputs), targets)
     gradient = torch.autograd.grad(value, parameters, create_graph=True)

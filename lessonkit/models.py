@@ -34,7 +34,9 @@ class Normalise(nn.Module):
         self.register_buffer("std", 255 * torch.tensor(std).view(1, 3, 1, 1))
 
     def forward(self, images: Tensor) -> Tensor:
-        """uint8 [N, 3, S, S] to float [N, 3, S, S], about -2 to 2."""
+        """uint8 [N, 3, S, S] to float [N, 3, S, S], about -2 to 2; ValueError for other shapes."""
+        if images.ndim != 4:
+            raise ValueError(f"This network takes pictures [N, 3, S, S], not {list(images.shape)}.")
         # Channels last: convolutions on a CPU read all channels of a pixel at once.
         pixels = (images.to(self.mean.dtype) - self.mean) / self.std
         return pixels.contiguous(memory_format=torch.channels_last)
@@ -82,10 +84,13 @@ def pretrained(arch: str, n_classes: int, load_weights: bool = True) -> LayerGro
     The head starts at zero, so that all classes are equally likely: what a random one says about
     pictures unlike the training ones is noise that training never removes.
     `load_weights=False` leaves the body's weights random, for a saved model's to replace them.
-    Raises ValueError for a name timm doesn't know, no chain of layers, or weights out of reach.
+    Raises ValueError for a name timm doesn't know, no chain of layers, weights out of reach, or
+    fewer than one class.
     """
     from lessonkit.networks import backbone  # and with it timm: not needed from scratch
 
+    if not (isinstance(n_classes, Integral) and n_classes >= 1):
+        raise ValueError(f"n_classes is a count from 1 on, not {n_classes}.")
     network = backbone.create(arch, load_weights)
     config = network.pretrained_cfg
     imagenet = network.get_classifier()

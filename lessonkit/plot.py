@@ -59,7 +59,10 @@ def rule_mark(rule: str) -> dict[str, Any]:
     """How to draw the LR that a rule of the finder names: arguments for matplotlib's plot."""
     marker, colour, size = RULES[rule]
     line = {"linestyle": "none", "color": COLOURS[colour], "zorder": 3}
-    return line | {"marker": marker, "markersize": size, "markeredgecolor": "white"}
+    line |= {"marker": marker, "markersize": size, "markeredgecolor": "white"}
+    if rule == "improving":  # it often stands on the lowest point, which shows through
+        line |= {"fillstyle": "none", "markeredgecolor": COLOURS[colour], "markeredgewidth": 3}
+    return line
 
 
 def lr_finders(named: dict, ax: Axes | None = None) -> Axes:
@@ -109,7 +112,7 @@ def wall(
     if not len(images):
         raise ValueError("There are no pictures to draw.")
     rows = -(-len(images) // columns)
-    height = (side + 0.22 * bool(titles)) * rows
+    height = (side + 0.22 * (len(titles) > 0)) * rows
     _, axes = plt.subplots(
         rows, columns, figsize=(side * columns, height), squeeze=False, layout="constrained"
     )

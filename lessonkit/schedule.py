@@ -116,7 +116,7 @@ def as_schedule(lrs: Sequence[float]) -> np.ndarray:
     """Any LRs, one a mini-batch, as float64 [steps]; ValueError unless finite and from 0 on."""
     try:
         schedule = np.asarray(lrs, float)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         schedule = np.empty(0)
     if schedule.ndim != 1 or not len(schedule) or not np.all((schedule >= 0) & (schedule < 3e38)):
         raise ValueError("A schedule is a list of LRs from 0 on, one for each mini-batch.")

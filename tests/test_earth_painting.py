@@ -98,3 +98,18 @@ def test_a_map_has_the_colours_of_its_climates(world):
         np.testing.assert_allclose(cells[row, column], colour)
     assert list(earth_painting.COLOURS) == embedded.CLIMATES
     assert len(set(earth_painting.COLOURS.values())) == 8
+
+
+def lightness(colour):
+    """WCAG's relative luminance, 0 to 1."""
+    red, green, blue = matplotlib.colors.to_rgb(colour)
+    linear = [
+        c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in (red, green, blue)
+    ]
+    return float(np.dot(linear, [0.2126, 0.7152, 0.0722]))
+
+
+@pytest.mark.parametrize("climate", embedded.CLIMATES)
+def test_every_land_stands_out_from_the_sea_in_grey(climate):
+    land, sea = (lightness(c) for c in (earth_painting.COLOURS[climate], earth_painting.SEA))
+    assert (land + 0.05) / (sea + 0.05) >= 3  # what WCAG asks of shapes

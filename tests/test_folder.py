@@ -90,6 +90,21 @@ def test_part_of_the_training_set_is_another_set_and_stays_so_at_other_sizes(roo
             images.with_training(wrong)
 
 
+@pytest.mark.parametrize("how", ["one dropped", "one more"])
+def test_rows_never_come_to_mean_other_pictures(root, tmp_path, how):
+    for part in ("train", "valid"):
+        shutil.copytree(root, tmp_path / "split" / part)
+    images = data.from_folder(tmp_path / "split", 16)
+    chosen = images.with_training([0, 1, 4, 5])
+    if how == "one dropped":
+        cleaning.write(tmp_path / "split", cleaning.Cleaning(drop=(images.train_files[0],)))
+    else:
+        first = tmp_path / "split" / images.train_files[0]
+        shutil.copy(first, first.with_name("00 new.png"))
+    with pytest.raises(DataError, match="Training pictures have come or gone"):
+        chosen.resized(24)
+
+
 @pytest.mark.parametrize("of", [lambda one: one, lambda one: one.with_hold_out(0.4)])
 def test_where_the_folder_has_changed_another_size_mixes_no_sets(root, of):
     images = of(data.from_folder(root, 16))
@@ -217,6 +232,22 @@ def test_a_class_whose_training_pictures_are_all_broken_names_them(root, tmp_pat
     fill(split / "train", "third", n=1)
     (split / "train" / "third" / "0.png").write_text("x")
     with pytest.raises(DataError, match=r"third has .* none for training.*train/third/0.png is"):
+        data.from_folder(split, size=16)
+
+
+@pytest.mark.parametrize("how", ["broken", "empty", "dropped"])
+def test_a_class_to_test_on_that_none_is_trained_on_is_named(root, tmp_path, how):
+    split = tmp_path / "split"
+    shutil.copytree(root, split / "train")
+    fill(split / "test", "third")
+    fill(split / "train", "third", n=1)
+    if how == "empty":
+        (split / "train" / "third" / "0.png").unlink()
+    if how == "broken":
+        (split / "train" / "third" / "0.png").write_text("x")
+    if how == "dropped":
+        cleaning.write(split, cleaning.Cleaning(drop=("train/third/0.png",)))
+    with pytest.raises(DataError, match="third has pictures for testing, none for training"):
         data.from_folder(split, size=16)
 
 

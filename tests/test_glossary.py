@@ -29,6 +29,17 @@ def test_words_are_in_alphabetical_order():
     assert list(ENTRIES) == sorted(ENTRIES, key=str.casefold)
 
 
+def test_every_word_stands_under_the_letters_it_begins_with():
+    cells = nbformat.read(GLOSSARY, as_version=4).cells
+    text = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+    letters = None
+    for depth, heading in re.findall(r"^(###?) (.+)$", text, re.MULTILINE):
+        if depth == "##":
+            letters = re.fullmatch(r"([A-Z])–([A-Z])", heading)
+        else:
+            assert letters[1] <= heading[0].upper() <= letters[2], heading
+
+
 @pytest.mark.parametrize("word", ENTRIES)
 def test_a_word_has_a_short_explanation_and_a_place_where_it_is_met(word):
     explanation = ENTRIES[word].strip().split("\n\n")[0]

@@ -85,6 +85,12 @@ def test_the_same_seed_draws_the_same_direction():
     assert torch.equal(one, same) and not torch.equal(one, other)
 
 
+def test_a_network_that_is_frozen_has_no_curvature_to_ask_for():
+    inputs, targets = problem()
+    with pytest.raises(ValueError, match="All weights are frozen"):
+        largest_curvature(relu_network().requires_grad_(False), mean_square, inputs, targets)
+
+
 def test_looking_changes_nothing():
     inputs, targets = problem()
     model = relu_network().train()

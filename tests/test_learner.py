@@ -1035,9 +1035,10 @@ def test_what_predict_cannot_take_gets_a_sentence(kind, photo):
     assert "\n" not in str(refused.value) and str(refused.value).endswith(".")
 
 
-def test_rows_of_another_number_than_the_pictures_are_refused():
-    with pytest.raises(ValueError, match="gave 1 rows for 16 inputs"):
-        small().predict(torch.rand(16, 16))  # once: one row of 16, and uninitialised memory
+@pytest.mark.parametrize("n", [1, 16])
+def test_activations_are_no_pictures_for_a_whole_network(n):
+    with pytest.raises(ValueError, match=rf"takes pictures \[N, 3, S, S\], not \[{n}, 16\]"):
+        small().predict(torch.rand(n, 16))  # once: probabilities of one picture, 1 px high
 
 
 def test_a_learner_that_never_had_pictures_predicts_from_tensors(photo):

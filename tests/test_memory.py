@@ -68,6 +68,13 @@ def test_as_one_is_what_torch_cat_makes(sizes):
     assert torch.equal(memory.as_one(iter(parts), sum(sizes)), torch.cat(parts))
 
 
+@pytest.mark.parametrize("sizes", [[2, 1], [3, 2], [2, 9], [9]])
+def test_as_one_takes_as_many_rows_as_were_asked_for(sizes):
+    said = f"gave {sum(sizes)} rows for 4 inputs"
+    with pytest.raises(ValueError, match=said):
+        memory.as_one([torch.rand(n, 3) for n in sizes], 4)
+
+
 def test_as_one_of_nothing_is_nothing():
     assert memory.as_one(iter([]), 0).shape == (0,)
 

@@ -44,6 +44,12 @@ def test_a_network_has_a_class_and_a_channel_at_least(counts):
         models.small_cnn(*counts)
 
 
+@pytest.mark.parametrize("n_classes", [-1, 0, 2.5, "3"])
+def test_a_pretrained_network_has_a_class_at_least(n_classes):
+    with pytest.raises(ValueError, match="n_classes is a count from 1 on"):
+        models.pretrained(ARCH, n_classes)
+
+
 def test_one_class_and_one_channel_are_enough():
     assert models.small_cnn(1, 1)(noise(2, 16)).shape == (2, 1)
 

@@ -317,6 +317,20 @@ def test_a_choice_may_be_written_in_many_ways(answer):
     assert judge("about").message.startswith("Answer with one of these")  # either of them
 
 
+@pytest.mark.parametrize(
+    "answer",
+    ["not 70 %", "it isn't 70 %", "all but 70 %", "everything except 70 %", "below about 70 %",
+     "more than 70 %", "about 70 % would do, too"],
+)  # fmt: skip
+def test_words_that_turn_an_option_are_not_taken_for_it(answer):
+    options = ["about 99 %", "about 70 %", "more than half"]
+    wrong = {option: "no" for option in options if option != "about 70 %"}
+    judge = choice("about 70 %", options, wrong, "yes").judge
+    assert judge("it is about 70 %, I think").status == "right"
+    assert judge("more than half").message == "no"
+    assert judge(answer).message.startswith("Answer with one of these")
+
+
 @pytest.mark.parametrize("wrong", [{}, {"a": "no", "b": "no"}, {"a": "no", "c": "no"}])
 def test_choice_needs_a_hint_for_each_wrong_option_and_no_other(wrong):
     with pytest.raises(ValueError, match="hint"):

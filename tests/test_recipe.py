@@ -300,6 +300,16 @@ def test_what_is_no_set_of_pictures_gets_a_sentence(given):
             ask(given)
 
 
+def test_without_pictures_to_judge_by_nothing_is_trained():
+    images = coloured()
+    blind = dataclasses.replace(
+        images, valid=data.Split(images.valid.images[:0], images.valid.labels[:0])
+    )
+    for ask in (recipe.eight_steps, lambda one: Learner(models.small_cnn(3, width=4), one)):
+        with pytest.raises(data.DataError, match="no pictures for validation"):
+            ask(blind)
+
+
 @pytest.mark.parametrize("cycles", [-1, 1.5, "two"])
 def test_cycles_that_cannot_be_counted_are_refused_before_any_step(cycles):
     with pytest.raises(ValueError, match="cycles is a whole number"):

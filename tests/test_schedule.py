@@ -248,7 +248,8 @@ def test_any_lrs_from_zero_on_are_a_schedule(lrs):
 
 
 @pytest.mark.parametrize(
-    "lrs", [[], 0.1, [[0.1]], [-0.1, 0.1], [math.nan], [math.inf], [3.1e38], ["a"], None, {}]
+    "lrs",
+    [[], 0.1, [[0.1]], [-0.1, 0.1], [math.nan], [math.inf], [3.1e38], [10**400], ["a"], None, {}],
 )
 def test_what_is_no_list_of_lrs_gets_a_sentence(lrs):
     with pytest.raises(ValueError, match="A schedule is a list of LRs from 0 on"):

@@ -134,6 +134,16 @@ def test_a_failed_write_leaves_the_old_file(tmp_path):
     assert path.read_text() == "old" and list(tmp_path.glob(".file*")) == []
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")
+def test_a_file_that_only_its_owner_may_read_stays_so(tmp_path):
+    path = tmp_path / "file"
+    path.write_text("old")
+    path.chmod(0o600)
+    with safe_files.atomic_path(path) as part:
+        part.write_text("new")
+    assert path.read_text() == "new" and path.stat().st_mode & 0o777 == 0o600
+
+
 def test_tensors_come_back_as_they_were(tmp_path):
     tensors = {"a": torch.randn(3, 4), "b": torch.tensor([1, 2])}
     safe_files.write_tensors(tmp_path / "m", tensors, {"classes": ["ü", "b"]})

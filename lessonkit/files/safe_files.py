@@ -87,6 +87,8 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
         yield part
         with part.open("r+b") as file:
             os.fsync(file.fileno())  # else a power cut might leave the new name and no content
+        if path.exists():
+            shutil.copymode(path, part)  # what only its owner may read stays so
         patiently(lambda: os.replace(part, path))
     except OSError as error:
         reason = (

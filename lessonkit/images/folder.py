@@ -469,9 +469,10 @@ def check_classes(root: Path, pictures: list[Picture], skipped: list[tuple[str, 
     if len(train) < 2:
         names = f"only {next(iter(train))}" if train else "none with a usable training picture"
         problem = f"Training needs two classes or more; {root} has {names}."
-    elif unknown := sorted(set(valid) - set(train)):
+    elif unknown := sorted({picture.label for picture in pictures} - set(train)):
         named = ", ".join(unknown[:SHOWN])
-        problem = f"{root}: {named} has pictures for validation, none for training."
+        what = "validation" if set(unknown) & set(valid) else "testing"
+        problem = f"{root}: {named} has pictures for {what}, none for training."
         loosely = set(map(_loosely, unknown))
         alike = [label for label in train if _loosely(label) in loosely][:SHOWN]
         problem += f" Is it the same as {', '.join(alike)}? Write both alike." if alike else ""

@@ -65,6 +65,15 @@ class ImageData:
             )
         return replace(other, augment=self.augment)
 
+    def _unchanged(self, other: "ImageData") -> "ImageData":
+        """`other`, read later; DataError unless each row of its training set is the same file."""
+        if other.train_files != self.train_files:
+            raise DataError(
+                "Training pictures have come or gone since these were chosen by their numbers, "
+                "which would mean others now. Read the folder again, and choose anew."
+            )
+        return other
+
     def _sets(self) -> dict[str, str]:
         """The name of each file's set, if they came from files."""
         files = {"train": self.train_files, "valid": self.valid_files, "test": self.test_files}
@@ -93,7 +102,7 @@ class ImageData:
             self,
             train=Split(self.train.images[numbers], self.train.labels[numbers]),
             key=fingerprint(self.key, numbers.tolist()),
-            reload=lambda new_size: self.reload(new_size).with_training(rows),
+            reload=lambda new_size: self._unchanged(self.reload(new_size)).with_training(rows),
             train_files=[self.train_files[i] for i in numbers if self.train_files],
         )
 
@@ -157,6 +166,8 @@ def check_images(images: "ImageData") -> None:
     """DataError unless these are pictures to train on."""
     if not isinstance(images, ImageData):
         raise DataError(f"Give pictures as data.from_folder reads them, not {images!r:.40}.")
+    if not len(images.valid.labels):
+        raise DataError("There are no pictures for validation: nothing would tell what it learns.")
 
 
 def check_augment(augment: Augment) -> None:

@@ -36,7 +36,7 @@ def pretrained(arch: str) -> nn.Module:
     """timm's network `arch` with its ImageNet weights; ValueError where they can't be had."""
     import timm
 
-    if arch == OWN:
+    if arch.partition(".")[0] == OWN:  # timm has one set of weights of it
         network = timm.create_model(arch)
         network.load_state_dict(_embedded(network))
         return network

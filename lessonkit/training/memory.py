@@ -64,7 +64,8 @@ def as_one(parts: Iterable[Tensor], n: int) -> Tensor:
     for part in parts:
         if done == 0:
             whole = torch.empty(n, *part.shape[1:])
-        whole[done : done + len(part)] = part
+        if done + len(part) <= n:
+            whole[done : done + len(part)] = part
         done += len(part)
     if done != n:
         raise ValueError(f"The network gave {done} rows for {n} inputs: are they what it takes?")

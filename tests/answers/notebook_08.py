@@ -41,6 +41,10 @@ WRONG = {
             "same size",
         ),
         (lambda files: [i for i in range(1, len(files)) if files[i] == files[i - 1]], "anywhere"),
+        (
+            lambda files: [i for i, f in enumerate(files) if set(f) in map(set, files[:i])],
+            "shape",
+        ),
         (lambda files: [], "shape"),
     ],
     "08.2": [

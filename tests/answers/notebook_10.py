@@ -65,6 +65,20 @@ def by_area(train_boxes, valid_boxes):
     return [any(area(one, other) > 0 for other in train_boxes) for one in valid_boxes]
 
 
+def with_edges(signs):
+    """As `share_pixels`, but "=" takes an edge for part of the tile: left, right, top, bottom."""
+
+    def answer(train, valid):
+        def share(one, other):
+            gaps = (other[2] - one[0], one[2] - other[0], other[3] - one[1], one[3] - other[1])
+            return all(gap >= 0 if sign == "=" else gap > 0
+                       for gap, sign in zip(gaps, signs, strict=True))  # fmt: skip
+
+        return [any(share(one, other) for other in train) for one in valid]
+
+    return answer
+
+
 RIGHT = {
     "10.1": with_rate(0.1),
     "10.2": augmented(augment.symbols()),
@@ -101,6 +115,11 @@ WRONG = {
             ],
             "edge to edge",
         ),
+        (with_edges("<=<<"), "edge to edge"),
+        (with_edges("<<=<"), "edge to edge"),
+        (with_edges("<<<="), "edge to edge"),
+        (with_edges("=<<<"), "edge to edge"),
+        (with_edges("<==<"), "edge to edge"),
         (as_squares_of_64, "64 px only"),
         (corner_inside, "without a corner"),
         (how_many_overlap, "count"),

@@ -20,15 +20,15 @@ __all__ = [
 ]  # fmt: skip
 
 # Okabe and Ito's hues, which colour-blind readers can tell apart, and white. Neighbours on the map
-# differ in lightness, too, for whoever prints it in grey.
+# differ in lightness, too, for whoever prints it in grey; so does the sea from every land.
 COLOURS = dict(
     zip(
         CLIMATES,
-        ["#005A41", "#F0A830", "#F5EC7A", "#C25400", "#CC79A7", "#00446B", "#8CCBEF", "#FFFFFF"],
+        ["#006848", "#F0A830", "#F5EC7A", "#C25400", "#CC79A7", "#005E96", "#8CCBEF", "#FFFFFF"],
         strict=True,
     )
 )
-SEA = "#333333"
+SEA = "#000000"
 
 
 def land(climates: np.ndarray, stride: int = 32) -> np.ndarray:
@@ -130,11 +130,12 @@ def outline_validation(ax: Axes) -> None:
 
 
 def legend(ax: Axes) -> None:
-    """The colours of the climates, in one row below a map."""
+    """The colours of the climates and of the sea, in one row below a map."""
     patches = [
-        Patch(facecolor=colour, edgecolor="black", label=name) for name, colour in COLOURS.items()
+        Patch(facecolor=colour, edgecolor="black", label=name)
+        for name, colour in {**COLOURS, "sea": SEA}.items()
     ]
     ax.legend(
-        handles=patches, ncols=8, loc="upper center", bbox_to_anchor=(0.5, -0.16), frameon=False,
+        handles=patches, ncols=9, loc="upper center", bbox_to_anchor=(0.5, -0.16), frameon=False,
         fontsize="small", handlelength=1.2, columnspacing=1.2,
     )  # fmt: skip

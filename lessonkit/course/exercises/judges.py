@@ -94,7 +94,7 @@ def number(
 def _read(answer: Any) -> Any:
     """The number that a text such as "1e-2", "10^-2", "2/8", "60 %" or "30 epochs" stands for.
 
-    So do "about 24", "p = 0.2", "LR: 0.2", "2.25×" and "8 in 10". Anything else as it is.
+    So do "about 24", "p = 0.2", "LR 0.2", "2.25×" and "8 in 10". Anything else as it is.
     """
     if isinstance(answer, Decimal):
         return float(answer)
@@ -102,7 +102,7 @@ def _read(answer: Any) -> Any:
         return answer
     text = _with_percent_sign(answer).replace("−", "-").strip()
     text = re.sub(r"(?<=[\w%])\.$", "", text)  # a full stop
-    said = r"about\b|around\b|roughly\b|a factor of\b"
+    said = r"about\b|around\b|roughly\b|a factor of\b|lr\b"
     text = re.sub(rf"^([a-z]* *=|[a-z]+:|{said}|[~≈×]|x(?= *\d)) *", "", text)
     text = re.sub(r"(?<=\d) *(?:times +)?(?:in|of|out of) +(?=\d)", "/", text)
     text = re.sub(r"(?<=\d) *([a-z]{2,}|[x×])$", "", text)  # a unit, or "times"
@@ -134,7 +134,7 @@ def choice(
 ) -> Exercise:
     """The answer is one of `options`, or words that only one has; case and blanks don't matter.
 
-    More words than an option has will do, too, but none that deny it. `wrong` gives a hint for
+    More words than an option has will do, too, but none that turn it. `wrong` gives a hint for
     every option but the right one; ValueError if one has none.
     """
     if {right, *wrong} != set(options) or right in wrong:
@@ -158,6 +158,13 @@ def choice(
     return Exercise(judge, hint, stronger)
 
 
+# Whoever adds such a word to an option says something else: "not b", "all but b", "below 70 %".
+_TURNS = re.compile(
+    r"\b(not|no|never|but|except|without|other|others|too"
+    r"|less|more|lower|higher|than|below|under|above|over)\b|n['’]t\b"
+)
+
+
 def _meant(answer: Any, options: Sequence) -> list:
     """The options that an answer may stand for: one, if it can be understood."""
     said = _words(answer)
@@ -165,7 +172,7 @@ def _meant(answer: Any, options: Sequence) -> list:
     if same or not said:
         return same
     part_of_it = [option for option in options if set(said) <= set(_words(option))]
-    if part_of_it or re.search(r"\b(not|no|never)\b|n['’]t\b", str(answer).casefold()):
+    if part_of_it or _TURNS.search(str(answer).casefold()):
         return part_of_it
     return [option for option in options if set(_words(option)) <= set(said)]
 

@@ -24,6 +24,7 @@ _FILES = [
     [b"a", b"b", b"c"],
     [b"", b"x" * 999, b"", b"x" * 998 + b"y"],
     [b"fox", b"fox"],
+    [b"abcd", b"dbca", b"acbd", b"abcd"],  # of the same letters, or with the same ends
 ]
 
 

@@ -1,7 +1,8 @@
 """Exercises of notebook 10, the clinic."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import product
 
 import numpy as np
 
@@ -47,16 +48,31 @@ def _about_the_body(learn: Learner, accuracy: float) -> str:
 
 
 def _overlaps(
-    train_boxes: np.ndarray, valid_boxes: np.ndarray, less: Callable = np.less
+    train_boxes: np.ndarray, valid_boxes: np.ndarray, less: Sequence[Callable] = (np.less,) * 4
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Whether each validation tile overlaps each training tile across, and down: [valid, train]."""
+    """Whether each validation tile overlaps each training tile across, and down: [valid, train].
+
+    `less` compares left with right, right with left, top with bottom, bottom with top.
+    """
     a, b = np.asarray(valid_boxes)[:, None], np.asarray(train_boxes)[None]
-    across = less(a[..., 0], b[..., 2]) & less(b[..., 0], a[..., 2])
-    return across, less(a[..., 1], b[..., 3]) & less(b[..., 1], a[..., 3])
+    across = less[0](a[..., 0], b[..., 2]) & less[1](b[..., 0], a[..., 2])
+    return across, less[2](a[..., 1], b[..., 3]) & less[3](b[..., 1], a[..., 3])
 
 
-def _touching(*boxes: np.ndarray, less: Callable = np.less) -> np.ndarray:
-    return np.logical_and(*_overlaps(*boxes, less)).any(1)
+def _touching(train_boxes: np.ndarray, valid_boxes: np.ndarray) -> np.ndarray:
+    return np.logical_and(*_overlaps(train_boxes, valid_boxes)).any(1)
+
+
+# Every way to take an edge for part of a tile, in one comparison or in several.
+_EDGES = [*product((np.less, np.less_equal), repeat=4)][1:]
+_EDGE_TO_EDGE = (
+    "Tiles that only lie edge to edge share no pixel: right and bottom are the first pixels that "
+    "no longer belong to the tile."
+)
+
+
+def _with_edges(less: Sequence[Callable]) -> Callable:
+    return lambda *boxes: np.logical_and(*_overlaps(*boxes, less)).any(1)
 
 
 def _as_equal_squares(train_boxes: np.ndarray, valid_boxes: np.ndarray) -> np.ndarray:
@@ -91,6 +107,8 @@ _BOXES = [
     # across like one tile and down like another, and yet it overlaps neither
     (_squares([(0, 320), (320, 0)]), _squares([(16, 16), (336, 16), (640, 640)])),
     (_squares([(160, 160)]), _squares([(224, 160), (160, 96), (112, 208), (320, 160)])),
+    # edge to edge on the two other sides, and not from corner to corner
+    (np.array([(100, 100, 200, 200)]), np.array([(36, 120, 100, 180), (120, 200, 180, 264)])),
     # the first one overlaps both training tiles
     (_squares([(0, 0), (32, 0)]), _squares([(16, 0), (640, 640)])),
     # of other sizes: one inside, one around, one across, and three that only come close
@@ -141,10 +159,7 @@ EXERCISES = {
                 "This finds tiles that are exactly the same. A tile that is shifted by 16 px "
                 "shares three quarters of its pixels with another, too."
             ),
-            (lambda *boxes: _touching(*boxes, less=np.less_equal)): (
-                "Tiles that only lie edge to edge share no pixel: right and bottom are the first "
-                "pixels that no longer belong to the tile."
-            ),
+            **dict.fromkeys(map(_with_edges, _EDGES), _EDGE_TO_EDGE),
             (lambda *boxes: np.logical_or(*_overlaps(*boxes)).any(1)): (
                 "Overlapping across *or* down isn't enough: such tiles may be oceans apart."
             ),

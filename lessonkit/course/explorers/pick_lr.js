@@ -45,7 +45,8 @@ function finderPanel(width, data, lr) {
   for (const [rule, [shape, colour, size]] of Object.entries(RULES)) {
     if (!data.found.rules[rule]) continue; // the sweep was too short for it
     const [x, y] = data.found.rules[rule];
-    panel.marks([x], [y], { shape, colour, size }, `${rule} ${exponential(x)}`);
+    const hollow = rule === "improving"; // it often stands on the lowest point, which shows through
+    panel.marks([x], [y], { shape, colour, size, hollow }, `${rule} ${exponential(x)}`);
   }
   panel.upright(lr, { colour: COLOURS.red, dash: "6,4" });
   return panel;

@@ -60,12 +60,19 @@ def heads(found: LRFinderResult, runs: Mapping[float, np.ndarray]) -> None:
     """Validation loss, accuracy and confidence over the LR, from {LR: [runs, 3 or more]}."""
     _, axes = plt.subplots(2, 1, figsize=(7.5, 6.2), sharex=True, layout="constrained")
     means = {lr: values.mean(0) for lr, values in sorted(runs.items())}
+    dash = {"linestyle": "none", "color": COLOURS["blue"], "marker": "_", "markersize": 9}
     for column, ax in enumerate(axes):
         for lr, values in runs.items():
-            ax.plot([lr] * len(values), values[:, column], "_", color=COLOURS["sky"], markersize=9)
+            ax.plot([lr] * len(values), values[:, column], **dash)
         _marks({lr: mean[column] for lr, mean in means.items()}, found, ax)
     axes[1].plot(list(means), [mean[2] for mean in means.values()], "k--", label="confidence")
-    axes[0].set(yscale="log", ylim=(0.03, 1000), ylabel="validation loss (log scale)")
+    lowest = 0.03
+    hidden = [lr for lr, values in runs.items() for loss in values[:, 0] if loss < lowest]
+    below = dash | {"marker": "v", "markersize": 5, "clip_on": False}
+    axes[0].plot(hidden, [lowest] * len(hidden), **below, label="runs below the picture")
+    axes[0].plot([], [], **dash, label="single runs")
+    axes[0].legend(fontsize="small")
+    axes[0].set(yscale="log", ylim=(lowest, 1000), ylabel="validation loss (log scale)")
     axes[1].set(xscale="log", ylim=(0.5, 1.05), xlabel="learning rate")
     axes[1].set_ylabel("validation accuracy, confidence")
     axes[1].legend(loc="lower right", fontsize="small")

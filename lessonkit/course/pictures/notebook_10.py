@@ -57,7 +57,8 @@ def treated(*pairs: tuple[Run, Run]) -> None:
         for ax in (left, right):
             ax.xaxis.get_major_locator().set_params(integer=True)
         right.set(xlabel="epoch", ylabel="accuracy", ylim=(0, 1.02))
-        right.legend(fontsize="small", loc="lower right")
+        beside_title = {"loc": "lower right", "bbox_to_anchor": (1.02, 0.98), "frameon": False}
+        right.legend(fontsize="small", ncols=2, **beside_title)
     plt.show()
 
 
