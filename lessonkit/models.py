@@ -34,7 +34,7 @@ class Normalise(nn.Module):
         self.register_buffer("std", 255 * torch.tensor(std).view(1, 3, 1, 1))
 
     def forward(self, images: Tensor) -> Tensor:
-        """uint8 [N, 3, S, S] to float [N, 3, S, S], about -2 to 2; ValueError for other shapes."""
+        """uint8 [N, 3, S, S] to float [N, 3, S, S], about -2 to 2; ValueError for activations."""
         if images.ndim != 4:
             raise ValueError(f"This network takes pictures [N, 3, S, S], not {list(images.shape)}.")
         # Channels last: convolutions on a CPU read all channels of a pixel at once.

@@ -158,11 +158,9 @@ def choice(
     return Exercise(judge, hint, stronger)
 
 
-# Whoever adds such a word to an option says something else: "not b", "all but b", "below 70 %".
-_TURNS = re.compile(
-    r"\b(not|no|never|but|except|without|other|others|too"
-    r"|less|more|lower|higher|than|below|under|above|over)\b|n['’]t\b"
-)
+_TURNING = {
+    "but", "except", "without", "less", "more", "lower", "higher", "below", "above",
+}  # fmt: skip
 
 
 def _meant(answer: Any, options: Sequence) -> list:
@@ -172,9 +170,16 @@ def _meant(answer: Any, options: Sequence) -> list:
     if same or not said:
         return same
     part_of_it = [option for option in options if set(said) <= set(_words(option))]
-    if part_of_it or _TURNS.search(str(answer).casefold()):
+    if part_of_it or re.search(r"\b(not|no|never)\b|n['’]t\b", str(answer).casefold()):
         return part_of_it
-    return [option for option in options if set(_words(option)) <= set(said)]
+    named = [option for option in options if set(_words(option)) <= set(said)]
+    return [option for option in named if not _turned(said, _words(option))]
+
+
+def _turned(said: list[str], option: list[str]) -> bool:
+    """Whether words before the option's own make it another: "all but b", "below 70 %"."""
+    before = said[: min(said.index(word) for word in option)]
+    return not _TURNING.isdisjoint(before)
 
 
 def _words(option: Any) -> list[str]:

@@ -4,9 +4,9 @@ import { exponential, general, smooth } from "./formulas.js";
 import { COLOURS, Panel, panelWidths } from "./drawing.js";
 
 const RULES = {
-  // The first are large, as others may stand on them.
-  lowest: ["down", "currentColor", 8],
-  improving: ["square", COLOURS.orange, 7],
+  // The first is a large frame, as it often stands around the second.
+  improving: ["square", COLOURS.orange, 8],
+  lowest: ["down", "currentColor", 5],
   suggestion: ["circle", COLOURS.red, 5],
   steepest: ["diamond", COLOURS.green, 5],
   valley: ["plus", COLOURS.blue, 5],
@@ -45,7 +45,7 @@ function finderPanel(width, data, lr) {
   for (const [rule, [shape, colour, size]] of Object.entries(RULES)) {
     if (!data.found.rules[rule]) continue; // the sweep was too short for it
     const [x, y] = data.found.rules[rule];
-    const hollow = rule === "improving"; // it often stands on the lowest point, which shows through
+    const hollow = rule === "improving";
     panel.marks([x], [y], { shape, colour, size, hollow }, `${rule} ${exponential(x)}`);
   }
   panel.upright(lr, { colour: COLOURS.red, dash: "6,4" });

@@ -146,7 +146,7 @@ def two_earths(places: np.ndarray, truth: np.ndarray, painted: np.ndarray) -> No
     earth_painting.draw(axes[0], places, truth)
     axes[0].set_title("the climate map (Köppen–Geiger)")
     earth_painting.draw(axes[1], places, painted)
-    axes[1].set_title("painted by the network; it was not trained inside the black lines")
+    axes[1].set_title("painted by the network; it was not trained inside the outlines")
     earth_painting.outline_validation(axes[1])
     earth_painting.legend(axes[1])
     plt.show()
