@@ -24,12 +24,14 @@ COLOURS = {
     "pink": "#CC79A7",
 }
 DASHES = ["-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)), (0, (8, 3))]
-RULES = {  # name -> marker, colour, size: the first are large, as others may stand on them
-    "lowest": ("v", "black", 14),
-    "improving": ("s", "orange", 12),
-    "suggestion": ("o", "red", 9),
-    "steepest": ("D", "green", 9),
-    "valley": ("P", "blue", 9),
+# Name -> marker, colour, size, filled: the first are large, as others may stand on them, and the
+# second is a frame, as it often stands on the first.
+RULES = {
+    "lowest": ("v", "black", 14, True),
+    "improving": ("s", "orange", 12, False),
+    "suggestion": ("o", "red", 9, True),
+    "steepest": ("D", "green", 9, True),
+    "valley": ("P", "blue", 9, True),
 }
 
 
@@ -57,12 +59,10 @@ def lr_finder(found: Any, ax: Axes | None = None) -> Axes:
 
 def rule_mark(rule: str) -> dict[str, Any]:
     """How to draw the LR that a rule of the finder names: arguments for matplotlib's plot."""
-    marker, colour, size = RULES[rule]
-    line = {"linestyle": "none", "color": COLOURS[colour], "zorder": 3}
-    line |= {"marker": marker, "markersize": size, "markeredgecolor": "white"}
-    if rule == "improving":  # it often stands on the lowest point, which shows through
-        line |= {"fillstyle": "none", "markeredgecolor": COLOURS[colour], "markeredgewidth": 3}
-    return line
+    marker, colour, size, filled = RULES[rule]
+    mark = {"marker": marker, "markersize": size, "color": COLOURS[colour], "zorder": 3}
+    frame = {"fillstyle": "none", "markeredgewidth": 3}
+    return {"linestyle": "none"} | mark | ({"markeredgecolor": "white"} if filled else frame)
 
 
 def lr_finders(named: dict, ax: Axes | None = None) -> Axes:

@@ -13,11 +13,13 @@ COURSE = [path for path in tool.find([]) if re.match(r"\d\d_.*(?<!_solutions)$",
 GLOSSARY = ROOT / "notebooks" / "glossary.ipynb"
 
 
+CELLS = nbformat.read(GLOSSARY, as_version=4).cells
+TEXT = "\n\n".join(cell.source for cell in CELLS if cell.cell_type == "markdown")
+
+
 def entries():
     """Word -> what stands below it."""
-    cells = nbformat.read(GLOSSARY, as_version=4).cells
-    text = "\n\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
-    parts = re.split(r"^### (.+)$", re.sub(r"^## .+$", "", text, flags=re.MULTILINE), flags=re.M)
+    parts = re.split(r"^### (.+)$", re.sub(r"^## .+$", "", TEXT, flags=re.MULTILINE), flags=re.M)
     return dict(zip(parts[1::2], parts[2::2], strict=True))
 
 
@@ -30,10 +32,8 @@ def test_words_are_in_alphabetical_order():
 
 
 def test_every_word_stands_under_the_letters_it_begins_with():
-    cells = nbformat.read(GLOSSARY, as_version=4).cells
-    text = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
     letters = None
-    for depth, heading in re.findall(r"^(###?) (.+)$", text, re.MULTILINE):
+    for depth, heading in re.findall(r"^(###?) (.+)$", TEXT, re.MULTILINE):
         if depth == "##":
             letters = re.fullmatch(r"([A-Z])–([A-Z])", heading)
         else:
@@ -48,8 +48,7 @@ def test_a_word_has_a_short_explanation_and_a_place_where_it_is_met(word):
 
 
 def test_the_overview_names_every_word_once():
-    overview = nbformat.read(GLOSSARY, as_version=4).cells[0].source
-    assert sorted(re.findall(r"\[([^\]]+)\]\(#", overview)) == sorted(ENTRIES)
+    assert sorted(re.findall(r"\[([^\]]+)\]\(#", CELLS[0].source)) == sorted(ENTRIES)
 
 
 @pytest.mark.parametrize("path", COURSE, ids=lambda path: path.name)

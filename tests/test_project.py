@@ -250,9 +250,7 @@ def test_no_imports_go_round_in_a_circle():
 def test_importing_lessonkit_is_light():
     heavy = ["timm", "matplotlib", "ipywidgets", "torchvision", "IPython"]
     code = f"import sys, lessonkit; print([m for m in {heavy} if m in sys.modules])"
-    code += (
-        "; lessonkit.schedule.cosine, lessonkit.quiz.check"  # each is there when it is asked for
-    )
+    code += "; lessonkit.schedule.cosine, lessonkit.quiz.check"  # there when they are asked for
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )

@@ -47,8 +47,13 @@ def _about_the_body(learn: Learner, accuracy: float) -> str:
     return ""
 
 
+_LESS = (np.less,) * 4  # no edge is part of a tile
+# Every way to take one for a part, in one comparison or in several.
+_LESS_OR_EQUAL = [*product((np.less, np.less_equal), repeat=4)][1:]
+
+
 def _overlaps(
-    train_boxes: np.ndarray, valid_boxes: np.ndarray, less: Sequence[Callable] = (np.less,) * 4
+    train_boxes: np.ndarray, valid_boxes: np.ndarray, less: Sequence[Callable] = _LESS
 ) -> tuple[np.ndarray, np.ndarray]:
     """Whether each validation tile overlaps each training tile across, and down: [valid, train].
 
@@ -59,20 +64,8 @@ def _overlaps(
     return across, less[2](a[..., 1], b[..., 3]) & less[3](b[..., 1], a[..., 3])
 
 
-def _touching(train_boxes: np.ndarray, valid_boxes: np.ndarray) -> np.ndarray:
-    return np.logical_and(*_overlaps(train_boxes, valid_boxes)).any(1)
-
-
-# Every way to take an edge for part of a tile, in one comparison or in several.
-_EDGES = [*product((np.less, np.less_equal), repeat=4)][1:]
-_EDGE_TO_EDGE = (
-    "Tiles that only lie edge to edge share no pixel: right and bottom are the first pixels that "
-    "no longer belong to the tile."
-)
-
-
-def _with_edges(less: Sequence[Callable]) -> Callable:
-    return lambda *boxes: np.logical_and(*_overlaps(*boxes, less)).any(1)
+def _touching(*boxes: np.ndarray, less: Sequence[Callable] = _LESS) -> np.ndarray:
+    return np.logical_and(*_overlaps(*boxes, less)).any(1)
 
 
 def _as_equal_squares(train_boxes: np.ndarray, valid_boxes: np.ndarray) -> np.ndarray:
@@ -159,7 +152,11 @@ EXERCISES = {
                 "This finds tiles that are exactly the same. A tile that is shifted by 16 px "
                 "shares three quarters of its pixels with another, too."
             ),
-            **dict.fromkeys(map(_with_edges, _EDGES), _EDGE_TO_EDGE),
+            **dict.fromkeys(
+                (partial(_touching, less=less) for less in _LESS_OR_EQUAL),
+                "Tiles that only lie edge to edge share no pixel: right and bottom are the first "
+                "pixels that no longer belong to the tile.",
+            ),
             (lambda *boxes: np.logical_or(*_overlaps(*boxes)).any(1)): (
                 "Overlapping across *or* down isn't enough: such tiles may be oceans apart."
             ),

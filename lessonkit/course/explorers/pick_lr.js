@@ -4,8 +4,8 @@ import { exponential, general, smooth } from "./formulas.js";
 import { COLOURS, Panel, panelWidths } from "./drawing.js";
 
 const RULES = {
-  // The first is a large frame, as it often stands around the second.
-  improving: ["square", COLOURS.orange, 8],
+  // Shape, colour, size, hollow: the first is a large frame, as it often stands around the second.
+  improving: ["square", COLOURS.orange, 8, true],
   lowest: ["down", "currentColor", 5],
   suggestion: ["circle", COLOURS.red, 5],
   steepest: ["diamond", COLOURS.green, 5],
@@ -42,10 +42,9 @@ function finderPanel(width, data, lr) {
   });
   panel.line(lrs, data.found.losses, { width: 1, opacity: 0.35 }, "loss of each batch");
   panel.line(lrs, smoothed, { width: 2.5 }, "smoothed");
-  for (const [rule, [shape, colour, size]] of Object.entries(RULES)) {
+  for (const [rule, [shape, colour, size, hollow]] of Object.entries(RULES)) {
     if (!data.found.rules[rule]) continue; // the sweep was too short for it
     const [x, y] = data.found.rules[rule];
-    const hollow = rule === "improving";
     panel.marks([x], [y], { shape, colour, size, hollow }, `${rule} ${exponential(x)}`);
   }
   panel.upright(lr, { colour: COLOURS.red, dash: "6,4" });

@@ -20,6 +20,8 @@ from lessonkit.course.clinic import patients as clinic
 from lessonkit.course.clinic.patients import Run
 
 BLUE, RED = plot.COLOURS["blue"], plot.COLOURS["red"]
+# A legend above the lines: any place among them is some patient's sign.
+BESIDE_TITLE = {"loc": "lower right", "bbox_to_anchor": (1.02, 0.98), "frameon": False}
 
 
 def chart(run: Run) -> None:
@@ -57,8 +59,7 @@ def treated(*pairs: tuple[Run, Run]) -> None:
         for ax in (left, right):
             ax.xaxis.get_major_locator().set_params(integer=True)
         right.set(xlabel="epoch", ylabel="accuracy", ylim=(0, 1.02))
-        beside_title = {"loc": "lower right", "bbox_to_anchor": (1.02, 0.98), "frameon": False}
-        right.legend(fontsize="small", ncols=2, **beside_title)
+        right.legend(fontsize="small", ncols=2, **BESIDE_TITLE)
     plt.show()
 
 
@@ -92,9 +93,7 @@ def _loss(ax: Axes, run: Run) -> None:
     ax.axhline(guessing, color="black", linestyle=":", linewidth=1, label="guessing")
     ax.set(ylim=(0, _top(run)))
     ax.set_title("loss", fontsize="medium", loc="left")
-    # Above the lines: any place among them is some patient's sign.
-    beside_title = {"loc": "lower right", "bbox_to_anchor": (1.02, 0.98), "frameon": False}
-    ax.legend(fontsize=7.5, ncols=4, handlelength=1.3, columnspacing=0.9, **beside_title)
+    ax.legend(fontsize=7.5, ncols=4, handlelength=1.3, columnspacing=0.9, **BESIDE_TITLE)
 
 
 def _accuracy(ax: Axes, run: Run) -> None:
