@@ -31,4 +31,10 @@ WRONG = {
         (lambda n_pictures, batch_size: batch_size, "full"),
     ],
     "00.3": [("about 99 %", "by heart"), ("about 85 %", "half old"), ("50 %", "about")],
+    "00.4": [
+        (lambda learn: learn.fit(1e-3, 10), "hardly begun"),  # the page's
+        (lambda learn: learn.fit(0.01, 1), "use them all"),
+        (lambda learn: learn.fit(1.0, 10), "jumps about"),
+        (lambda learn: learn.fit(0.01, 20), "everybody has 10 epochs"),
+    ],
 }

@@ -7,7 +7,6 @@ RIGHT = {
     "02.2": lambda lr_min, lr_max, steps: np.geomspace(lr_min, lr_max, steps).tolist(),
     "02.3": "improving",
     "02.4": "another order",
-    "02.5": lambda learn: learn.fit(learn.lr_find().suggestion, 3),
 }
 ALSO_RIGHT = {"02.1": ["10^-2", "10**-2"], "02.4": ["the same digits in another order"]}
 WRONG = {

@@ -41,7 +41,6 @@ RIGHT = {
     "03.1": "symbols",
     "03.2": worth,
     "03.3": lambda width, height: abs(width - height) / max(width, height),
-    "03.4": lambda images: mirrored(shifted(images)),
     "03.5": lambda views: [int(np.argmax(sum(v[i] for v in views))) for i in range(len(views[0]))],
 }
 ALSO_RIGHT = {

@@ -31,7 +31,6 @@ def unrecorded_epochs_first(learn):
 
 RIGHT = {
     "04.1": by_formula,
-    "04.2": fitted(0.03, 1, 3),
     "04.3": 0.04 / 5,
     "04.4": schedule.cosine(0.2, 300)[200],
     "04.5": "tune both",

@@ -57,7 +57,6 @@ RIGHT = {
     "05.1": 30,
     "05.2": sgdr,
     "05.3": 0.05,
-    "05.4": lambda learn: learn.fit(0.01, 3, cycle_len=1, cycle_mult=2),
     "05.5": lambda snapshots: (sum(snapshots) / len(snapshots)).argmax(1).tolist(),
 }
 ALSO_RIGHT = {"05.1": ["30 epochs"]}

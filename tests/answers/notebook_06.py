@@ -43,7 +43,6 @@ def late_layers(learn):
 RIGHT = {
     "06.1": (96 / 64) ** 2,
     "06.2": output_side,
-    "06.3": all_layers([1e-4, 3e-4, 1e-3]),
     "06.4": "freeze",
 }
 ALSO_RIGHT = {"06.1": ["×2.25", "2.25x", "9 / 4 times"], "06.4": ["freeze the late layers"]}

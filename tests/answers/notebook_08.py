@@ -12,12 +12,6 @@ def with_a_set(contents):
     return copies
 
 
-def without_the_most_doubted(activations, labels):
-    """As a mask; the solution returns rows."""
-    says = look.out_of_fold(activations, labels, 2)
-    return says[range(len(labels)), labels].argsort().argsort() >= 14
-
-
 def without_the_least_doubted(activations, labels):
     says = look.out_of_fold(activations, labels, 2)
     return says[range(len(labels)), labels].argsort()[:-14].tolist()
@@ -26,7 +20,6 @@ def without_the_least_doubted(activations, labels):
 RIGHT = {
     "08.1": with_a_set,
     "08.2": 0.8,
-    "08.3": without_the_most_doubted,
     "08.4": "split by mushroom",
 }
 ALSO_RIGHT = {

@@ -80,10 +80,7 @@ def with_edges(signs):
 
 
 RIGHT = {
-    "10.1": with_rate(0.1),
-    "10.2": augmented(augment.symbols()),
     "10.3": share_pixels,
-    "10.4": unfrozen(0.1),
 }
 WRONG = {
     "10.1": [

@@ -87,8 +87,8 @@ EXERCISES = {
         wrong={
             0.0016: "That is 25 times lower. The spread of x grows like the square root of the LR, "
             "so the loss grows like the LR itself.",
-            0.04 / 5**0.5: "The distance from the bottom goes with the square root of the LR, but "
-            "the floor is meant here: the loss, which is its square.",
+            0.04 / 5**0.5: "That would be right if the floor grew like the square of the LR. It "
+            "grows like the LR itself.",
             0.2: "A higher LR raises the floor.",
             0.002: "That is the floor you want, not the LR.",
         },

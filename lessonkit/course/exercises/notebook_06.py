@@ -112,9 +112,8 @@ EXERCISES = {
         "freeze",
         ["10 times lower", "3 times lower", "same LR", "freeze"],
         {
-            "10 times lower": "The probes speak for letting the late layers change, which argues "
-            "against it; but they do change, and on tiles the ledger calls the difference "
-            "undecided.",
+            "10 times lower": "At a tenth of the head's LR the late layers still change, more in "
+            "many epochs; and on tiles the ledger calls the difference undecided.",
             "3 times lower": "That is what the lesson says for such pictures. The probes don't "
             "rule it out: at a third of the LR the late layers still change.",
             "same LR": "With it the late layers change most. The course's recipe comes close to it "

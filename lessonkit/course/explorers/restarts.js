@@ -36,7 +36,7 @@ export const restartsExplorer = {
   steps: (v) => lrsOf(v).length,
   presets: [
     { name: "careful", values: { how: "constant, LR / 20" }, why: "A low LR stays in the pit that it starts in, narrow or not." },
-    { name: "bold", values: { how: "constant" }, why: "A high LR leaves the narrow pit at once, and then never comes quite to rest." },
+    { name: "bold", values: { how: "constant" }, why: "A high LR leaves the narrow pit within a few steps, and rests in the wide one, which can hold it." },
     { name: "one cosine", values: { how: "cosine" }, why: "A cosine does both: out of the narrow pit while the LR is high, and to rest in the wide one." },
     { name: "restarts", values: { how: "sgdr" }, why: "Each restart is another chance to leave; the end of each cycle is a place to look at." },
     { name: "too low to leave", values: { how: "sgdr", learning_rate: 0.04 }, why: "Below 2/λ of the narrow pit (0.044) no number of restarts gets the ball out." },
