@@ -1,8 +1,8 @@
 """The challenge: the best classifier of unseen parts of the Earth in one minute of training.
 
 What you get are satellite tiles to train on, and others, from other blocks of the map, to validate
-with. What you are judged by are tiles from further blocks. The course has used those for training
-networks, but never to choose anything; here they are kept out of training as well.
+with. What you are judged by are tiles from further blocks. The course has trained networks on
+those, and its ledger chose some learning rates by them; here they are kept out of training.
 
 A minute is not the same on all machines. So a budget is counted in *course seconds*: the clock
 starts after one training step has been timed, and a machine on which that step takes twice as long

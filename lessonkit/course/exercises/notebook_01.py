@@ -27,6 +27,8 @@ def _about_the_lr(learn: Learner, accuracy: float) -> str:
         return "The LR is too low for two epochs: try one several times higher."
     if learn.history.lr[-1] > max(learn.history.lr) / 2 and max(learn.history.lr) < 0.02:
         return "At such an LR the last steps are still large: let it come down (`cycle_len=2`)."
+    if max(learn.history.lr) < 0.01:
+        return "The LR comes down from too low a top: try two or three times as much."
     return "With AdamW each weight moves by about the LR in each step: this LR is too high for it."
 
 

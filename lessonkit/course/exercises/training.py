@@ -1,8 +1,8 @@
 """Exercises in which the reader trains: a function of theirs is run, and its accuracy measured.
 
-The network and its pictures come from `start(seed)`, are none of those on the page, and are new for
-each seed; what counts is the mean over the seeds. The accuracy asked for should be one that the
-default and careless choices miss, which tests/test_exercises.py checks.
+The network and its pictures come from `start(seed)`, where possible others than those on the page,
+and are new for each seed; what counts is the mean over the seeds. The accuracy asked for should be
+one that the default and careless choices miss, which tests/test_exercises.py checks.
 """
 
 from collections.abc import Callable, Iterator, Sequence

@@ -42,7 +42,7 @@ export const descentExplorer = {
   presets: [
     { name: "too low", values: { learning_rate: 0.05, curvature: 1, momentum: 0 }, why: "LR 0.05 with λ = 1: each step leaves 95 % of the way. Nothing goes wrong, but thirty steps are not enough." },
     { name: "just right", values: { learning_rate: 1, curvature: 1, momentum: 0 }, why: "LR 1/λ: the bottom in a single step. Only a bowl with one known curvature allows that; a network has many." },
-    { name: "zigzag", values: { learning_rate: 1.9, curvature: 1, momentum: 0 }, why: "Just below 2/λ: each step overshoots to the other side, and loses little height." },
+    { name: "zigzag", values: { learning_rate: 1.9, curvature: 1, momentum: 0 }, why: "Just below 2/λ: each step overshoots to the other side, and loses a fifth of its height." },
     { name: "too high", values: { learning_rate: 2.1, curvature: 1, momentum: 0 }, why: "Above 2/λ every step ends higher than it began. This is how training diverges." },
     { name: "momentum", values: { learning_rate: 0.05, curvature: 1, momentum: 0.85 }, why: "The low LR again, with momentum 0.85: much faster down, at the price of swinging past the bottom." },
   ],

@@ -214,6 +214,6 @@ CHARTS: dict[int, tuple[str, Callable[[Axes, Run], None]]] = {
     8: ("2,542 satellite tiles, a head on stored activations", _sureness),
     9: ("75 photos of creatures, a head on a pretrained body, augmented", _inputs),
     10: ("75 photos of creatures, a head on a pretrained body", _answers),
-    11: ("1,271 satellite tiles of 16 px, a network that has learned digits before", _moved),
+    11: ("1,271 satellite tiles of 16 px, augmented, a network that knows digits", _moved),
     12: ("318 satellite tiles, a head on a pretrained body", _fed),
 }
