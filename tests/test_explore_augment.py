@@ -73,6 +73,8 @@ def test_it_says_what_a_preset_allows(images):
     assert "symbols allows zoom, shift." in figure.alt
     move(figure, preset="top_down")
     assert "top_down allows mirror, quarter turn, half turn." in figure.alt
+    move(figure, degrees=-90)
+    assert "top_down allows mirror, quarter turn, half turn, rotate." in figure.alt
     move(figure, preset="none")
     assert "none allows none of them." in figure.alt
     move(figure, preset="side_on", degrees=10)

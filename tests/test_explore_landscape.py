@@ -89,6 +89,7 @@ def test_restarts_says_where_the_ball_ends():
         ({"how": "constant", "learning_rate": 1.4}, "still moves in the wide pit"),
         ({"how": "cosine", "start": 3.0}, "rests in the wide pit"),
         ({"how": "constant, LR / 20", "learning_rate": 0.02, "start": 4.0}, "on its way"),
+        ({"learning_rate": 0.2, "start": 0.0}, "still moves in the wide pit"),  # slow, half-way
     ]:
         move(figure, **values)
         assert told in figure.alt

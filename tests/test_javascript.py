@@ -230,7 +230,7 @@ def test_the_eight_changes_are_those_of_the_notebook(light):
 def test_what_a_preset_allows():
     rng = np.random.default_rng(7)
     for name, preset in augment.PRESETS.items():
-        choices = {"degrees": [0, 10, 15], "zoom": [1, 1.1, 1.2]}
+        choices = {"degrees": [0, 10, 15, -90, 180], "zoom": [1, 1.1, 1.2]}
         choices |= {"shift": [0, -0.05, 0.1], "light": [0, 0.05, -0.1]}
         given = [{k: float(rng.choice(v)) for k, v in choices.items()} for _ in range(40)]
         js, about = of_explorer("augmentations"), vars(preset())

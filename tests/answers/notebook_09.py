@@ -87,7 +87,7 @@ RIGHT = {
 }
 ALSO_RIGHT = {
     "09.2": [shouted],
-    "09.3": [17, 25, "20 runs", "about 24", "≈24"],
+    "09.3": [16, 17, 25, "20 runs", "about 24", "≈24"],
     "09.4": ["p = 0.2"],
     "09.5": [
         lambda train: (*trial()(train)[:2], [" " + trial()(train)[2].upper()]),
@@ -120,7 +120,7 @@ WRONG = {
         (36, "6 times"),
         (7, "one more"),
         (100, "1 / √n"),
-        (16, "width of an interval"),
+        (15, "width of an interval"),
         (26, "width of an interval"),
     ],
     "09.4": [

@@ -30,7 +30,7 @@ def _about_the_schedule(learn: Learner, accuracy: float) -> str:
     if last > top / 2 and top < 2e-3:
         return "From so low an LR 81 steps get nowhere near, whatever the schedule."
     if last > top / 2:
-        return "The LR doesn't come down at the end, and the network doesn't settle."
+        return "The LR doesn't come down at the end: neither weights nor statistics settle."
     if top < 1e-2:
         return "The LR comes down from too low a top: in 81 steps it gets nowhere near."
     return "The LR comes down, but from too high a top: most of the steps lead nowhere."
@@ -73,7 +73,7 @@ EXERCISES = {
         0.6,
         "A cosine gets there from any LR between 0.01 and 0.1. A constant LR must be just right, "
         "about 0.003: in 81 steps a lower one gets nowhere near, and where a higher one ends is "
-        "luck, in twelve runs at 0.01 anywhere from 0.39 to 0.68.",
+        "luck: neither its weights nor BatchNorm's statistics settle.",
         "Compare the two at several LRs each, as the page does: the best LRs differ.",
         "A cosine, from an LR between 0.01 and 0.1: learn.fit(lr, 1, cycle_len=3).",
         _about_the_schedule,

@@ -102,7 +102,7 @@ EXERCISES = {
     ),
     "05.3": number(
         0.05,
-        "2/λ = 2/40. At higher LRs each step takes it further from the bottom than it was.",
+        "2/λ = 2/40. At higher LRs each step from near the bottom takes it further away.",
         wrong={
             0.025: "That is 1/λ, the LR that reaches the bottom in one step. The limit is twice "
             "that.",

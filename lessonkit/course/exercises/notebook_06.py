@@ -40,10 +40,10 @@ def _about_the_body(learn: Learner, accuracy: float) -> str:
         return "The body is still frozen, and a head alone gets hardly further. Unfreeze it."
     if accuracy >= 0.73:
         return ""
-    if learn.frozen_to > 0:
-        return "The early layers are still frozen: let all of the body learn."
     if accuracy < 0.45:
         return "It is worse than its head was: at this LR the body forgets what it knew."
+    if learn.frozen_to > 0:
+        return "The early layers are still frozen: let all of the body learn."
     return ""
 
 

@@ -187,8 +187,8 @@ EXERCISES = {
     "09.3": number(
         24,
         "Half the width needs four times as many runs: the width goes with 1 / √n. (Fewer "
-        "in fact, as t shrinks, too: 17 would do here.) That is why precision is dear.",
-        between=(17, 25),
+        "in fact, as t shrinks, too: 16 or 17 would do.) That is why precision is dear.",
+        between=(16, 25),
         wrong={
             12: "Twice as many runs make it narrower by √2, a factor of 1.4, and a little more as "
             "t shrinks: not by half.",

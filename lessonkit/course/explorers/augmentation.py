@@ -128,7 +128,7 @@ def _allowed(
         preset.mirror,
         preset.turns,
         preset.turns,
-        abs(degrees) <= preset.degrees + tiny,
+        abs(degrees) <= preset.degrees + tiny or (preset.turns and degrees % 90 == 0),
         zoom <= preset.max_zoom + tiny,
         abs(shift) <= preset.shift + tiny,
         abs(light) <= preset.lighting + tiny,

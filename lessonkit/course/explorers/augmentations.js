@@ -21,7 +21,7 @@ export function changed(pixels, n, which, v) {
 export function allowed(preset, { degrees, zoom, shift, light }) {
   return [
     true, preset.mirror, preset.turns, preset.turns,
-    Math.abs(degrees) <= preset.degrees + TINY, zoom <= preset.max_zoom + TINY,
+    Math.abs(degrees) <= preset.degrees + TINY || (preset.turns && degrees % 90 === 0), zoom <= preset.max_zoom + TINY,
     Math.abs(shift) <= preset.shift + TINY, Math.abs(light) <= preset.lighting + TINY,
   ];
 }

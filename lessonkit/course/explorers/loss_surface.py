@@ -96,7 +96,8 @@ def _ending(path: np.ndarray) -> str:
     last = path[-5:]
     for name, (place, width) in (("narrow", NARROW), ("wide", WIDE)):
         if (np.abs(last - place) < 2 * width).all():
-            rests = np.ptp(last) < 0.1 * width
+            at_bottom = abs(last[-1] - BOTTOMS[name]) < 0.4 * width
+            rests = at_bottom and np.ptp(last) < 0.1 * width
             return f"{'rests' if rests else 'still moves'} in the {name} pit"
     return f"is still on its way, at {path[-1]:.2g}"
 

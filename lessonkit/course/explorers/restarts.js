@@ -18,9 +18,10 @@ export function lrsOf(v) {
 // In words, where the last steps were.
 function ending(path) {
   const last = path.slice(-5);
-  for (const { name, place, width } of PITS) {
+  for (const { name, place, width, bottom } of PITS) {
     if (last.every((x) => Math.abs(x - place) < 2 * width)) {
-      const rests = Math.max(...last) - Math.min(...last) < 0.1 * width;
+      const atBottom = Math.abs(path[path.length - 1] - bottom) < 0.4 * width;
+      const rests = atBottom && Math.max(...last) - Math.min(...last) < 0.1 * width;
       return `${rests ? "rests" : "still moves"} in the ${name} pit`;
     }
   }

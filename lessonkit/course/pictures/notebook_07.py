@@ -160,15 +160,16 @@ def steps_left_out() -> None:
 
 
 def equal_lrs() -> str:
-    """Of claim 14's runs: the 8 steps with the lesson's LRs, and with equal ones."""
+    """Of claim 14's runs: the 8 steps with the lesson's LRs, with equal ones, and no head first."""
     lines, runs = [], [run["values"] for run in ledger.runs("14")]
     for name, title in LEFT_OUT.items():
         for what, plus, minus in (
             ("the lesson's LRs, less step 3", "whole", "after step 3"),
             ("equal LRs, less step 3", "6 lower LRs", "after step 3"),
             ("equal LRs, less one cycle", "6 lower LRs", "one cycle"),
+            ("all layers from the start, less the lesson's", "all layers", "whole"),
         ):
             gains = [run[f"{name}: {plus}"] - run[f"{name}: {minus}"] for run in runs]
             mean, low, high, *_ = (100 * value for value in over_seeds(gains))
-            lines.append(f"{title:8} {what:30} {mean:+5.1f} ({low:+.1f} to {high:+.1f})")
+            lines.append(f"{title:8} {what:44} {mean:+5.1f} ({low:+.1f} to {high:+.1f})")
     return "\n".join(lines)
