@@ -63,7 +63,7 @@ test: .venv/.ready-test
 	$(PYTEST) --nbval $(PARALLEL)
 
 quick: .venv/.ready-test
-	$(PYTEST) --nbval $(PARALLEL) -m "not slow and not soak" tests $(wildcard notebooks/0[014]_*.ipynb)
+	$(PYTEST) --nbval $(PARALLEL) -m "not slow and not soak" tests $(wildcard notebooks/0[014]_*.ipynb notebooks/solutions/0[014]_*.ipynb)
 
 soak: .venv/.ready-test
 	$(PYTEST) -m "" --hypothesis-profile=soak tests/test_fuzz.py tests/test_faults.py tests/test_soak.py \

@@ -73,7 +73,7 @@ def undecided() -> str:
     for e in left:
         why = why_undecided(ledger.row_of(e), ledger.runs(e.number))
         lines.append(f"- {e.number}, {e.name}: {why}.")
-    hours = f"{seconds / 3600:.1f} hours of one core, of the {HOURS} hours planned"
+    hours = f"{seconds / 3600:.1f} hours of one core; {HOURS} were planned"
     lines += ["", f"All runs, tuning included, took {hours}."]
     return "\n".join(lines)
 

@@ -91,9 +91,10 @@ def test_a_wrong_answer_is_refused_with_a_hint_that_fits(name, answer, word):
 
 def test_an_lr_that_stays_is_not_called_too_high():
     said = exercises("01")._about_the_lr
-    stays, falls = ([0.005] * 9, [0.3, 0.2, 0.1, 0.0])
+    stays, falls, low = ([0.005] * 9, [0.3, 0.2, 0.1, 0.0], [0.006, 0.003, 0.0])
     assert "come down" in said(SimpleNamespace(history=SimpleNamespace(lr=stays)), 0.87)
     assert "too high" in said(SimpleNamespace(history=SimpleNamespace(lr=falls)), 0.87)
+    assert "too low a top" in said(SimpleNamespace(history=SimpleNamespace(lr=low)), 0.87)
 
 
 KEPT = np.arange(62) % 3 > 0  # as a mask, of as many photos as exercise 08.3 has

@@ -8,8 +8,8 @@ import torch
 from lessonkit import augment
 
 
-def mirrored(images):
-    some = torch.rand(len(images)) < 0.5
+def mirrored(images, among=0.5):
+    some = torch.rand(len(images)) < among
     images[some] = images[some].flip(-1)
     return images
 
@@ -77,6 +77,7 @@ WRONG = {
         (mirrored, "in both directions"),
         (shifted, "hardly any of yours"),
         (lambda images: mirrored(shifted(images, most=1)), "up to 1 px"),
+        (lambda images: mirrored(shifted(images), among=0.3), "half or more mirrored"),
         (lambda images: images.flip(-1).roll((2, 2), (2, 3)), "in both directions"),
         (lambda images: shifted_alike(images).flip(-1), "its own"),
         (in_place, "returns nothing"),

@@ -92,7 +92,8 @@ EXERCISES = {
         WELL,
         "Learning rates from 0.003 to 0.1 get there. At this page's own, 0.001, ten epochs are too "
         "few; far above, the head jumps about. So which is right depends on the pictures and on "
-        "the time there is.",
+        "the time there is. (The 0.03 that overshot above was for plain steps against the "
+        "gradient; `fit` takes AdamW here, which divides them by the gradient's usual size.)",
         "Try learning rates a factor of three apart, and give them all ten epochs.",
         "Ten times the page's learning rate, for ten epochs: learn.fit(0.01, 10).",
         _about_the_steps,

@@ -81,7 +81,7 @@ def _about_the_changes(learn: Learner, accuracy: float) -> str:
         return "The judge's digits are shifted in both directions, each by a number of its own."
     most = int(max(across.max(), down.max()))
     if most == 2:
-        return "Your shifts reach far enough. Are half mirrored, and has each its own shift?"
+        return "Your shifts reach far enough. Are half or more mirrored, each shifted by itself?"
     return f"Yours are shifted by up to {most} px. How far are the judge's?"
 
 

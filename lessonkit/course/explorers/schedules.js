@@ -69,17 +69,17 @@ function meaning(v) {
     case "linear":
       return `${epochs} along a straight line down. Good: nothing to choose but its end, and often as good as a cosine. Bad: you must know beforehand how long you train.${restless}`;
     case "cosine":
-      return v.floor >= 0.3
-        ? `${epochs} along half a cosine, which ends at ${general(100 * v.floor)} % of the top. Good: no step is lost at a tiny LR. Bad: with a floor this high the weights never come to rest.`
+      return restless
+        ? `${epochs} along half a cosine, which ends at ${general(100 * v.floor)} % of the top. Good: no step is lost at a tiny LR. Bad:${restless.replace("With", "with")}`
         : `${epochs} along half a cosine: one cycle of cycle_len=${v.epochs}. Good: long at a high LR, and it comes to rest at the end. Bad: you must know beforehand how long you train.`;
     case "sgdr":
-      if (v.n_cycle === 1) return `One cycle of ${epochs}: nothing restarts, this is a plain cosine. Bad: you must know beforehand how long you train.${restless}`;
+      if (v.n_cycle === 1) return `One cycle of ${epochs}: nothing restarts, this is a plain cosine. Good: long at a high LR. Bad: you must know beforehand how long you train.${restless}`;
       if (total(v) === v.n_cycle) return `${v.n_cycle} cycles of one epoch each. Good: after each of them there is a finished network to keep. Bad: an epoch may be too short to come to rest, and each restart undoes what was reached.${restless}`;
-      return `${v.n_cycle} cosine cycles of ${epochsOf(v).join(", ")} epochs. Good: each restart may leave a narrow pit, and each end is a finished network${v.cycle_mult > 1 ? "; cycle_mult gives the last cycle most of the time" : ""}. Bad: the loss climbs back at each restart, so stop only at the end of a cycle.${restless}`;
+      return `${v.n_cycle} cosine cycles of ${epochsOf(v).join(", ")} epochs. Good: each restart may leave a narrow pit, and each end is a network to keep${v.cycle_mult > 1 ? "; cycle_mult gives the last cycle most of the time" : ""}. Bad: the loss climbs back at each restart, so stop only at the end of a cycle.${restless}`;
     case "triangular":
       return `${epochs}, up and down every ${v.cycle}. Good: it tries a whole range of LRs again and again, so the range need not be exact. Bad: it is at rest at the foot of each triangle at most.${restless}`;
     default:
-      return `${epochs}: a warm-up over ${general(100 * v.warm_up)} % of the steps, then down to ${general(lrsOf(v.kind, v, 100).at(-1), 2)}. Good: the warm-up lets you take a higher top than from a cold start. Bad: you must know beforehand how long you train, and it has the most to choose.`;
+      return `${epochs}: a warm-up over ${general(100 * v.warm_up)} % of the steps, and at the end an LR of ${general(lrsOf(v.kind, v, 100).at(-1), 2)}. Good: the warm-up lets you take a higher top than from a cold start. Bad: you must know beforehand how long you train, and it has the most to choose.`;
   }
 }
 
