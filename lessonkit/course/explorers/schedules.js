@@ -56,8 +56,10 @@ function fitCall(v) {
   return `learn.fit(${lr}, ${v.n_cycle}, cycle_len=${v.cycle_len}${mult})`;
 }
 
+const FLOOR = "with a floor this high the weights never come to rest.";
+
 function meaning(v) {
-  const restless = v.floor >= 0.3 ? " With a floor this high the weights never come to rest." : "";
+  const restless = v.floor >= 0.3 ? ` And ${FLOOR}` : "";
   const [all, plural] = [total(v), (n) => (n === 1 ? "" : "s")];
   const epochs = `${all} epoch${plural(all)}`;
   switch (v.kind) {
@@ -70,7 +72,7 @@ function meaning(v) {
       return `${epochs} along a straight line down. Good: nothing to choose but its end, and often as good as a cosine. Bad: you must know beforehand how long you train.${restless}`;
     case "cosine":
       return restless
-        ? `${epochs} along half a cosine, which ends at ${general(100 * v.floor)} % of the top. Good: no step is lost at a tiny LR. Bad:${restless.replace("With", "with")}`
+        ? `${epochs} along half a cosine, which ends at ${general(100 * v.floor)} % of the top. Good: no step is lost at a tiny LR. Bad: ${FLOOR}`
         : `${epochs} along half a cosine: one cycle of cycle_len=${v.epochs}. Good: long at a high LR, and it comes to rest at the end. Bad: you must know beforehand how long you train.`;
     case "sgdr":
       if (v.n_cycle === 1) return `One cycle of ${epochs}: nothing restarts, this is a plain cosine. Good: long at a high LR. Bad: you must know beforehand how long you train.${restless}`;
