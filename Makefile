@@ -40,7 +40,7 @@ help:
 	@echo "                leaves cells/split-0-224.pt and its history; SPLITS=\"0 1 2 3 4\" for five"
 	@echo "make claims     the lesson's claims, measured: runs that are missing, for an hour at most;"
 	@echo "                CLAIM=11 SEEDS=\"0 1\" for some; PHOTOS=folder names what isn't shipped"
-	@echo "                (data/README.md); make check-claims runs stored ones again"
+	@echo "                (data/README.md); make check-claims CLAIM=11 SEEDS=\"0 31\" runs stored ones again"
 	@echo "make site       the course as web pages, to read without Python: site/_build/html;"
 	@echo "                with npm also the page that trains in the browser"
 	@echo "make clean      remove the virtual environment, and caches and web pages in this folder"

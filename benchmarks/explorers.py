@@ -87,7 +87,8 @@ def in_jupyterlab(browser, folder: Path) -> Iterator[tuple[str, float]]:
     scratch.mkdir()
     with jupyterlab.server(folder, scratch) as address:
         page = browser.new_page(viewport={"width": 1300, "height": 950})
-        jupyterlab.open_notebook(page, address("every.ipynb"))
+        jupyterlab.open_lab(page, address)
+        jupyterlab.open_notebook(page, "every.ipynb")
         jupyterlab.run(page)
         shown = page.locator(".jp-OutputArea-output .explorer").all()
         for name, explorer in zip(names, shown, strict=True):

@@ -141,7 +141,8 @@ def confusion(
         light = table[row, column] > 0.5 * max(1, table[row].sum())
         text = str(table[row, column] or "")
         ax.text(column, row, text, ha="center", va="center", color="black" if light else "white")
-    ax.set_xticks(range(n), classes, rotation=45, ha="right")
-    ax.set_yticks(range(n), classes)
+    # A class's name may have a $, which would begin a formula.
+    ax.set_xticks(range(n), classes, rotation=45, ha="right", parse_math=False)
+    ax.set_yticks(range(n), classes, parse_math=False)
     ax.set(xlabel="predicted", ylabel="true class")
     return ax

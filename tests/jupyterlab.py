@@ -47,6 +47,12 @@ KERNEL_IDLE = f"""() => {{
   const kernel = session && session.kernel;
   return !!kernel && kernel.connectionStatus === "connected" && kernel.status === "idle";
 }}"""
+# Another notebook without loading JupyterLab anew, which takes seconds. The one before goes unsaved
+# and unasked, and its kernel with it.
+OPEN = """async (path) => { const { shell, serviceManager, commands } = window.jupyterapp;
+  for (const widget of [...shell.widgets("main")]) widget.dispose();
+  await serviceManager.sessions.shutdownAll();
+  await commands.execute("docmanager:open", { path }); }"""
 RUN = """(command) => { window.finished = false;
   window.jupyterapp.commands.execute(command).then(() => { window.finished = true; }); }"""
 # From the model, as the page may leave out what is not in sight.
@@ -59,7 +65,7 @@ BAD_OUTPUTS = f"""() => {NOTEBOOK}.content.widgets
 
 @contextmanager
 def server(folder: Path, scratch: Path):
-    """JupyterLab on the files in `folder`; yields a function from a path there to its address."""
+    """JupyterLab on the files in `folder`; yields its address."""
     for name, values in SETTINGS.items():
         file = scratch / "settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -85,7 +91,7 @@ def server(folder: Path, scratch: Path):
         try:
             status = f"http://127.0.0.1:{port}/api/status?token={token}"
             _wait_for(status, process, scratch / "lab.log")
-            yield lambda path: f"http://127.0.0.1:{port}/lab/tree/{path}?token={token}&reset"
+            yield f"http://127.0.0.1:{port}/lab?token={token}&reset"
         finally:
             process.send_signal(signal.SIGTERM)  # ends its kernels, too
             try:
@@ -119,11 +125,18 @@ def chromium():
             browser.close()
 
 
-def open_notebook(page, address: str) -> None:
-    """Show a notebook and wait until its kernel is ready."""
+def open_lab(page, address: str) -> None:
+    """Load JupyterLab and wait until it can be used."""
     page.goto(address)
-    page.wait_for_selector(".jp-NotebookPanel .jp-Notebook", timeout=60_000)
+    page.wait_for_function("window.jupyterapp && window.jupyterapp.restored", timeout=60_000)
     page.wait_for_selector("#jupyterlab-splash", state="detached", timeout=60_000)
+
+
+def open_notebook(page, path: str) -> None:
+    """Show a notebook of the server's folder in a page with JupyterLab, instead of the one that is
+    open, and wait until its kernel is ready."""
+    page.evaluate(OPEN, path)
+    page.wait_for_selector(".jp-NotebookPanel .jp-Notebook", timeout=60_000)
     page.wait_for_function(KERNEL_IDLE, timeout=90_000)
 
 

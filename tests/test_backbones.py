@@ -1,5 +1,6 @@
 """Other networks of timm's by name: each is usable from end to end, or refused in a sentence."""
 
+import copy
 import math
 import os
 import subprocess
@@ -58,7 +59,7 @@ def agree(found, expected):
 @torch.no_grad()
 def test_chain_and_folded_batchnorm_give_what_the_network_gives(arch):
     untouched = unsettled(arch)
-    layers = backbone.fold_batchnorm(backbone.chain(unsettled(arch)))
+    layers = backbone.fold_batchnorm(backbone.chain(copy.deepcopy(untouched)))
     folded, pictures = nn.Sequential(*layers), noise(2, 70)
     expected = untouched.forward_head(untouched.forward_features(pictures), pre_logits=True)
     assert agree(folded(pictures), expected)

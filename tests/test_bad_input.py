@@ -18,6 +18,8 @@ from lessonkit.images import folder as folder_module
 
 RED, GREEN = (200, 30, 30), (30, 200, 30)
 
+pytestmark = pytest.mark.usefixtures("cache")
+
 
 def photo(path, colour, size=(40, 30), mode="RGB", **options):
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -219,9 +221,9 @@ def test_a_split_that_is_there_is_used(folder, tmp_path, name):
 
 def test_the_split_is_drawn_by_the_seed_a_fifth_of_each_class(tmp_path):
     for i in range(20):
-        photo(tmp_path / "a" / f"{i}.png", RED)
-        photo(tmp_path / "b" / f"{i}.png", GREEN)
-    one, same, other = (data.from_folder(tmp_path, size=16, seed=s) for s in (0, 0, 1))
+        photo(tmp_path / "photos" / "a" / f"{i}.png", RED)
+        photo(tmp_path / "photos" / "b" / f"{i}.png", GREEN)
+    one, same, other = (data.from_folder(tmp_path / "photos", size=16, seed=s) for s in (0, 0, 1))
     assert one.valid_files == same.valid_files != other.valid_files
     assert torch.bincount(one.valid.labels).tolist() == [4, 4]
     assert not set(one.valid_files) & set(one.train_files)

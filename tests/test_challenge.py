@@ -125,11 +125,15 @@ def test_an_entry_is_scored_by_the_share_of_hidden_tiles_that_are_right(clock):
 
 
 def test_a_learner_is_asked_at_its_own_size():
-    def untrained(images, seconds):
-        return Learner(small_cnn(8, width=2), images.resized(16))
+    sides = set()
 
-    entry = challenge.enter("untrained", untrained, 60, [])
-    assert 0 <= entry.score < 0.5
+    def untrained(images, seconds):
+        model = small_cnn(8, width=2)
+        model.register_forward_pre_hook(lambda _, inputs: sides.add(inputs[0].shape[-1]))
+        return Learner(model, images.resized(16))
+
+    assert challenge.enter("untrained", untrained, 60, []).score < 0.5
+    assert sides == {16}
 
 
 def test_a_slow_machine_gets_more_seconds(monkeypatch, clock):
@@ -408,7 +412,7 @@ def test_answers_of_both_times_stand_side_by_side():
 def test_to_compare_sends_no_quiz_to_the_browser(monkeypatch):
     monkeypatch.setattr(radio_quiz.Quiz, "__init__", lambda *_: pytest.fail("a quiz was made"))
     comparison = twelve_questions.compare()
-    assert "0 of 12" in comparison.table.value
+    assert comparison.table.value.count("<b>–</b>") == 2
 
 
 def test_what_is_right_is_told_only_when_the_test_is_taken_again(monkeypatch):
@@ -483,7 +487,7 @@ def test_what_a_notebook_stores_does_not_depend_on_answers():
     chosen(twelve_questions.again(), 0, True)
     assert stored() == before
     comparison = twelve_questions.compare()
-    assert "1 of 12" in comparison.table.value
+    assert "1 of 1" in comparison.table.value
 
 
 def test_damaged_answers_are_kept_aside(capsys):

@@ -1,7 +1,6 @@
 """`python -m lessonkit`: what it prints and writes, and that a mistake costs one line only."""
 
 import csv
-import functools
 import importlib
 import io
 import json
@@ -15,6 +14,7 @@ import sys
 import time
 import tomllib
 import warnings
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,7 +23,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lessonkit import Learner, augment, models, recipe
+from lessonkit import Learner, augment, models
 from lessonkit import __main__ as command_line
 from lessonkit.__main__ import main
 from lessonkit.course import look
@@ -32,6 +32,7 @@ from lessonkit.images import decode
 from lessonkit.machine import progress
 from lessonkit.recipe import Report
 from lessonkit.training import distributed, processes
+from tests import small_train
 from tests.test_recipe import NAMES
 from tests.tiny import coloured, save_model
 
@@ -39,17 +40,6 @@ ROOT = Path(__file__).resolve().parent.parent
 KEYS = {
     "accuracy", "accuracy_tta", "seconds", "classes", "n_train", "n_valid", "steps", "skipped",
 }  # fmt: skip
-
-
-def command(*arguments, cwd=None, **environment):
-    return subprocess.run(
-        [sys.executable, "-m", "lessonkit", *map(str, arguments)],
-        cwd=cwd,
-        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-    )
 
 
 @pytest.fixture(scope="module")
@@ -71,8 +61,14 @@ def photos(tmp_path_factory):
 def trained(photos, tmp_path_factory):
     """One run of `train`: the process that ended, and the folder it wrote to."""
     folder = tmp_path_factory.mktemp("out")
-    done = command(
-        "train", photos, "--size", 32, "--out", "model.pt", "--report", "report.json", cwd=folder
+    arguments = ["train", photos, "--size", "32", "--out", "model.pt", "--report", "report.json"]
+    done = subprocess.run(
+        [sys.executable, "-m", "lessonkit", *arguments],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
     )
     assert done.returncode == 0, done.stderr
     return done, folder
@@ -116,10 +112,9 @@ def test_what_training_says_can_be_read(trained):
 
 def test_held_out_pictures_say_what_new_ones_may_expect(photos, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    short = functools.partial(recipe.eight_steps, cycles=1)
-    monkeypatch.setattr("lessonkit.recipe.eight_steps", short)
     arguments = ["train", str(photos), "--size", "32", "--hold-out", "0.25", "--report", "r.json"]
-    assert main(arguments) == 0
+    with small_train.small():
+        assert main(arguments) == 0
     out = capsys.readouterr().out
     assert "Pictures: 16 for training, 6 for validation, 6 for the result; 2 classes" in out
     assert "on the 6 test pictures, which chose nothing" in out
@@ -155,15 +150,15 @@ def test_a_model_is_not_replaced_without_a_word(trained, photos, capsys, monkeyp
     assert (folder / "model.pt").read_bytes() == before
 
 
-def test_predict_names_path_class_and_probability(trained, photos):
+def test_predict_names_path_class_and_probability(trained, photos, capfd):
     _, folder = trained
-    files = [photos / "green" / "3.png", photos / "rot und blau" / "4.png"]
-    done = command("predict", folder / "model.pt", *files)
-    rows = [line.split("\t") for line in done.stdout.splitlines()]
-    assert [row[0] for row in rows] == list(map(str, files))
+    files = [str(photos / "green" / "3.png"), str(photos / "rot und blau" / "4.png")]
+    assert main(["predict", str(folder / "model.pt"), *files]) == 0
+    out, err = capfd.readouterr()
+    rows = [line.split("\t") for line in out.splitlines()]
+    assert [row[0] for row in rows] == files
     assert [row[1] for row in rows] == ["green", "rot und blau"]
-    assert all(0.5 < float(row[2]) <= 1 for row in rows)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert all(0.5 < float(row[2]) <= 1 for row in rows) and err == ""
 
 
 def test_predict_as_json_with_tta_goes_on_after_a_bad_picture(trained, photos, capsys):
@@ -281,20 +276,31 @@ def test_what_is_there_is_replaced_only_when_asked(quick, tmp_path, monkeypatch,
         assert not list(tmp_path.glob(".*"))
 
 
-@pytest.mark.skipif(
+linux = pytest.mark.skipif(
     not os.path.exists("/dev/full"), reason="Linux has a device that is always full"
 )
-@pytest.mark.parametrize("asked", ["cache", "--help"])
-def test_a_full_disk_under_the_output_is_named(asked):
+FULL = "lessonkit: the output: No space left on device\n"
+
+
+@linux
+def test_a_full_disk_under_the_output_is_named():
     with open("/dev/full", "w") as full:
         done = subprocess.run(
-            [sys.executable, "-m", "lessonkit", asked],
+            [sys.executable, "-m", "lessonkit", "cache"],
             stdout=full,
             stderr=subprocess.PIPE,
             text=True,
         )
-    assert done.returncode == 2
-    assert done.stderr == "lessonkit: the output: No space left on device\n"
+    assert (done.returncode, done.stderr) == (2, FULL)
+
+
+@linux
+def test_a_full_disk_under_the_help_is_named(monkeypatch, capsys):
+    full = io.TextIOWrapper(io.BufferedWriter(io.FileIO("/dev/full", "w")))
+    monkeypatch.setattr(sys, "stdout", full)
+    assert (main(["--help"]), capsys.readouterr().err) == (2, FULL)
+    with suppress(OSError):  # it tries to write once more
+        full.close()
 
 
 def test_the_status_is_told_even_if_no_sentence_can_be(monkeypatch):
@@ -487,7 +493,31 @@ def test_a_link_to_itself_is_no_reason_for_a_traceback(tmp_path, monkeypatch, ca
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_ctrl_c_or_a_polite_kill_ends_training_with_a_sentence(photos, tmp_path, number):
+@pytest.mark.parametrize(("method", "call"), [("lr_find", 1), ("fit", 2)])
+def test_ctrl_c_or_a_polite_kill_ends_training_with_a_sentence(
+    photos, tmp_path, monkeypatch, capfd, method, call, number
+):
+    original, calls = getattr(Learner, method), []
+
+    def stopped(*args, **how):
+        calls.append(1)
+        if len(calls) == call:
+            signal.raise_signal(number)
+        return original(*args, **how)
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Learner, method, stopped)
+    with small_train.small():
+        assert main(["train", str(photos), "--size", "32"]) == 130
+    kept, err = [path.name for path in tmp_path.iterdir()], capfd.readouterr().err
+    assert "Stopped" in err and "Traceback" not in err
+    if method == "fit":  # a step had already ended
+        assert kept == ["model.pt.resume"] and "--resume" in err
+    else:
+        assert kept == [] and "Nothing was written" in err
+
+
+def test_a_polite_kill_of_a_process_ends_it_with_a_sentence(photos, tmp_path):
     process = subprocess.Popen(
         [sys.executable, "-u", "-m", "lessonkit", "train", str(photos), "--size", "64"],
         cwd=tmp_path,
@@ -498,14 +528,10 @@ def test_ctrl_c_or_a_polite_kill_ends_training_with_a_sentence(photos, tmp_path,
     )
     process.stdout.readline()  # what was read
     time.sleep(0.5)
-    process.send_signal(number)
+    process.send_signal(signal.SIGTERM)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
-    assert "topped" in err and "Traceback" not in err
-    if kept := [path.name for path in tmp_path.iterdir()]:  # a step had already ended
-        assert kept == ["model.pt.resume"] and "--resume" in err
-    else:
-        assert "Nothing was written" in err
+    assert "Stopped" in err and "Traceback" not in err
 
 
 def test_afterwards_warnings_and_signals_are_as_before(tmp_path, monkeypatch, capsys):
@@ -583,7 +609,9 @@ def test_what_a_silent_process_prints_need_not_fit_any_encoding(monkeypatch):
         print("– 猫 \udcff")  # an LR that isn't there, and names of classes
 
 
-@pytest.mark.parametrize("name", ["train", "predict", "check", "export", "cache"])
+@pytest.mark.parametrize(
+    "name", ["train", "predict", "check", "export", "cache", "workbook", "progress"]
+)
 def test_help_explains_every_option(name, capsys):
     with pytest.raises(SystemExit) as end:
         main([name, "--help"])
@@ -595,16 +623,18 @@ def test_help_explains_every_option(name, capsys):
     assert options <= explained
 
 
-def test_names_that_a_terminal_cannot_show_stop_nothing(tmp_path):
+def test_names_that_a_terminal_cannot_show_stop_nothing(tmp_path, monkeypatch):
     for label in ("Bär", "猫"):
         (tmp_path / label).mkdir()
         for i in range(4):
             Image.new("RGB", (20, 20)).save(tmp_path / label / f"{i}.png")
         (tmp_path / label / "😺.jpg").write_bytes(b"")
-    done = command("check", tmp_path, PYTHONIOENCODING="ascii")
-    assert done.returncode == 0
-    assert r"\u732b/\U0001f63a.jpg is empty" in done.stdout
-    assert r"B\xe4r: 3 for training, 1 for validation" in done.stdout
+    raw = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding="ascii"))
+    assert main(["check", str(tmp_path)]) == 0
+    said = raw.getvalue().decode("ascii")
+    assert r"\u732b/\U0001f63a.jpg is empty" in said
+    assert r"B\xe4r: 3 for training, 1 for validation" in said
 
 
 def test_a_report_is_json_whatever_the_names_of_files(tmp_path):

@@ -291,10 +291,10 @@ def test_why_nobody_can_be_reached_is_part_of_a_sentence(told, monkeypatch):
 # --- torchrun -------------------------------------------------------------------------------------
 
 
-def torchrun(folder, photos, *more):
+def torchrun(folder, photos, *more, module="lessonkit"):
     return subprocess.Popen(
         [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
-         "-m", "lessonkit", "train", str(photos), "--size", "32", "--report", "r.json", *more],
+         "-m", module, "train", str(photos), "--size", "32", "--report", "r.json", *more],
         cwd=folder,
         env={**os.environ, **ON_CPUS, "PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
@@ -318,18 +318,18 @@ def files(folder):
     return (folder / "model.pt").read_bytes(), report
 
 
-def killed_then_resumed(folder, photos, victim, record):
+def killed_then_resumed(folder, photos, victim, record, **how):
     """What torchrun said when one of its processes was killed, and when it was started again."""
-    process = torchrun(folder, photos)
+    process = torchrun(folder, photos, **how)
     deadline = time.monotonic() + 120
     while not (folder / "model.pt.resume" / record).exists():
         assert process.poll() is None and time.monotonic() < deadline
-        time.sleep(0.05)
+        time.sleep(0.01)
     os.kill(workers(process)[victim], signal.SIGKILL)
     killed = time.monotonic()
     first = process.communicate(timeout=60)[0]
     assert process.returncode != 0 and time.monotonic() - killed < 30
-    process = torchrun(folder, photos, "--resume")
+    process = torchrun(folder, photos, "--resume", **how)
     second = process.communicate(timeout=300)[0]
     assert process.returncode == 0, second
     return first, second
@@ -341,7 +341,9 @@ def photos(tmp_path_factory):
 
 
 def test_torchrun_says_once_that_one_died_and_resumes(tmp_path, photos):
-    first, second = killed_then_resumed(tmp_path, photos, 1, "0001.checkpoint")
+    first, second = killed_then_resumed(
+        tmp_path, photos, 1, "0001.checkpoint", module="tests.small_train"
+    )
     assert first.count("another process ended") == 1
     assert "model.pt.resume: the same command with --resume goes on" in first
     ours = first.partition("another process ended")[0]

@@ -196,6 +196,8 @@ def test_the_still_picture_carries_the_explorer():
         (lambda: explore.descent(learning_rate=9), "learning_rate lies between 0.05 and 4.5, not"),
         (lambda: explore.schedules("cosin"), "kind is one of constant, .*, not 'cosin'"),
         (lambda: explore.schedules(lr=3.0), "lr lies between 0.0001 and 1, not at 3.0"),
+        (lambda: explore.schedules(lr="high"), "lr is a number, not 'high'"),
+        (lambda: explore.restarts(n_cycle=2.5), "n_cycle is a whole number, not 2.5"),
         (lambda: explore.restarts("hot"), "how is one of .*, not 'hot'"),
         (lambda: explore.ledger(notebook="99"), "notebook is one of all, 01, .*, not '99'"),
     ],

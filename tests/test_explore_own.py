@@ -1,6 +1,7 @@
 """The widgets for your own pictures: cleaning, upload, and the map to click on."""
 
 import base64
+import html
 import io
 import unicodedata
 import warnings
@@ -49,9 +50,15 @@ def cleaner(root):
 def test_nothing_is_written_until_the_button_is_pressed(cleaner, root):
     assert repr(cleaner) == "cleaner: 3 pictures, 0 to drop, 0 to relabel"
     one, two, three = dropdowns(cleaner)
+    assert "Nothing is saved yet" in cleaner.status.value
+    one.value = ("relabel", "dog")
+    assert "not saved yet" in cleaner.status.value
+    one.value = ("keep", "")
+    assert "nothing to save" in cleaner.status.value
     one.value, two.value = ("relabel", "dog"), ("drop", "")
     assert repr(cleaner) == "cleaner: 3 pictures, 1 to drop, 1 to relabel"
     assert not cleaning.file_beside(root).exists()
+    assert "not saved yet" in cleaner.status.value
     cleaner.button.click()
     saved = cleaning.Cleaning(("dog/1.png",), {"cat/0.png": "dog"})
     assert cleaning.read(root) == saved
@@ -115,6 +122,7 @@ def test_a_new_table_shows_what_is_saved(cleaner, root):
     assert [box.value for box in dropdowns(again)] == [
         ("relabel", "<emu>"), ("drop", ""), ("keep", ""),
     ]  # fmt: skip
+    assert "Saved before: 1 dropped, 1 relabelled." in again.status.value
     again.save()
     assert cleaning.read(root).relabel == {"cat/0.png": "<emu>"}
 
@@ -323,8 +331,10 @@ def test_a_picture_that_is_not_among_those_to_decide_about_gets_a_sentence(root)
 
 def test_names_of_uploaded_files_are_shown_and_never_run():
     upload = explore.upload(Reddish())
-    upload.show({"<script>alert(1)</script>": png("red"), "<b>": b""})
-    assert "<script>" not in upload.table.value and "<b>alert" not in upload.table.value
+    files = {"<script>alert(1)</script>": png("red"), "<b>": b""}
+    upload.show(files)
+    assert "<script>" not in upload.table.value
+    assert all(f"<td>{html.escape(name)}" in upload.table.value for name in files)
 
 
 # --- The map ------------------------------------------------------------------------------------

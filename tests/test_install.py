@@ -156,17 +156,11 @@ USUAL = {"torch": "2.5", "torchvision": "0.5", "rest": "1.1", "lessonkit": "1"}
 
 
 @without_card
-def test_linux_without_a_card_gets_the_build_for_processors(course, indexes):
+def test_linux_without_a_card_gets_the_build_for_processors_and_keeps_it_for_tests(course, indexes):
     usual, own, _ = indexes
     found, done = set_up(course, PIP_INDEX_URL=usual, WHERE_TORCH_IS=own)
     assert done.returncode == 0, done.stdout + done.stderr
     assert found == FOR_PROCESSORS | {"uv": "1.0"}  # and no test tool
-
-
-@without_card
-def test_what_tests_need_is_added_later_and_pytorch_stays(course, indexes):
-    usual, own, _ = indexes
-    set_up(course, PIP_INDEX_URL=usual, WHERE_TORCH_IS=own)
     found, done = set_up(course, "test", PIP_INDEX_URL=usual)  # now PyTorch's index isn't asked
     assert done.returncode == 0, done.stdout + done.stderr
     assert found == FOR_PROCESSORS | {"uv": "1.0", "checker": "1.2"}

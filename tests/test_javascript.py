@@ -273,6 +273,17 @@ def test_an_axis_never_has_one_tick_alone():
         assert low - 1e-6 * span <= places[0] and places[-1] <= low + span * (1 + 1e-6)
 
 
+def test_a_logarithmic_axis_never_has_one_tick_alone():
+    ticks, rng = JavaScript("drawing.js"), np.random.default_rng(1)
+    assert ticks("decades(0.005, 2)") == [0.01, 0.1, 1]
+    assert ticks("decades(0.0158, 0.063)") == [0.02, 0.05]  # an LR of 10^-1.5: it was none
+    for low, factor in zip(10 ** rng.uniform(-6, 3, N), 10 ** rng.uniform(0.6, 8, N), strict=True):
+        places = ticks(f"decades({low}, {low * factor})")
+        assert 2 <= len(places) <= 7, (low, factor)
+        assert low * (1 - 1e-9) <= places[0] and places[-1] <= low * factor * (1 + 1e-9)
+        assert places == sorted(places)
+
+
 # --- What these tests notice --------------------------------------------------------------------
 
 
@@ -362,6 +373,29 @@ def test_the_line_to_copy_makes_the_array_that_is_shown():
         exec(line, made)
         shown = js("lrsOf(v.kind, v, 7)", v=values)
         np.testing.assert_allclose(made["lrs"], numbers(shown), 1e-10, err_msg=line)
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"kind": "step decay", "epochs": 7, "every": 7}, "stays where it is"),
+        ({"kind": "step decay", "epochs": 7, "every": 6}, "after every 6"),
+        ({"kind": "triangular", "epochs": 7, "cycle": 14}, "only rises"),
+        ({"kind": "triangular", "epochs": 7, "cycle": 10}, "isn't down again"),
+        ({"kind": "triangular", "epochs": 7, "cycle": 7}, "up and down every 7"),
+        ({"kind": "one cycle", "start_div": 1}, "no warm-up"),
+        ({"kind": "one cycle", "start_div": 2}, "a warm-up over 30 %"),
+    ],
+)
+def test_schedules_says_what_the_learning_rate_does(values, said):
+    values = explore.schedules().first | values
+    assert said in of_explorer("schedules")("schedulesExplorer.comment(v)", v=values)
+
+
+def test_the_reasons_of_restarts_hold_wherever_the_explorer_began():
+    js = of_explorer("restarts")
+    presets = js("restartsExplorer.presets.map((preset) => Object.keys(preset.values))")
+    assert presets and all(set(preset) == set(explore.restarts().first) for preset in presets)
 
 
 def test_restarts_tells_the_same():

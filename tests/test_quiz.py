@@ -505,9 +505,15 @@ def test_a_function_is_kept_as_its_source():
     assert "max" in solved.read()["99.6"]["answer"]
 
 
-def test_solutions_that_are_run_are_nobodys_answers(monkeypatch):
+def test_solutions_that_are_run_are_nobodys_answers(monkeypatch, tmp_path):
     monkeypatch.setenv("JPY_SESSION_NAME", "notebooks/solutions/99_solutions.ipynb")
     quiz.check("99.3", 7)
+    assert solved.read() == {}
+    (tmp_path / "solutions").mkdir()
+    with monkeypatch.context() as elsewhere:  # VS Code starts the kernel there, and names no file
+        elsewhere.delenv("JPY_SESSION_NAME")
+        elsewhere.chdir(tmp_path / "solutions")
+        quiz.check("99.3", 7)
     assert solved.read() == {}
     monkeypatch.setenv("JPY_SESSION_NAME", "/ada/solutions/course/workbook/99.ipynb")
     quiz.check("99.3", 7)
@@ -700,6 +706,23 @@ def refused(learn):
 def test_an_exercise_that_trains_says_what_is_wrong(answer, status, message):
     verdict = trained(epochs=3).judge(answer)
     assert verdict.status == status and message in verdict.message, verdict
+
+
+def test_an_accuracy_missed_by_one_picture_is_seen_to_be_missed():
+    def judged(n_right, n):
+        def start(seed):
+            learn = tiny_learner(seed)
+            pixels = learn.images.valid.images[:1].expand(n, -1, -1, -1)
+            valid = learn.images.valid._replace(images=pixels, labels=torch.zeros(n).long())
+            learn.set_data(replace(learn.images, valid=valid))
+            learn.predict = lambda images: torch.eye(5)[(torch.arange(n) >= n_right).long()]
+            return learn
+
+        exercise = training.training(start, 0.9, "Well.", "Longer.", "Twice as long.")
+        return exercise.judge(lambda learn: learn.fit(1e-9, 1))
+
+    assert judged(900, 1000) == Verdict("right", "Well.")
+    assert "an accuracy of 0.899; 0.90 is" in judged(8996, 10000).message
 
 
 def test_an_exercise_that_trains_measures_every_seed_and_the_judges_own_pictures():

@@ -177,6 +177,7 @@ def test_what_a_sampler_has_read_stays_with_it():
     model, data = network(), DataLoader(samples, 15, sampler=sampler)
     lr_find(model, torch.optim.SGD(model.parameters(), 0.1), data, F.cross_entropy, steps=4)
     assert {name: row for row, name in enumerate(sampler.names)} == sampler.rows
+    assert len(sampler.rows) == 30
 
 
 def test_what_two_loaders_share_is_kept_once():

@@ -653,11 +653,14 @@ def outcome_of(folder):
 
 @pytest.fixture(scope="module")
 def in_one_go(photos, tmp_path_factory):
+    """What a notebook writes that nothing stops; with nothing in the cache, which is full then."""
     folder = tmp_path_factory.mktemp("one")
-    report = eight_steps(data.from_folder(photos, 32))
-    report.learner.save(folder / "model.pt")
-    report.write(folder / "report.json")
-    return outcome_of(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LESSONKIT_CACHE", str(tmp_path_factory.mktemp("cache")))
+        report = eight_steps(data.from_folder(photos, 32))
+        report.learner.save(folder / "model.pt")
+        report.write(folder / "report.json")
+        yield outcome_of(folder)
 
 
 def moments(draw, in_one_go, n):
@@ -674,23 +677,24 @@ def killed_and_resumed(folder, photos, kills):
         env={
             **os.environ,
             "PYTHONPATH": str(ROOT),
+            "PYTHONHASHSEED": "3",
             "OMP_NUM_THREADS": str(torch.get_num_threads()),
         },
         capture_output=True,
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    assert "killed" in done.stdout
+    assert "killed" in done.stdout or not kills
     # Killed while it wrote model.pt, a process leaves a part, which is removed when a day old.
     names = {path.name for path in folder.iterdir() if not path.match(".model.pt.*.part")}
     assert names == {"model.pt", "report.json"}
     return outcome_of(folder)
 
 
-@posix
 @pytest.mark.slow
-def test_a_killed_process_is_resumed_bit_for_bit(tmp_path, photos, in_one_go):
+def test_the_command_line_also_killed_writes_a_notebooks_bytes(tmp_path, photos, in_one_go):
     kills = [".0000.*.part", *moments(random.Random(0), in_one_go, 1), ".0002.*.part"]
+    kills = [] if sys.platform == "win32" else kills  # which has no SIGKILL
     model, report, (seconds, steps) = killed_and_resumed(tmp_path, photos, kills)
     assert report == in_one_go[1]
     assert model == in_one_go[0]

@@ -72,6 +72,15 @@ def test_what_a_killed_process_left_an_hour_ago_is_counted_and_cleared(cache, ho
     assert storage.clear() == n_bytes and part.exists() == (hours < 1)
 
 
+def test_an_entry_that_is_half_removed_is_counted_once(cache):
+    folder = storage.cached("key", lambda folder: (folder / "a").write_bytes(bytes(10)))
+    half = folder.rename(folder.with_name(".part-x"))
+    moment = time.time() - 2 * 3600
+    for path in (*half.iterdir(), half):
+        os.utime(path, (moment, moment))
+    assert [entry.folder for entry in storage.entries()] == [half]
+
+
 def test_a_build_that_fails_leaves_nothing(cache):
     def build(folder):
         (folder / "half").write_text("x")

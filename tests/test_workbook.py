@@ -3,10 +3,10 @@
 import json
 import re
 import subprocess
-import sys
 
 import pytest
 
+from lessonkit.__main__ import main
 from lessonkit.course import workbook
 from tools.notebooks import ROOT
 
@@ -222,9 +222,14 @@ def test_every_link_leads_somewhere(own):
     assert n_links >= 11
 
 
-def test_the_command_says_where_it_is():
-    command = [sys.executable, "-m", "lessonkit", "progress"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0 and re.search(r"\d+ of \d+ solved", done.stdout)
+def test_the_commands_say_where_it_is_and_what_is_solved(own, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(workbook, "WORKBOOK", own)
+    monkeypatch.setattr(workbook.make, "__defaults__", (own.parent / "notebooks", own))
+    assert main(["workbook"]) == 0
+    assert capsys.readouterr().out == f"Your copy of the notebooks is {own}.\n"
+    monkeypatch.setenv("LESSONKIT_RECORDS", str(tmp_path))
+    assert main(["progress"]) == 0
+    said = capsys.readouterr().out
+    assert re.search(r"\b0 of \d\d+ solved", said) and f"\nKept in {tmp_path}" in said
     ignored = subprocess.run(["git", "check-ignore", "-q", "workbook/x"], cwd=ROOT)
     assert ignored.returncode == 0

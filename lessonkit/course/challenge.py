@@ -229,7 +229,7 @@ def draw(entries: list[Entry], newest: Entry | None = None, ax: Any = None) -> A
     )
     told = ["late" if entry.score is None else f"{entry.score:.3f}" for entry in entries]
     ax.bar_label(bars, told, padding=3)
-    ax.set_yticks(range(len(entries)), [entry.name for entry in entries])
+    ax.set_yticks(range(len(entries)), [entry.name for entry in entries], parse_math=False)
     ax.set(xlabel="accuracy on the hidden tiles; hatched: to be beaten", xlim=(0, 1))
     ax.invert_yaxis()
     return ax

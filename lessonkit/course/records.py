@@ -21,7 +21,7 @@ __all__ = ["forget", "path", "read", "write"]
 def path(name: str) -> Path:
     """Where the records called `name` are, whether there are any or not."""
     folder = os.environ.get("LESSONKIT_RECORDS") or platformdirs.user_data_path("lessonkit")
-    return Path(folder).expanduser() / f"{name}.json"
+    return Path(os.path.expanduser(folder)) / f"{name}.json"
 
 
 def read(name: str, shape: Any, empty: Any) -> Any:

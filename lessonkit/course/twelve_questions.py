@@ -95,8 +95,9 @@ def _page() -> str:
             row["first"] = "kept"  # whether it was right would tell what is
         cells = "".join(f"<td>{words[row[time]]}</td>" for time in TIMES)
         lines.append(f'<tr><th scope="row">{row["topic"]}</th>{cells}</tr>')
-    sums = [sum(row[time] is True for row in table) for time in TIMES]
-    last = "".join(f"<td><b>{n} of {len(table)}</b></td>" for n in sums)
+    told = [[row[time] for row in table if row[time] in (True, False)] for time in TIMES]
+    sums = [f"{sum(answers)} of {len(answers)}" if answers else "–" for answers in told]
+    last = "".join(f"<td><b>{text}</b></td>" for text in sums)
     head = "".join(f'<th scope="col">{name}</th>' for name in ("topic", "notebook 00", "now"))
     return (
         f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(lines)}"

@@ -62,7 +62,7 @@ def entries() -> list[Entry]:
     So is what a killed process left, unfinished, if it has stayed the same for an hour.
     """
     found = []
-    for seal in cache_folder().glob(f"*/{SEAL}"):
+    for seal in cache_folder().glob(f"[!.]*/{SEAL}"):
         with suppress(OSError):  # another process may be taking it away
             found.append(Entry(seal.parent, _n_bytes(seal.parent), seal.stat().st_mtime))
     for part in cache_folder().glob(".part-*"):

@@ -5,6 +5,7 @@ import errno
 import ntpath
 import os
 import shutil
+import threading
 import time
 import warnings
 from pathlib import Path
@@ -180,15 +181,20 @@ def test_a_drive_that_leaves_while_the_reason_is_looked_for_is_forgotten_too(roo
 
 def test_a_process_that_stood_still_takes_no_file_for_a_slow_one(root, monkeypatch):
     """As after Ctrl-Z: everybody's clock goes on, and nobody has worked."""
-    honest, clock = decode.decode, SimpleNamespace(gone=0.0)
-    monkeypatch.setattr(
-        decode, "time", SimpleNamespace(monotonic=lambda: time.monotonic() + clock.gone)
-    )
+    honest, clock = decode.decode, SimpleNamespace(gone=0.0, looks=0)
+
+    def monotonic():
+        clock.looks += threading.current_thread() is threading.main_thread()
+        return time.monotonic() + clock.gone
+
+    monkeypatch.setattr(decode, "time", SimpleNamespace(monotonic=monotonic))
 
     def stopped(path, size):
         if path.name == "3.png":
             clock.gone += 100
-            time.sleep(0.5)  # long enough for the clock to be looked at
+            enough, ends = clock.looks + 2, time.monotonic() + 20
+            while clock.looks < enough and time.monotonic() < ends:
+                time.sleep(0.01)
         return honest(path, size)
 
     monkeypatch.setattr(decode, "decode", stopped)

@@ -114,7 +114,7 @@ def _how(guessed: float | str, measured: float | str) -> str:
         return "✓"
     if min(guessed, measured) > 0:
         ratio = max(guessed, measured) / min(guessed, measured)
-        times = f"{ratio:.2g} times" if ratio < 100 else "far"
+        times = f"{ratio:.2g} times" if ratio < 99.5 else "far"
         way = "high" if guessed > measured else "low"
         return "Close." if ratio < 1.1 else f"{times} too {way}.".capitalize()
     return f"Off by {abs(guessed - measured):.2g}."

@@ -251,7 +251,12 @@ def no_function(answer: Any) -> str:
 
 def failure(error: Exception) -> str:
     """The sentence for an error in which the reader's code has ended."""
-    return f"It ends in an error, {type(error).__name__}: {error}"
+    return f"It ends in an error, {_named(error)}"
+
+
+def _named(error: Exception) -> str:
+    kind_of_error = type(error).__name__
+    return f"{kind_of_error}: {error}" if str(error) else f"{kind_of_error}."
 
 
 def _no_own_function(answer: Any) -> str:
@@ -281,8 +286,8 @@ def _results_until_error(answer: Callable, calls: list[tuple]) -> tuple[list, st
             result = answer(*copy.deepcopy(call))  # copies: a function may change its arguments
             found.append(list(result) if isinstance(result, Iterator) else result)
         except Exception as error:  # whatever the reader's code does wrong is what is reported
-            problem = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-            return found, f"{_call(answer, call)} ends in an error, {problem}".rstrip(".") + "."
+            problem = f"{_call(answer, call)} ends in an error, {_named(error)}"
+            return found, problem.rstrip(".") + "."
     return found, ""
 
 

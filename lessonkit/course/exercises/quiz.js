@@ -27,7 +27,7 @@ const html = (tag, attributes, inside) => {
    first may be kept. Space chooses. */
 function walk(event, inputs) {
   const way = { ArrowDown: 1, ArrowRight: 1, ArrowUp: -1, ArrowLeft: -1 }[event.key];
-  if (!way) return;
+  if (!way || event.altKey || event.ctrlKey || event.metaKey) return; // those are the browser's
   event.preventDefault();
   inputs[(inputs.indexOf(event.target) + way + inputs.length) % inputs.length].focus();
 }

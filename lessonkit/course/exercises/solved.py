@@ -32,7 +32,7 @@ def where() -> Path:
 def record(exercise: str, answer: Any, right: bool) -> None:
     """Keep one more answer; OSError where that fails. Solutions that are run don't count."""
     notebook = Path(os.environ.get("JPY_SESSION_NAME", ""))  # set by JupyterLab
-    if notebook.parent.name == "solutions":
+    if "solutions" in (notebook.parent.name, Path.cwd().name):  # where others start the kernel
         return
     kept = read()
     entry = kept.setdefault(exercise, {"tries": 0, "solved": None, "answer": ""})

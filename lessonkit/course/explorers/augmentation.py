@@ -10,7 +10,7 @@ import torch
 from matplotlib.axes import Axes
 from torch import Tensor
 
-from lessonkit.augment import PRESETS, Augment, affine, move
+from lessonkit.augment import PRESETS, Augment, affine, move, to_uint8
 from lessonkit.course.explorers.explorer import Explorer, controls, data_address
 from lessonkit.images.image_data import ImageData
 
@@ -115,7 +115,7 @@ def transformed(
     ]
     pixels = move(image.float().expand(len(ways), *image.shape), torch.cat(ways))
     pixels[-1] += 255 * light
-    return pixels.round_().clamp_(0, 255).to(torch.uint8)
+    return to_uint8(pixels)
 
 
 def _allowed(

@@ -61,13 +61,17 @@ class Cleaner(widgets.VBox):
             text = widgets.HTML(_card(split.images[row], self.label[file], why))
             cards.append(widgets.VBox([text, self.decisions[file]], layout=CARD))
         self._saved: dict[str, tuple[str, str]] = {}
-        self._show(cleaning.read(self.root))
+        before = cleaning.read(self.root)
+        self._show(before)
         self.button = widgets.Button(
             description="Save decisions", tooltip="Write them beside the folder"
         )
         self.button.on_click(self.save)
         self.status = widgets.HTML()
-        self._say("Nothing is saved yet.")
+        kept = before.drop or before.relabel
+        self._say(f"Saved before: {_told(before)}." if kept else "Nothing is saved yet.")
+        for dropdown in self.decisions.values():
+            dropdown.observe(self._changed, names="value")
         super().__init__([widgets.Box(cards, layout=CARDS), self.button, self.status])
 
     def _dropdown(self, file: str) -> widgets.Dropdown:
@@ -128,8 +132,11 @@ class Cleaner(widgets.VBox):
             self._say(f"Not saved: {error}")
             raise
         self._show(decided)
-        n_drop, n_relabel = len(decided.drop), len(decided.relabel)
-        self._say(f"Saved in {file.name}: {n_drop} dropped, {n_relabel} relabelled.")
+        self._say(f"Saved in {file.name}: {_told(decided)}.")
+
+    def _changed(self, change: dict) -> None:
+        changed = any(box.value != self._saved[file] for file, box in self.decisions.items())
+        self._say("Changed, and not saved yet." if changed else "As before: nothing to save.")
 
     def _say(self, sentence: str) -> None:
         self.status.value = f'<p role="status">{html.escape(sentence)}</p>'
@@ -173,6 +180,10 @@ def cleaner(root: str | Path, images: ImageData, suspects: Mapping[str, str]) ->
 def short(name: str) -> str:
     """A name as it fits above a picture: what is longer ends in "…"."""
     return name if len(name) <= WIDEST else f"{name[: WIDEST - 1]}…"
+
+
+def _told(decided: cleaning.Cleaning) -> str:
+    return f"{len(decided.drop)} dropped, {len(decided.relabel)} relabelled"
 
 
 def _card(image: Tensor, label: str, why: str) -> str:

@@ -18,16 +18,22 @@ export function ticksBetween(low, high, count = 5) {
   return places.length < 2 && count < 10 ? ticksBetween(low, high, 2 * count) : places;
 }
 
+// Powers of ten between two ends; where there is one at most, 2 and 5 times them, too, or still more.
 function decades(low, high) {
   const [first, last] = [Math.ceil(Math.log10(low) - 1e-9), Math.floor(Math.log10(high) + 1e-9)];
   const every = Math.max(1, Math.ceil((last - first) / 5));
   const powers = [];
   for (let k = first; k <= last; k += every) powers.push(10 ** k);
-  return powers;
+  if (powers.length > 1) return powers;
+  const finer = (factors) =>
+    [first - 1, first].flatMap((k) => factors.map((n) => Number(`${n}e${k}`))).filter((value) => low <= value && value <= high);
+  const few = finer([1, 2, 5]);
+  return few.length > 1 ? few : finer([1, 2, 3, 5, 7]);
 }
 
 function label(value, log) {
-  if (log) return `10<tspan dy="-5" font-size="9">${Math.round(Math.log10(value))}</tspan>`;
+  const power = Math.log10(value);
+  if (log && Math.abs(power - Math.round(power)) < 1e-9) return `10<tspan dy="-5" font-size="9">${Math.round(Math.log10(value))}</tspan>`;
   return general(value, 4).replace("-", "−");
 }
 

@@ -12,6 +12,7 @@ import json
 import re
 from collections.abc import Callable
 from functools import cache
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
@@ -164,6 +165,9 @@ def _need_possible(control: dict[str, Any]) -> None:
     if options and value not in options:
         raise ValueError(f"{name} is one of {', '.join(options)}, not {value!r}.")
     if control["kind"] == "slider":
+        if not isinstance(value, Integral if control.get("whole") else Real):
+            number = "whole number" if control.get("whole") else "number"
+            raise ValueError(f"{name} is a {number}, not {value!r}.")
         low, high = control["min"], control["max"]
         low, high = (10**low, 10**high) if control.get("log") else (low, high)
         if not low <= value <= high:

@@ -42,8 +42,9 @@ function forest(width, rows, chosen, all, limit) {
     panel.band([low, high], [-i - 0.42, -i + 0.42], "currentColor", 0.1);
     const look = LOOKS[row.verdict];
     panel.line([cut(row.low), cut(row.high)], [-i, -i], { colour: look.colour, width: 1.8 });
-    if (Math.abs(row.mean) <= limit) panel.marks([row.mean], [-i], { size: 4, ...look });
-    else panel.marks([cut(row.mean)], [-i], { ...look, size: 5, shape: row.mean < 0 ? "left" : "right" });
+    panel.marks([Math.max(0.4 - limit, Math.min(limit - 0.4, row.mean))], [-i], { size: 4, ...look });
+    if (row.low < -limit) panel.marks([-limit], [-i], { shape: "left", size: 4 });
+    if (row.high > limit) panel.marks([limit], [-i], { shape: "right", size: 4 });
     const letters = Math.floor(names / 7.2);
     const name = `${row.number}  ${row.name}`;
     panel.text(panel.x[0], -i, name.length > letters ? `${name.slice(0, letters - 1)}…` : name, {
@@ -80,7 +81,7 @@ const keepInSight = (row) => (picture) => {
 
 export const ledgerExplorer = {
   name: "ledger",
-  role: "group", // its parts are read one by one
+  role: "group", // the list in it scrolls; what is chosen is told below
   general,
   limits: (v, data) => ({ row: [1, Math.max(1, passing(v, data).length)] }),
   draw({ width, values: v, data }) {
@@ -92,7 +93,7 @@ export const ledgerExplorer = {
     Object.entries(LOOKS).forEach(([name, look]) => beside.named(name, { size: 5, ...look }));
     beside.named("further out than 6 δ", { shape: "right", size: 5 });
     return {
-      html: `<div class="scrolled" tabindex="0" data-lm-suppress-shortcuts="true" role="group" aria-label="rows">${list.html()}</div>${beside.html()}`,
+      html: `<div class="scrolled" tabindex="0" data-lm-suppress-shortcuts="true" role="group" aria-label="picture of the rows; the slider chooses one, which is told below">${list.html()}</div>${beside.html()}`,
       told: tellLedger(v, data),
       after: keepInSight(v.row - 1),
     };

@@ -31,16 +31,19 @@ function ending(path) {
 export const tellRestarts = (v) =>
   `${v.how}, LR ${general(v.learning_rate)}: the ball starts at ${general(v.start)} and ${ending(roll(v.start, lrsOf(v)))}.`;
 
+// Where the reasons below hold, wherever the explorer began.
+const USUAL = { learning_rate: 0.2, start: -1.5, n_cycle: 3, cycle_len: 1, cycle_mult: 2 };
+
 export const restartsExplorer = {
   name: "restarts",
   general,
   steps: (v) => lrsOf(v).length,
   presets: [
-    { name: "careful", values: { how: "constant, LR / 20" }, why: "A low LR stays in the pit that it starts in, narrow or not." },
-    { name: "bold", values: { how: "constant" }, why: "A high LR leaves the narrow pit within a few steps, and rests in the wide one, which can hold it." },
-    { name: "one cosine", values: { how: "cosine" }, why: "A cosine does both: out of the narrow pit while the LR is high, and to rest in the wide one." },
-    { name: "restarts", values: { how: "sgdr" }, why: "Each restart is another chance to leave; the end of each cycle is a place to look at." },
-    { name: "too low to leave", values: { how: "sgdr", learning_rate: 0.04 }, why: "Below 2/λ of the narrow pit (0.044) no number of restarts gets the ball out." },
+    { name: "careful", values: { ...USUAL, how: "constant, LR / 20" }, why: "A low LR stays in the pit that it starts in, narrow or not." },
+    { name: "bold", values: { ...USUAL, how: "constant" }, why: "A high LR leaves the narrow pit within a few steps, and rests in the wide one, which can hold it." },
+    { name: "one cosine", values: { ...USUAL, how: "cosine" }, why: "A cosine does both: out of the narrow pit while the LR is high, and to rest in the wide one." },
+    { name: "restarts", values: { ...USUAL, how: "sgdr" }, why: "Each restart is another chance to leave; the end of each cycle is a place to look at." },
+    { name: "too low to leave", values: { ...USUAL, how: "sgdr", learning_rate: 0.04 }, why: "Below 2/λ of the narrow pit (0.044) no number of restarts gets the ball out." },
   ],
   draw({ width, values: v, step }) {
     const lrs = lrsOf(v);

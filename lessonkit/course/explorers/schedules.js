@@ -67,6 +67,7 @@ function meaning(v) {
       return `${epochs} at one LR. Good: nothing to choose but the LR, and you can stop whenever you like. Bad: at a high LR the weights overshoot to the very end; at a low one they never get far.`;
     case "step decay":
       if (v.drop === 1) return `${epochs}; the LR is multiplied by 1 again and again, and so it stays where it is.`;
+      if (v.every >= v.epochs) return `${epochs}; the LR would first drop after ${v.every}, and so it stays where it is.`;
       return `${epochs}; after every ${v.every} the LR is multiplied by ${general(v.drop)}. Good: quick first, careful later. Bad: when to drop and by how much are two more things to tune, and after the last drop little happens.`;
     case "linear":
       return `${epochs} along a straight line down. Good: nothing to choose but its end, and often as good as a cosine. Bad: you must know beforehand how long you train.${restless}`;
@@ -79,9 +80,10 @@ function meaning(v) {
       if (total(v) === v.n_cycle) return `${v.n_cycle} cycles of one epoch each. Good: after each of them there is a finished network to keep. Bad: an epoch may be too short to come to rest, and each restart undoes what was reached.${restless}`;
       return `${v.n_cycle} cosine cycles of ${epochsOf(v).join(", ")} epochs. Good: each restart may leave a narrow pit, and each end is a network to keep${v.cycle_mult > 1 ? "; cycle_mult gives the last cycle most of the time" : ""}. Bad: the loss climbs back at each restart, so stop only at the end of a cycle.${restless}`;
     case "triangular":
+      if (v.cycle > v.epochs) return `${epochs}, not one whole triangle of ${v.cycle}: the LR ${v.cycle >= 2 * v.epochs ? "only rises" : "isn't down again at the end"}.${restless}`;
       return `${epochs}, up and down every ${v.cycle}. Good: it tries a whole range of LRs again and again, so the range need not be exact. Bad: it is at rest at the foot of each triangle at most.${restless}`;
     default:
-      return `${epochs}: a warm-up over ${general(100 * v.warm_up)} % of the steps, and at the end an LR of ${general(lrsOf(v.kind, v, 100).at(-1), 2)}. Good: the warm-up lets you take a higher top than from a cold start. Bad: you must know beforehand how long you train, and it has the most to choose.`;
+      return `${epochs}: ${v.start_div === 1 ? `no warm-up, as it starts at the top and stays there for ${general(100 * v.warm_up)} % of the steps` : `a warm-up over ${general(100 * v.warm_up)} % of the steps`}, and at the end an LR of ${general(lrsOf(v.kind, v, 100).at(-1), 2)}. Good: ${v.start_div === 1 ? "long at a high LR, and it comes to rest at the end" : "the warm-up lets you take a higher top than from a cold start"}. Bad: you must know beforehand how long you train, and it has the most to choose.`;
   }
 }
 

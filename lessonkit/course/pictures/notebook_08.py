@@ -38,7 +38,7 @@ def sides_and_counts(images: ImageData, sides: Sequence[look.Sides]) -> None:
         n = [of_sets[offset] for of_sets in counts.values()]
         style = {"color": COLOURS[colour], "edgecolor": "black", "hatch": hatch}
         axes[1].barh(places + 0.4 * offset, n, 0.4, label=part, **style)
-    axes[1].set_yticks(places + 0.2, [short(name) for name in counts])
+    axes[1].set_yticks(places + 0.2, [short(name) for name in counts], parse_math=False)
     axes[1].set_xlabel("pictures")
     axes[1].invert_yaxis()
     axes[1].legend()
@@ -103,7 +103,9 @@ def mistakes(labels: Tensor, guess: Tensor, classes: Sequence[str]) -> None:
     ax = single(8, 3.8)
     ax.barh(range(len(most)), n[most], color=COLOURS["sky"], edgecolor="black")
     ax.set_yticks(
-        range(len(most)), [f"{names[i]} taken for {names[j]}" for i, j in kinds[:, most].T]
+        range(len(most)),
+        [f"{names[i]} taken for {names[j]}" for i, j in kinds[:, most].T],
+        parse_math=False,
     )
     ax.set_xlabel("pictures")
     ax.invert_yaxis()
