@@ -95,7 +95,7 @@ CLAIM = Claim(
     fixed="cycles of 1 and 2 epochs, RAdam, LR 0.001; LRs of earlier groups: 10 times lower for "
     "photos, as the lesson has it, equal for tiles",
     measure="test accuracy of the whole network less that of the head; Spearman's correlation of "
-    "this gain with the order of the versions",
+    "this gain with the order of the versions; no row compares tiles with photos, whose LRs differ",
     rows=(
         Row("trend, trash", "correlation of the gain with the distance from photos", "trend",
             delta=0.2, unit="correlation", refuted="the correlation is surely below .2"),

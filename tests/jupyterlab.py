@@ -80,6 +80,7 @@ def server(folder: Path, scratch: Path):
         "JUPYTER_RUNTIME_DIR": "runtime",
         "JUPYTERLAB_SETTINGS_DIR": "settings",
         "JUPYTERLAB_WORKSPACES_DIR": "workspaces",
+        "LESSONKIT_RECORDS": "records",  # of no earlier run
     }
     environment = os.environ | {name: str(scratch / place) for name, place in own.items()}
     command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root"]

@@ -160,37 +160,31 @@ def test_what_is_left_out_is_not_needed():
 
 @pytest.fixture(scope="module")
 def lab(browser, tmp_path_factory):
-    """A page with JupyterLab on the notebooks, loaded once for all tests."""
+    """A page with JupyterLab on the notebooks, loaded once for all tests; what is wrong in it."""
     folder, scratch = tmp_path_factory.mktemp("notebooks"), tmp_path_factory.mktemp("jupyter")
     for path in COURSE:
         tool.write(shortened(path), folder / path.name)
     tool.write(every_widget(), folder / "every.ipynb")
-    page = browser.new_page(viewport={"width": 1300, "height": 950})
+    page, wrong = browser.new_page(viewport={"width": 1300, "height": 950}), []
     page.set_default_timeout(30_000)
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on("request", lambda request: wrong.append(request.url))
     with jupyterlab.server(folder, scratch) as address:
         jupyterlab.open_lab(page, address)
-        yield page
+        yield page, wrong
         page.close()
 
 
 @pytest.fixture
 def page(lab):
     """JupyterLab's page. No error may be raised in it, and nothing asked of other machines."""
-    errors, requests = [], []
-
-    def noted(error):
-        errors.append(str(error))
-
-    def asked(request):
-        requests.append(request.url)
-
-    lab.on("pageerror", noted)
-    lab.on("request", asked)
-    yield lab
-    lab.remove_listener("pageerror", noted)
-    lab.remove_listener("request", asked)
+    page, wrong = lab
+    yield page
+    page.evaluate(THEME, "JupyterLab Light")
     at_home = ("http://127.0.0.1", "data:", "blob:", "ws:")
-    assert errors + [url for url in requests if not url.startswith(at_home)] == []
+    found = [what for what in wrong if not what.startswith(at_home)]
+    wrong.clear()
+    assert found == []
 
 
 def move_explorer(page, explorer):
@@ -403,6 +397,11 @@ def test_python_knows_where_every_slider_stands(page):
     silent = page.locator(".quiz", has_text="Which number is 1e-2?").first
     silent.get_by_role("radio").first.check()
     silent.get_by_text("Your first choice is kept.").wait_for()
+    beside = page.get_by_role("status").filter(has_text="No guess yet").element_handle()
+    page.get_by_placeholder("then Enter").fill("6")
+    page.keyboard.press("Enter")  # a new text in the same element, which is read out
+    heard = "place => place.isConnected && place.innerText.includes('2 times too high')"
+    page.wait_for_function(heard, arg=beside)
     page.locator(".jp-CodeCell").last.locator(".cm-content").click()
     jupyterlab.run(page, "notebook:run-cell")
     said = page.locator(".jp-CodeCell").last.locator(".jp-OutputArea-output").inner_text()
@@ -426,8 +425,6 @@ def faults_by_day_and_by_night(page, within):
     page.evaluate(THEME, "JupyterLab Dark")
     page.wait_for_selector("body[data-jp-theme-light=false]", state="attached")
     found += jupyterlab.faults(page, within, runOnly=["color-contrast"])
-    page.evaluate(THEME, "JupyterLab Light")
-    page.wait_for_selector("body[data-jp-theme-light=true]", state="attached")
     return found
 
 

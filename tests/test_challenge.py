@@ -487,7 +487,7 @@ def test_what_a_notebook_stores_does_not_depend_on_answers():
     chosen(twelve_questions.again(), 0, True)
     assert stored() == before
     comparison = twelve_questions.compare()
-    assert "1 of 1" in comparison.table.value
+    assert "<b>1 of 1</b>" in comparison.table.value
 
 
 def test_damaged_answers_are_kept_aside(capsys):

@@ -517,6 +517,7 @@ def test_ctrl_c_or_a_polite_kill_ends_training_with_a_sentence(
         assert kept == [] and "Nothing was written" in err
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="a kill isn't polite there")
 def test_a_polite_kill_of_a_process_ends_it_with_a_sentence(photos, tmp_path):
     process = subprocess.Popen(
         [sys.executable, "-u", "-m", "lessonkit", "train", str(photos), "--size", "64"],

@@ -385,6 +385,8 @@ def test_the_line_to_copy_makes_the_array_that_is_shown():
         ({"kind": "triangular", "epochs": 7, "cycle": 7}, "up and down every 7"),
         ({"kind": "one cycle", "start_div": 1}, "no warm-up"),
         ({"kind": "one cycle", "start_div": 2}, "a warm-up over 30 %"),
+        ({"kind": "one cycle", "start_div": 1, "final_div": 1}, "at one LR"),
+        ({"kind": "one cycle", "start_div": 1, "final_div": 2}, "never come to rest"),
     ],
 )
 def test_schedules_says_what_the_learning_rate_does(values, said):

@@ -737,6 +737,25 @@ def test_an_exercise_that_trains_measures_every_seed_and_the_judges_own_pictures
     assert seen == [3, 5]
 
 
+@pytest.mark.parametrize(
+    ("lr", "about"), [(1e-9, ""), (1e-9, "No."), (0.0, "")], ids=["missed", "wrong", "untrained"]
+)
+def test_no_further_seed_is_run_once_nothing_can_make_it_right(lr, about):
+    seen = []
+
+    def use(learn, answer):
+        seen.append(torch.initial_seed())
+        if lr:
+            learn.fit(lr, 1)
+        rows = torch.arange(len(learn.images.valid.labels))
+        guess = learn.images.valid.labels if about else (rows < 0).long()
+        learn.predict = lambda images: torch.nn.functional.one_hot(guess, 5)
+
+    judge = trained(use=use, seeds=(3, 5, 7, 9), about=lambda learn, accuracy: about).judge
+    assert judge(untrained).status == ("wrong" if lr else "waiting")
+    assert seen == [3]
+
+
 def test_an_exercise_that_trains_leaves_the_readers_random_numbers_alone():
     torch.manual_seed(1)
     expected = torch.rand(3)

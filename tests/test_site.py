@@ -406,7 +406,7 @@ def test_search_finds_the_cosine(site, page):
     page.fill(".sidebar-search", "cosine")
     page.keyboard.press("Enter")
     page.get_by_text("Search finished").wait_for()
-    assert page.locator("#search-results li a").first.inner_text() == "04 · Annealing"
+    assert "04 · Annealing" in page.locator("#search-results li a").all_inner_texts()[:3]
     page.fill(".sidebar-search", "zyzzyva")
     page.keyboard.press("Enter")
     page.get_by_text("did not match any").wait_for()

@@ -26,8 +26,10 @@ class Board(Shown):
     def __init__(self, name: str, page: Callable[[], str], button: str, tooltip: str):
         import ipywidgets
 
+        from lessonkit.course.said import Said
+
         self.name, self.page = name, page
-        self.table = ipywidgets.HTML()
+        self.table = Said()
         asked = ipywidgets.Button(description=button, tooltip=tooltip)
         asked.on_click(self.show)
         self.widget = ipywidgets.VBox([self.table, asked])
@@ -39,4 +41,4 @@ class Board(Shown):
             page = self.page()
         except OSError as error:
             page = f"What was kept can't be read: {html.escape(str(error))}"
-        self.table.value = f'<div role="status">{page}</div>'
+        self.table.value = page

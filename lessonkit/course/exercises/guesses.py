@@ -29,6 +29,8 @@ class Guess(Shown):
     def __init__(self, name: str, question: str, options: Sequence[str] = ()):
         import ipywidgets
 
+        from lessonkit.course.said import Said
+
         self.key, self.name = name, f"your guess: {question}"
         layout = ipywidgets.Layout(width="auto", max_width="26em")
         if options:
@@ -39,7 +41,7 @@ class Guess(Shown):
                 description="number", placeholder="then Enter", tooltip=question,
                 continuous_update=False, style={"description_width": "initial"}, layout=layout,
             )  # fmt: skip
-        self.note = ipywidgets.HTML()
+        self.note = Said()
         self.numeric = not options
         kept = ""
         try:
@@ -80,9 +82,12 @@ class Beside(Shown):
     def __init__(self, guess: Guess, measured: Any):
         import ipywidgets
 
+        from lessonkit.course.said import Said
+
         number = one_number(measured)
         self.guess, self.measured = guess, str(measured) if number is None else number
-        self.widget = self.line = ipywidgets.HTML()
+        self.line = Said()
+        self.widget = ipywidgets.VBox([self.line])
         guess.field.observe(self._show, names="value")
         self._show()
 
@@ -94,7 +99,7 @@ class Beside(Shown):
         else:
             said = f"{guessed:g}" if isinstance(guessed, float) else html.escape(guessed)
             text = f"You guessed <b>{said}</b>, measured: <b>{shown}</b>. {_how(guessed, measured)}"
-        self.line.value = f'<p role="status">{text}</p>'
+        self.line.value = f"<p>{text}</p>"
 
 
 def guess(name: str, question: str, options: Sequence[str] = ()) -> Guess:

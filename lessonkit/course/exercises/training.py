@@ -43,7 +43,8 @@ def training(
     Right if the mean accuracy on the learner's validation pictures is `well` or better, after at
     most `epochs` epochs and `seconds` for all `seeds`; no more of these are run once it is wrong.
     `about(learn, accuracy)` names what is still wrong with the last of the runs, or nothing; then
-    it is right only if that is empty.
+    it is right only if that is empty. It is asked after each run with 1.0, too: what it says then
+    is wrong at any accuracy.
     """
 
     def judge(answer: Any) -> Verdict:

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from lessonkit.course.explorers.explorer import data_address, in_256_colours
+from lessonkit.course.said import Said
 from lessonkit.files import safe_files
 from lessonkit.images import cleaning
 from lessonkit.images.folder import find_pictures
@@ -67,7 +68,7 @@ class Cleaner(widgets.VBox):
             description="Save decisions", tooltip="Write them beside the folder"
         )
         self.button.on_click(self.save)
-        self.status = widgets.HTML()
+        self.status = Said()
         kept = before.drop or before.relabel
         self._say(f"Saved before: {_told(before)}." if kept else "Nothing is saved yet.")
         for dropdown in self.decisions.values():
@@ -139,7 +140,7 @@ class Cleaner(widgets.VBox):
         self._say("Changed, and not saved yet." if changed else "As before: nothing to save.")
 
     def _say(self, sentence: str) -> None:
-        self.status.value = f'<p role="status">{html.escape(sentence)}</p>'
+        self.status.value = f"<p>{html.escape(sentence)}</p>"
 
     def __repr__(self) -> str:
         kinds = [dropdown.value[0] for dropdown in self.decisions.values()]

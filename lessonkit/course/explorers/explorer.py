@@ -12,7 +12,7 @@ import json
 import re
 from collections.abc import Callable
 from functools import cache
-from numbers import Integral, Real
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -165,9 +165,10 @@ def _need_possible(control: dict[str, Any]) -> None:
     if options and value not in options:
         raise ValueError(f"{name} is one of {', '.join(options)}, not {value!r}.")
     if control["kind"] == "slider":
-        if not isinstance(value, Integral if control.get("whole") else Real):
-            number = "whole number" if control.get("whole") else "number"
-            raise ValueError(f"{name} is a {number}, not {value!r}.")
+        if not isinstance(value, Real):
+            raise ValueError(f"{name} is a number, not {value!r}.")
+        if control.get("whole") and value != int(value):
+            raise ValueError(f"{name} is a whole number, not {value!r}.")
         low, high = control["min"], control["max"]
         low, high = (10**low, 10**high) if control.get("log") else (low, high)
         if not low <= value <= high:

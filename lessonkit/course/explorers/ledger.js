@@ -42,7 +42,8 @@ function forest(width, rows, chosen, all, limit) {
     panel.band([low, high], [-i - 0.42, -i + 0.42], "currentColor", 0.1);
     const look = LOOKS[row.verdict];
     panel.line([cut(row.low), cut(row.high)], [-i, -i], { colour: look.colour, width: 1.8 });
-    panel.marks([Math.max(0.4 - limit, Math.min(limit - 0.4, row.mean))], [-i], { size: 4, ...look });
+    const inside = Math.abs(row.mean) <= limit ? row.mean : Math.sign(row.mean) * (limit - 0.4); // beside its arrow
+    panel.marks([inside], [-i], { size: 4, ...look });
     if (row.low < -limit) panel.marks([-limit], [-i], { shape: "left", size: 4 });
     if (row.high > limit) panel.marks([limit], [-i], { shape: "right", size: 4 });
     const letters = Math.floor(names / 7.2);

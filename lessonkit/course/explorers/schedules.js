@@ -82,8 +82,15 @@ function meaning(v) {
     case "triangular":
       if (v.cycle > v.epochs) return `${epochs}, not one whole triangle of ${v.cycle}: the LR ${v.cycle >= 2 * v.epochs ? "only rises" : "isn't down again at the end"}.${restless}`;
       return `${epochs}, up and down every ${v.cycle}. Good: it tries a whole range of LRs again and again, so the range need not be exact. Bad: it is at rest at the foot of each triangle at most.${restless}`;
-    default:
-      return `${epochs}: ${v.start_div === 1 ? `no warm-up, as it starts at the top and stays there for ${general(100 * v.warm_up)} % of the steps` : `a warm-up over ${general(100 * v.warm_up)} % of the steps`}, and at the end an LR of ${general(lrsOf(v.kind, v, 100).at(-1), 2)}. Good: ${v.start_div === 1 ? "long at a high LR, and it comes to rest at the end" : "the warm-up lets you take a higher top than from a cold start"}. Bad: you must know beforehand how long you train, and it has the most to choose.`;
+    default: {
+      const end = 1 / (v.start_div * v.final_div); // of the highest LR
+      if (end === 1) return `${epochs} at one LR: with start_div and final_div of 1 nothing is left of the cycle.`;
+      const share = `${general(100 * v.warm_up)} % of the steps`;
+      const [up, good] = v.start_div > 1
+        ? [`a warm-up over ${share}`, "the warm-up lets you take a higher top than from a cold start"]
+        : [`no warm-up, as it stays at the top for ${share}`, "long at a high LR"];
+      return `${epochs}: ${up}, and at the end an LR of ${general(lrsOf(v.kind, v, 100).at(-1), 2)}. Good: ${good}. Bad: you must know beforehand how long you train, and it has the most to choose.${end >= 0.3 ? " And with an end this high the weights never come to rest." : ""}`;
+    }
   }
 }
 

@@ -12,13 +12,14 @@ import torch
 from torch import Tensor
 
 from lessonkit.course.explorers.explorer import data_address
+from lessonkit.course.said import Said
 from lessonkit.files import model_files
 from lessonkit.images import decode
 
 __all__ = ["Upload", "upload"]
 
 THUMBNAIL = 96  # px
-NO_PICTURES = '<p role="status">No pictures yet.</p>'
+NO_PICTURES = "<p>No pictures yet.</p>"
 
 
 class FileButton(anywidget.AnyWidget):
@@ -40,7 +41,7 @@ class Upload(widgets.VBox):
         self._rows: list[str] = []
         self._coming = bytearray()
         self.button = FileButton()
-        self.table = widgets.HTML(NO_PICTURES)
+        self.table = Said(value=NO_PICTURES)
         super().__init__([self.button, self.table])
         self.button.on_msg(self._take)
 
@@ -80,7 +81,7 @@ class Upload(widgets.VBox):
             answer["error"] = f"{type(error).__name__}: {error}"
             said = f" could not be classified ({html.escape(answer['error'])})."
         self._rows.append(f"<tr><td>{picture}</td><td>{html.escape(name)}{said}</td></tr>")
-        self.table.value = f'<table role="status">{"".join(self._rows)}</table>'
+        self.table.value = f"<table>{''.join(self._rows)}</table>"
 
     def __repr__(self) -> str:
         n = len(self.answers)
