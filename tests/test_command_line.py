@@ -42,6 +42,18 @@ KEYS = {
 }  # fmt: skip
 
 
+def command(folder, *arguments):
+    """`python -m lessonkit` in a process of its own, in `folder`."""
+    return subprocess.run(
+        [sys.executable, "-m", "lessonkit", *arguments],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+    )
+
+
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory):
     """Two classes of 14 noisy one-coloured pictures, and one file that is none."""
@@ -62,14 +74,7 @@ def trained(photos, tmp_path_factory):
     """One run of `train`: the process that ended, and the folder it wrote to."""
     folder = tmp_path_factory.mktemp("out")
     arguments = ["train", photos, "--size", "32", "--out", "model.pt", "--report", "report.json"]
-    done = subprocess.run(
-        [sys.executable, "-m", "lessonkit", *arguments],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-    )
+    done = command(folder, *arguments)
     assert done.returncode == 0, done.stderr
     return done, folder
 

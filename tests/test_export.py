@@ -29,6 +29,7 @@ from lessonkit.images import as_pictures as pictures
 from lessonkit.images import decode
 from lessonkit.learner import Learner
 from tests.cases import files
+from tests.test_command_line import command
 from tests.tiny import coloured, save_model
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -62,19 +63,13 @@ def exported(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("models")
     model = network(request.param)
     save_model(folder / "model.pt", model, CLASSES, SIZE, augment.side_on())
-    command = ["export", "model.pt", "model.onnx"]
+    arguments = ["export", "model.pt", "model.onnx"]
     if request.param == "small_cnn":
         out, err = io.StringIO(), io.StringIO()
         with chdir(folder), redirect_stdout(out), redirect_stderr(err):
-            said = main(command), out.getvalue(), err.getvalue()
+            said = main(arguments), out.getvalue(), err.getvalue()
     else:
-        done = subprocess.run(
-            [sys.executable, "-m", "lessonkit", *command],
-            cwd=folder,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-            capture_output=True,
-            text=True,
-        )
+        done = command(folder, *arguments)
         said = done.returncode, done.stdout, done.stderr
     return folder / "model.pt", folder / "model.onnx", said
 

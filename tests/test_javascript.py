@@ -398,6 +398,7 @@ def test_the_reasons_of_restarts_hold_wherever_the_explorer_began():
     js = of_explorer("restarts")
     presets = js("restartsExplorer.presets.map((preset) => Object.keys(preset.values))")
     assert presets and all(set(preset) == set(explore.restarts().first) for preset in presets)
+    assert js("USUAL") | {"how": "sgdr"} == explore.restarts().first  # as the explorer is by itself
 
 
 def test_restarts_tells_the_same():

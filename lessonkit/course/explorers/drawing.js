@@ -33,7 +33,7 @@ function decades(low, high) {
 
 function label(value, log) {
   const power = Math.log10(value);
-  if (log && Math.abs(power - Math.round(power)) < 1e-9) return `10<tspan dy="-5" font-size="9">${Math.round(Math.log10(value))}</tspan>`;
+  if (log && Math.abs(power - Math.round(power)) < 1e-9) return `10<tspan dy="-5" font-size="9">${Math.round(power)}</tspan>`;
   return general(value, 4).replace("-", "−");
 }
 

@@ -167,12 +167,12 @@ def _need_possible(control: dict[str, Any]) -> None:
     if control["kind"] == "slider":
         if not isinstance(value, Real):
             raise ValueError(f"{name} is a number, not {value!r}.")
-        if control.get("whole") and value != int(value):
-            raise ValueError(f"{name} is a whole number, not {value!r}.")
         low, high = control["min"], control["max"]
         low, high = (10**low, 10**high) if control.get("log") else (low, high)
         if not low <= value <= high:
             raise ValueError(f"{name} lies between {low:g} and {high:g}, not at {value}.")
+        if control.get("whole") and value != int(value):
+            raise ValueError(f"{name} is a whole number, not {value!r}.")
 
 
 def _is_shown(control: dict[str, Any], values: dict[str, Any]) -> bool:
