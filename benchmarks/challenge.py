@@ -5,11 +5,11 @@
 The figures go into TO_BEAT in lessonkit/course/challenge.py by hand.
 """
 
+import argparse
 import copy
 import math
 import os
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -72,7 +72,15 @@ def recipe(pictures: ImageData, seconds: float, seed: int) -> Callable[[Tensor],
 
 def main() -> None:
     """Run all entries, and print their scores."""
-    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else challenge.SECONDS
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "seconds",
+        nargs="?",
+        type=float,
+        default=challenge.SECONDS,
+        help="of each entry, %(default)g",
+    )
+    seconds = parser.parse_args().seconds
     for name, train in (
         ("small network from scratch", small_network),
         ("the recipe, as far as it gets", recipe),

@@ -18,6 +18,7 @@ from lessonkit.machine import progress
 __all__ = ["Book", "Stop", "check", "is_current", "run_missing"]
 
 TUNE = "tuning"  # instead of a seed
+LAST_DIGIT = 5e-5  # what `--check` shows is rounded by that much; where runs are equal, it decides
 
 
 class Stop(Exception):
@@ -203,7 +204,7 @@ def compared(
         else:
             others = [run for run in runs if run is not before]
             low, high = ledger.prediction([_mean_effect(row, r["values"]) for r in others])
-            inside = low <= now <= high
+            inside = low - LAST_DIGIT <= now <= high + LAST_DIGIT
             said = "inside" if inside else "OUTSIDE"
             yield f"{row['name']}: {now:+.4f}, {said} {low:+.4f} to {high:+.4f}", inside
 

@@ -771,6 +771,15 @@ def test_an_exercise_that_trains_too_long_is_stopped(answer):
     assert time.monotonic() - started < 20
 
 
+def test_weights_that_are_missing_are_no_try_of_the_readers():
+    def start(seed):
+        raise FileNotFoundError("The weights are missing.")
+
+    exercise = training.training(start, 0.9, "Well.", "Longer.", "Twice as long.")
+    with pytest.raises(FileNotFoundError, match="weights are missing"):
+        exercise.judge(untrained)
+
+
 def test_ctrl_c_in_an_exercise_that_trains_goes_on():
     def interrupted(learn):
         raise KeyboardInterrupt

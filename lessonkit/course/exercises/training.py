@@ -26,6 +26,10 @@ class Refused(ValueError):
     """What the reader's function does or returns can't count; the message says why."""
 
 
+class _NotTheirs(Exception):
+    """What failed before the reader's function was called; its cause says what."""
+
+
 def training(
     start: Callable[[int], Learner],
     well: float,
@@ -44,7 +48,8 @@ def training(
     most `epochs` epochs and `seconds` for all `seeds`; no more of these are run once it is wrong.
     `about(learn, accuracy)` names what is still wrong with the last of the runs, or nothing; then
     it is right only if that is empty. It is asked after each run with 1.0, too: what it says then
-    is wrong at any accuracy.
+    is wrong at any accuracy. An error of `start`, such as weights that are missing, is raised: the
+    reader didn't make it.
     """
 
     def judge(answer: Any) -> Verdict:
@@ -62,6 +67,8 @@ def training(
                     at_best = (sum(found) + len(seeds) - len(found)) / len(seeds)
                     if at_best < well or about(learn, 1.0):  # no other seed makes it right
                         break
+        except _NotTheirs as error:
+            raise error.__cause__ from None
         except Exception as error:  # whatever the reader's code does wrong is what is reported
             return Verdict("wrong", _what_failed(error, seconds))
         accuracy = round(sum(found) / len(found), 9)
@@ -110,7 +117,10 @@ def _run(
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)  # for readers who draw from torch's own generator
-        learn = start(seed)
+        try:
+            learn = start(seed)
+        except Exception as error:
+            raise _NotTheirs from error
         given = learn.images  # those, whatever the reader's function may put there
         before = [weights.clone() for weights in learn.model.state_dict().values()]
         with _watched(given, epochs) as lrs:
