@@ -50,6 +50,8 @@ def main() -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does
     try:
         claims = _chosen(options.claim)
+        if options.renew and not options.check:
+            raise Stop("--renew goes with --check.")
         if options.check and not options.seeds:
             raise Stop("Say which seeds to check, as in --seeds 0 31.")
         with tempfile.TemporaryDirectory() as cache:  # activations of pictures drawn once only

@@ -369,7 +369,11 @@ def workbook(options: argparse.Namespace) -> int:
     """Make or update the reader's own copy of the notebooks."""
     from lessonkit.course import workbook
 
-    print("\n".join([*workbook.make(), f"Your copy of the notebooks is {workbook.WORKBOOK}."]))
+    try:
+        said = workbook.make()
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("What was made stays: the same command goes on.") from None
+    print("\n".join([*said, f"Your copy of the notebooks is {workbook.WORKBOOK}."]))
     return 0
 
 

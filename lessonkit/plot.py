@@ -12,7 +12,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 
-__all__ = ["COLOURS", "confusion", "loss_history", "lr_finder", "lr_finders", "lr_history", "wall"]
+__all__ = [
+    "COLOURS", "confusion", "loss_history", "lr_finder", "lr_finders", "lr_history", "printable",
+    "wall",
+]  # fmt: skip
 
 COLOURS = {
     "black": "#000000",
@@ -121,8 +124,14 @@ def wall(
     for image, ax in zip(images, axes.flat, strict=False):
         ax.imshow(np.asarray(image).transpose(1, 2, 0))
     for title, ax in zip(titles, axes.flat, strict=False):
-        ax.set_title(title, fontsize=8, pad=2, parse_math=False)  # a file's name may have a $
+        # A file's name may have a $, which would begin a formula.
+        ax.set_title(printable(title), fontsize=8, pad=2, parse_math=False)
     return axes
+
+
+def printable(name: str) -> str:
+    """A name as it can be drawn: a file's or folder's may hold bytes that are no text."""
+    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def confusion(
@@ -141,8 +150,8 @@ def confusion(
         light = table[row, column] > 0.5 * max(1, table[row].sum())
         text = str(table[row, column] or "")
         ax.text(column, row, text, ha="center", va="center", color="black" if light else "white")
-    # A class's name may have a $, which would begin a formula.
-    ax.set_xticks(range(n), classes, rotation=45, ha="right", parse_math=False)
-    ax.set_yticks(range(n), classes, parse_math=False)
+    names = [printable(name) for name in classes]
+    ax.set_xticks(range(n), names, rotation=45, ha="right", parse_math=False)
+    ax.set_yticks(range(n), names, parse_math=False)
     ax.set(xlabel="predicted", ylabel="true class")
     return ax

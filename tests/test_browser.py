@@ -356,7 +356,6 @@ QUESTIONS = [
     "silent = twelve_questions.first()\nsilent",
     "number = quiz.guess('a number', 'How many?')\nnumber",
     "number.beside(3.0)",
-    "quiz.guess('a word', 'Which?', ['more', 'fewer'])",
     "quiz.progress()",
     "diagnoses.diagnose(1)",
     "diagnoses.score()",

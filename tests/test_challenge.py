@@ -319,7 +319,7 @@ def test_an_entry_is_told_its_place_and_sees_itself_on_the_board(capsys):
     import matplotlib.pyplot as plt
 
     best, second = challenge.TO_BEAT
-    mine = Entry("me", (best.score + second.score) / 2, 31.4, "cpu")
+    mine = Entry("me", (best.score + second.score) / 2, 31.4, "cuda")
     board = [Entry("mine before", 0.1, 20.0, "cpu"), mine]
     challenge.result(mine, board)
     behind = 100 * (best.score - mine.score)
@@ -327,7 +327,7 @@ def test_an_entry_is_told_its_place_and_sees_itself_on_the_board(capsys):
     expected += f"{behind:.1f} points behind “{best.name}”.\n"
     assert capsys.readouterr().out == expected
     ax = plt.gcf().axes[0]
-    assert [t.get_text() for t in ax.get_yticklabels()][1] == "me"
+    assert [t.get_text() for t in ax.get_yticklabels()][:2] == [best.name, "me (cuda)"]
     assert len({bar.get_facecolor() for bar in ax.patches}) == 3  # to beat, mine, the newest
     plt.close("all")
 
@@ -360,7 +360,11 @@ def test_a_name_that_is_no_text_costs_no_earlier_entries(capsys):
     challenge.forget()
 
 
-def test_an_entry_that_could_not_be_kept_gets_its_result(capsys):
+@pytest.mark.parametrize("readable", [True, False])
+def test_an_entry_that_could_not_be_kept_gets_its_result(readable, capsys, tmp_path, monkeypatch):
+    if not readable:
+        (tmp_path / "file").touch()
+        monkeypatch.setenv("LESSONKIT_RECORDS", str(tmp_path / "file"))
     challenge.result(Entry("me", 0.99, 31.0, "cpu"))
     assert capsys.readouterr().out == "me: 0.990 after 31 course seconds, place 1 of 3.\n"
 

@@ -45,6 +45,12 @@ def test_decisions_are_written_beside_the_folder_and_nothing_inside_changes(root
     assert cleaning.read(root) == Cleaning(("cat/1.png",), {"dog/2.png": "cat"})
 
 
+def test_a_picture_is_dropped_or_relabelled_but_not_both(root):
+    with pytest.raises(ValueError, match="is both dropped and given another class"):
+        cleaning.write(root, Cleaning(("cat/1.png",), {"cat/1.png": "dog"}))
+    assert cleaning.read(root) == Cleaning()
+
+
 def test_the_folder_may_be_named_by_any_path(root, monkeypatch):
     monkeypatch.chdir(root)
     assert (

@@ -312,3 +312,11 @@ def test_after_ctrl_c_no_further_file_is_opened(shades, monkeypatch):
         decode_all(shades, ctrl_c)
     time.sleep(0.3)
     assert len(opened) < 10
+
+
+@pytest.mark.parametrize("system", ["posix", "nt"])
+def test_an_address_is_told_from_a_file_that_is_gone(system, monkeypatch):
+    if system == "nt":  # where a long name gets a prefix
+        monkeypatch.setattr(decode, "long_path", lambda path: "\\\\?\\C:\\course\\https:\\a.jpg")
+    with pytest.raises(decode.Unusable, match="is an address: download the picture"):
+        decode.decode(Path("https://host/a.jpg"), 16)

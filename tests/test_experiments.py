@@ -69,6 +69,11 @@ def test_the_file_of_results_states_what_the_claim_does(claim):
     assert stated == results.load(claim.number)["claim"], "make claims writes it"
 
 
+def test_what_is_stated_already_is_not_written_again(monkeypatch):
+    monkeypatch.setattr(results, "save", lambda number, stored: pytest.fail(f"{number} is written"))
+    results.state(RUNNING)
+
+
 def test_the_table_is_the_one_that_the_stored_runs_give():
     assert table.table() in table.TABLE.read_text(encoding="utf-8")
 
@@ -291,6 +296,7 @@ def test_a_runner_that_is_told_to_stop_says_so():
     [
         (["--claim", "77"], "There is no claim 77"),
         (["--claim", "12", "--check"], "Say which seeds"),
+        (["--claim", "12", "--seeds", "0", "--renew"], "--renew goes with --check"),
     ],
 )
 def test_a_slip_at_the_command_line_gets_one_sentence(options, said, monkeypatch, capsys):

@@ -3,6 +3,7 @@
 import base64
 import html
 import io
+import json
 import unicodedata
 import warnings
 
@@ -45,6 +46,23 @@ def cleaner(root):
     images = data.from_folder(root, size=16)
     suspects = {"cat/0.png": "looks like a dog", "dog/1.png": "twice", "<emu>/2.png": "blurred"}
     return explore.cleaner(root, images, suspects)
+
+
+def test_names_that_are_no_text_can_be_shown_and_decided_about(tmp_path):
+    for name in ("cat/one", "cat/two", "dog/caf\udce9", "dog/two"):
+        (tmp_path / "photos" / name).parent.mkdir(parents=True, exist_ok=True)
+        try:
+            Image.new("RGB", (20, 20), "red").save(tmp_path / "photos" / f"{name}.png")
+        except OSError:
+            pytest.skip("this file system has no such names")
+    images = data.from_folder(tmp_path / "photos", size=16)
+    box = explore.cleaner(tmp_path / "photos", images, {"dog/caf\udce9.png": "blurred"})
+    [dropdown] = dropdowns(box)
+    assert dropdown.description == "dog/caf\\udce9.png"
+    json.dumps(box._repr_mimebundle_(), ensure_ascii=False).encode()
+    dropdown.value = ("drop", "")
+    box.save()
+    assert cleaning.read(tmp_path / "photos").drop == ("dog/caf\udce9.png",)
 
 
 def test_nothing_is_written_until_the_button_is_pressed(cleaner, root):

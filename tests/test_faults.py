@@ -424,6 +424,14 @@ def test_a_name_too_long_to_write_is_refused_before_training(tmp_path):
         safe_files.check_can_write(tmp_path / ("x" * 245 + ".pt"))
 
 
+def test_a_link_is_refused_before_training_for_what_it_leads_to(tmp_path):
+    (tmp_path / "model.pt").symlink_to(tmp_path / "nowhere" / "best.pt")
+    with pytest.raises(ValueError, match="nowhere to write best"):
+        safe_files.check_can_write(tmp_path / "model.pt")
+    (tmp_path / "nowhere").mkdir()
+    safe_files.check_can_write(tmp_path / "model.pt")
+
+
 # --- Downloads ------------------------------------------------------------------------------------
 
 

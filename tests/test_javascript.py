@@ -357,6 +357,13 @@ def test_schedules_tell_the_same():
     told_alike(figure, "tellSchedules", made, "v, data.steps_per_epoch")
 
 
+def test_schedules_draws_a_learning_rate_that_is_always_0():
+    values = explore.schedules().first | {"kind": "triangular", "epochs": 1, "cycle": 1, "step": 0}
+    code = "schedulesExplorer.draw({ width: 700, values: v, data: { steps_per_epoch: 1 } }).html"
+    drawn = of_explorer("schedules")(code, v=values)
+    assert "<svg" in drawn and "NaN" not in drawn
+
+
 def test_schedules_draws_the_array_that_python_offers():
     figure, js = explore.schedules(steps_per_epoch=7), of_explorer("schedules")
     for values in settings(figure, 200, seed=1):

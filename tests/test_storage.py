@@ -219,6 +219,16 @@ def test_any_other_file_is_refused_by_a_sentence_and_runs_no_code(tmp_path, kind
     assert not (tmp_path / "harm").exists()
 
 
+def test_a_model_whose_name_is_no_text_is_not_called_damaged(tmp_path):
+    path = tmp_path / "m\udcff.pt"
+    try:
+        safe_files.write_tensors(path, {"x": torch.zeros(2)}, {})
+    except OSError:
+        pytest.skip("this file system has no such names")
+    with pytest.raises(ModelFileError, match="has a name that isn't UTF-8: rename it"):
+        safe_files.read_tensors(path)
+
+
 def test_weights_that_are_no_numbers_are_neither_saved_nor_read(tmp_path):
     images = coloured()
     learn, path = Learner(models.small_cnn(len(images.classes)), images), tmp_path / "model.pt"
@@ -266,7 +276,7 @@ def test_without_a_cache_an_entry_is_still_made_only_once(tmp_path, monkeypatch)
 
 def test_a_disk_without_room_is_told_before_writing(tmp_path):
     storage.check_room(tmp_path, 1000)
-    with pytest.raises(OSError, match=r"GB are needed.*LESSONKIT_CACHE"):
+    with pytest.raises(OSError, match=r"MB are needed.*LESSONKIT_CACHE"):
         storage.check_room(tmp_path, 10**18)
 
 

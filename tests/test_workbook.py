@@ -86,6 +86,15 @@ def test_made_again_nothing_happens(course):
     assert (course / "workbook" / NAME).read_bytes() == before and len(files(course)) == 2
 
 
+def test_stopped_on_the_way_it_says_that_what_was_made_stays(course, monkeypatch, capsys):
+    def stopped():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(workbook, "make", stopped)
+    assert main(["workbook"]) == 130
+    assert "What was made stays" in capsys.readouterr().err
+
+
 def test_a_notebook_that_was_only_run_is_replaced_by_a_newer_edition(course):
     make(course)
     run_it(course / "workbook" / NAME)

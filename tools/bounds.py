@@ -3,7 +3,7 @@
     python -m tools.bounds 05            five seeds, on this processor and on an imitated one
     python -m tools.bounds               which notebooks have no seed cell yet
 
-A notebook's one seed cell is the first code cell with a line `SEED = 0`; everything random on the
+A notebook's seed cell is the only code cell with a line `SEED = 0`; everything random on the
 page must follow from SEED. The notebook is run with five values of it, and again while PyTorch
 believes that it is on a lesser processor. Nothing is written.
 
@@ -119,7 +119,7 @@ def propose(runs: list[Stated]) -> tuple[float, float]:
         values = np.log(np.abs(values))
     middle = (values.min() + values.max()) / 2
     expected = float(np.exp(middle)) * np.sign(runs[0].measured) if runs[0].is_factor else middle
-    expected = _two_digits(expected, round)
+    expected = _rounded(expected, round)
     centre = math.log(abs(expected)) if runs[0].is_factor else expected
     n = len(values)
     spread = stats.t.ppf(0.975, n - 1) * values.std(ddof=1) * math.sqrt(1 + 1 / n)
@@ -127,11 +127,11 @@ def propose(runs: list[Stated]) -> tuple[float, float]:
     width = max(width, 2 * runs[0].half_digit if not runs[0].is_factor else 0.01)
     if runs[0].is_factor:
         return expected, math.ceil(math.exp(width) * 100) / 100
-    return expected, _two_digits(width, math.ceil)
+    return expected, _rounded(width, math.ceil)
 
 
-def _two_digits(value: float, rounding) -> float:
-    """`value` with two digits, or with three if it begins with a small one, as 0.125."""
+def _rounded(value: float, rounding) -> float:
+    """`value` with three digits by `round`, with two by `math.ceil`: a bound, made no narrower."""
     if not value:
         return 0.0
     last = math.floor(math.log10(abs(value))) - (2 if rounding is round else 1)

@@ -7,8 +7,8 @@ those, and its ledger chose some learning rates by them; here they are kept out 
 A minute is not the same on all machines. So a budget is counted in *course seconds*: the clock
 starts after one training step has been timed, and a machine on which that step takes twice as long
 as on the course's own gets twice the time. It is the time on the wall that is measured, as
-processor time wouldn't count a graphics card's; the step is timed on the processor, so entries
-with a graphics card say so.
+processor time wouldn't count a graphics card's; the step is timed on the processor, so the
+leaderboard says which entries had a graphics card.
 """
 
 import time
@@ -193,7 +193,10 @@ def result(entry: Entry | None, board: list[Entry] | None = None) -> None:
     """Say how an entry did, and draw the leaderboard with it; for None, which waits, nothing."""
     if entry is None:
         return
-    entries = leaderboard(board)
+    try:
+        entries = leaderboard(board)
+    except OSError:  # `enter` has said so
+        entries = []
     if entry not in entries:  # it couldn't be kept
         entries = leaderboard([entry])
     place = entries.index(entry)
@@ -229,7 +232,8 @@ def draw(entries: list[Entry], newest: Entry | None = None, ax: Any = None) -> A
     )
     told = ["late" if entry.score is None else f"{entry.score:.3f}" for entry in entries]
     ax.bar_label(bars, told, padding=3)
-    ax.set_yticks(range(len(entries)), [entry.name for entry in entries], parse_math=False)
+    names = [e.name if e.device == "cpu" else f"{e.name} ({e.device})" for e in entries]
+    ax.set_yticks(range(len(entries)), names, parse_math=False)
     ax.set(xlabel="accuracy on the hidden tiles; hatched: to be beaten", xlim=(0, 1))
     ax.invert_yaxis()
     return ax

@@ -224,7 +224,7 @@ def check_room(folder: Path, n_bytes: int) -> None:
     if n_bytes > free:
         raise OSError(
             errno.ENOSPC,
-            f"{n_bytes / 1e9:.1f} GB are needed and {free / 1e9:.1f} GB free; {ADVICE}",
+            f"{n_bytes / 1e6:,.0f} MB are needed and {free / 1e6:,.0f} MB free; {ADVICE}",
             str(cache_folder()),
         )
 
@@ -267,7 +267,7 @@ def new_array(path: Path, dtype: type, shape: tuple[int, ...]) -> np.memmap:
     except OSError as error:
         if error.errno not in FULL:
             raise
-        reason = f"{n_bytes / 1e9:.1f} GB don't fit ({error.strerror}); {ADVICE}"
+        reason = f"{n_bytes / 1e6:,.0f} MB don't fit ({error.strerror}); {ADVICE}"
         raise OSError(error.errno, reason, str(cache_folder())) from None
     return array
 

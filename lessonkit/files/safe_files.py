@@ -55,8 +55,8 @@ def patiently(move: Callable[[], object]) -> object:
 
 
 def check_can_write(path: Path | str) -> None:
-    """ValueError or OSError, with a sentence, unless a file `path` can be written."""
-    is_folder, path = os.fspath(path).endswith(("/", os.sep)), of_user(path)
+    """ValueError or OSError, with a sentence, unless a file `path`, or what it links to, can be."""
+    is_folder, path = os.fspath(path).endswith(("/", os.sep)), _target(path)
     if is_folder or path.is_dir():
         raise ValueError(f"{path} is a folder: give the name of a file to write to.")
     if path.exists() and not path.is_file():  # such as /dev/null, which a file would replace
@@ -70,6 +70,12 @@ def check_can_write(path: Path | str) -> None:
         raise OSError(error.errno, error.strerror, str(path)) from None
 
 
+def _target(path: Path | str) -> Path:
+    """What is to be written: what a link leads to, anything else as the person names it."""
+    path = of_user(path)
+    return Path(os.path.realpath(path)) if path.is_symlink() else path
+
+
 @contextmanager
 def atomic_path(path: Path | str) -> Iterator[Path]:
     """A path beside `path` to write to; it takes `path`'s place only when all went well.
@@ -78,9 +84,8 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
     `path` is a folder, no ordinary file, or in a folder that doesn't exist. A link stays: what it
     leads to is written.
     """
-    path = of_user(path)
-    path = Path(os.path.realpath(path)) if path.is_symlink() else path
     check_can_write(path)
+    path = _target(path)
     remove_leftovers(path.parent.glob(f".{glob.escape(path.name)}.*.part"))
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
@@ -144,6 +149,10 @@ def read_tensors(path: Path | str) -> tuple[dict[str, torch.Tensor], dict]:
         path.open("rb").close()
     except OSError as error:  # safetensors would say that it isn't there
         raise ModelFileError(f"{path} can't be read: {error.strerror}.") from None
+    try:
+        os.fspath(path).encode()  # as safetensors will
+    except UnicodeEncodeError:
+        raise ModelFileError(f"{path} has a name that isn't UTF-8: rename it.") from None
     try:
         with safe_open(path, framework="pt") as file:
             check, _, text = (file.metadata() or {}).get("lessonkit", "").partition(" ")

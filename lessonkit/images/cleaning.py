@@ -65,8 +65,7 @@ def read(root: str | Path) -> Cleaning:
         are_right = isinstance(drop, list) and isinstance(relabel, dict)
         if not (are_right and all(isinstance(one, str) for one in [*drop, *relabel.values()])):
             raise ValueError("drop is a list of paths, relabel gives a class for each path")
-        if both := set(drop) & set(relabel):
-            raise ValueError(f"{min(both)} is both dropped and given another class")
+        _check(drop, relabel)
     except FileNotFoundError:
         return Cleaning()
     except (ValueError, KeyError, TypeError, OSError, RecursionError) as error:
@@ -78,13 +77,19 @@ def read(root: str | Path) -> Cleaning:
     return Cleaning(tuple(drop), labels)
 
 
+def _check(drop: Sequence[str], relabel: dict[str, str]) -> None:
+    if both := set(drop) & set(relabel):
+        raise ValueError(f"{min(both)} is both dropped and given another class")
+
+
 def write(root: str | Path, cleaning: Cleaning) -> Path:
     """Write the decisions beside the folder `root`, all or nothing; returns the file's path.
 
     Earlier decisions are replaced. Without any decision the file is removed. OSError where that
-    fails.
+    fails; ValueError for a picture that is dropped and given another class.
     """
     file = file_beside(root)
+    _check(cleaning.drop, cleaning.relabel)
     if not cleaning:
         file.unlink(missing_ok=True)
         return file

@@ -89,11 +89,11 @@ def decode(path: Path, size: int) -> np.ndarray:
     Transparent parts become white, of an animation the first frame counts. Raises Unusable.
     """
     try:
-        path = Path(long_path(path))
+        given, path = str(path), Path(long_path(path))
         if not path.is_file():
             if path.is_symlink() and not path.exists():
                 raise Unusable("is a link to a file that is gone, or never was there", True)
-            if re.match("(https?|ftp|file|s3|gs):/", str(path)):
+            if re.match(r"(https?|ftp|file|s3|gs):[/\\]", given):
                 raise Unusable("is an address: download the picture, and give the file's path")
             gone = not path.exists()
             raise Unusable("is gone, or never was there" if gone else "is not a file", gone)

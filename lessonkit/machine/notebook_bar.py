@@ -55,8 +55,9 @@ class _NotebookBar(Bar):
             told = [as_words(self.figures), self.about, self.inner]
             line = f"{stopped}{self.done} of {self.total} steps, {seconds}"
             line = " · ".join([line, *filter(None, told)])
-        meter = f'<progress max="{self.total}" value="{value}"></progress>'
-        words = f"<div>{html.escape(self.title)} {meter} {html.escape(line)}</div>"
+        title = html.escape(self.title)
+        meter = f'<progress aria-label="{title}" max="{self.total}" value="{value}"></progress>'
+        words = f"<div>{title} {meter} {html.escape(line)}</div>"
         self.widget.value = words + (_table(self.rows) if self.rows else "")
 
 

@@ -62,7 +62,7 @@ const explorer = {
     const [left, right] = panelWidths(width, [1, 1]);
     const lrs = lrsOf(values.kind, values, found.batches);
     const plan = new Panel({
-      width: right, height: 250, x: [0, lrs.length], y: [0, 1.1 * Math.max(...lrs)], xLabel: "mini-batch", yLabel: "learning rate", title: "The schedule",
+      width: right, height: 250, x: [0, lrs.length], y: [0, 1.1 * (Math.max(...lrs) || values.lr)], xLabel: "mini-batch", yLabel: "learning rate", title: "The schedule",
       margin: { left: 70, right: 14, top: 28, bottom: 42 },
     });
     plan.line(lrs.map((_, i) => i), lrs, { colour: ASIDE, width: 3 });
@@ -385,6 +385,7 @@ export function showPage(root, controls) {
     const [random, trained] = [randomness(SEED), newHead(classes.length, found.train.xs[0].length)];
     const chosen = values; // the sliders may move meanwhile
     const [lrs, before] = [lrsOf(chosen.kind, chosen, found.batches), history];
+    if (!lrs.some(Boolean)) throw new Error("Every learning rate of this schedule is 0: choose a longer cycle, more epochs, or a floor above 0.");
     history = { losses: [], epochs: [] };
     const pause = Math.min(50, (2000 * found.batches) / lrs.length); // slow enough to be watched, 2 s at most
     try {

@@ -298,10 +298,10 @@ def mistake(number: int) -> str:
 
 
 def loss_on_one_batch(learn: Learner, lr: float = 0.1, steps: int = 40) -> float:
-    """The loss of 32 training pictures after `steps` steps on nothing but them; guessing is ln(n).
+    """The loss of 32 training pictures in the last of `steps` steps on nothing but them.
 
-    The cheapest of all tests: any network that can learn knows 32 pictures by heart by then. A
-    copy is trained, so the learner stays as it is.
+    Guessing is ln(n) for n classes. The cheapest of all tests: any network that can learn knows 32
+    pictures by heart by then. A copy is trained, so the learner stays as it is.
     """
     n = len(learn.images.train.labels)
     k = min(n, 32)

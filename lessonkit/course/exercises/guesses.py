@@ -6,12 +6,11 @@
     loss.beside(measured)                                                  # under the picture
 
 Both are widgets whose stored text is fixed, so a notebook is the same whatever anybody guesses.
-Guesses are kept in the reader's records as they were typed or chosen: {"01.loss": "0.5", ...}.
+Guesses are kept in the reader's records as they were typed: {"01.loss": "0.5", ...}.
 """
 
 import html
 import math
-from collections.abc import Sequence
 from typing import Any
 
 from lessonkit.course import records
@@ -24,52 +23,48 @@ NAME = "guesses"
 
 
 class Guess(Shown):
-    """A question with a field for a number, or with options to choose from."""
+    """A question with a field for a number."""
 
-    def __init__(self, name: str, question: str, options: Sequence[str] = ()):
+    def __init__(self, name: str, question: str):
         import ipywidgets
 
         from lessonkit.course.said import Said
 
         self.key, self.name = name, f"your guess: {question}"
-        layout = ipywidgets.Layout(width="auto", max_width="26em")
-        if options:
-            self.field = ipywidgets.RadioButtons(options=options, value=None, layout=layout)
-        else:
-            # A label that is seen: a tooltip alone is no name for everybody.
-            self.field = ipywidgets.Text(
-                description="number", placeholder="then Enter", tooltip=question,
-                continuous_update=False, style={"description_width": "initial"}, layout=layout,
-            )  # fmt: skip
+        # A label that is seen: a tooltip alone is no name for everybody.
+        self.field = ipywidgets.Text(
+            description="number", placeholder="then Enter", tooltip=question,
+            continuous_update=False, style={"description_width": "initial"},
+            layout={"width": "auto", "max_width": "26em"},
+        )  # fmt: skip
         self.note = Said()
-        self.numeric = not options
         kept = ""
         try:
             kept = _read().get(name, "")
         except OSError as error:
             self.note.value = f"Your guesses can't be read: {html.escape(str(error))}"
-        if kept in options if options else _number(kept) is not None:
+        if _number(kept) is not None:
             self.field.value = kept
         self.field.observe(self._keep, names="value")
         title = ipywidgets.HTML(f"<b>Your guess:</b> {html.escape(question)}")
         self.widget = ipywidgets.VBox([title, self.field, self.note])
 
     @property
-    def value(self) -> float | str | None:
-        """The number that was typed, or the option chosen; None if neither."""
-        return _number(self.field.value) if self.numeric else self.field.value
+    def value(self) -> float | None:
+        """The number that was typed; None if there is none."""
+        return _number(self.field.value)
 
     def beside(self, measured: Any) -> "Beside":
         """A line with the guess and what was `measured`; it follows when the guess is changed."""
         return Beside(self, measured)
 
     def _keep(self, change: dict) -> None:
-        wrong = self.numeric and self.field.value.strip() and self.value is None
+        wrong = self.field.value.strip() and self.value is None
         self.note.value = "That is no number: write it like 0.3 or 1e-2." if wrong else ""
         if wrong:  # an earlier guess stays
             return
         try:
-            records.write(NAME, _read() | {self.key: self.field.value or ""})
+            records.write(NAME, _read() | {self.key: self.field.value})
         except OSError as error:
             self.note.value = f"Your guess can't be kept: {html.escape(str(error))}"
 
@@ -84,8 +79,7 @@ class Beside(Shown):
 
         from lessonkit.course.said import Said
 
-        number = one_number(measured)
-        self.guess, self.measured = guess, str(measured) if number is None else number
+        self.guess, self.measured = guess, one_number(measured)
         self.line = Said()
         self.widget = ipywidgets.VBox([self.line])
         guess.field.observe(self._show, names="value")
@@ -93,26 +87,24 @@ class Beside(Shown):
 
     def _show(self, change: dict | None = None) -> None:
         guessed, measured = self.guess.value, self.measured
-        shown = f"{measured:.3g}" if isinstance(measured, float) else html.escape(measured)
+        shown = f"{measured:.3g}"
         if guessed is None:
             text = f"Measured: <b>{shown}</b>. (No guess yet: it can still be typed above.)"
         else:
-            said = f"{guessed:g}" if isinstance(guessed, float) else html.escape(guessed)
-            text = f"You guessed <b>{said}</b>, measured: <b>{shown}</b>. {_how(guessed, measured)}"
+            how = _how(guessed, measured)
+            text = f"You guessed <b>{guessed:g}</b>, measured: <b>{shown}</b>. {how}"
         self.line.value = f"<p>{text}</p>"
 
 
-def guess(name: str, question: str, options: Sequence[str] = ()) -> Guess:
-    """A field to type a number into, or `options` to choose one of; what was given is kept.
+def guess(name: str, question: str) -> Guess:
+    """A field to type a number into; what was typed is kept.
 
     `name` is the notebook's number and a word, such as "01.loss", and occurs once in the course.
     """
-    return Guess(name, question, options)
+    return Guess(name, question)
 
 
-def _how(guessed: float | str, measured: float | str) -> str:
-    if not (isinstance(guessed, float) and isinstance(measured, float)):
-        return "✓" if str(guessed).casefold() == str(measured).casefold() else ""
+def _how(guessed: float, measured: float) -> str:
     if math.isnan(measured):
         return ""
     if guessed == measured:

@@ -320,7 +320,7 @@ def _as_array(value: Any) -> np.ndarray | None:
             return None
     try:
         return np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
 
 
@@ -328,11 +328,14 @@ def _same(found: Any, expected: Any, atol: float) -> bool:
     a, b = _as_array(found), _as_array(expected)
     if b is None:
         return a is None and bool(plain_words(found) == plain_words(expected))
-    if a is not None and not b.ndim and a.size == 1:
-        a = a.reshape(())  # a single number, in brackets
-    if a is None or a.shape != b.shape:
+    if a is None or _in_shape(a, b).shape != b.shape:
         return False
-    return np.allclose(a, b, rtol=1e-5, atol=atol, equal_nan=True)
+    return np.allclose(_in_shape(a, b), b, rtol=1e-5, atol=atol, equal_nan=True)
+
+
+def _in_shape(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """`a`, without brackets around it if it is a single number, and `b` is one."""
+    return a.reshape(()) if a.size == 1 and not b.ndim else a
 
 
 def plain_words(value: Any) -> Any:
@@ -349,7 +352,7 @@ def _out_of_brackets(value: Any) -> Any:
 def _wrong_shape(found: Any, expected: Any, call: str) -> str:
     """A sentence if the result isn't of the wanted shape, else an empty one."""
     a, b = _as_array(found), _as_array(expected)
-    if b is None or (a is not None and a.shape == b.shape):
+    if b is None or (a is not None and _in_shape(a, b).shape == b.shape):
         return ""
     wanted = f"shape {list(b.shape)}" if b.ndim else "a single number"
     if a is not None:

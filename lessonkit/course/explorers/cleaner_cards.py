@@ -18,6 +18,7 @@ from lessonkit.files import safe_files
 from lessonkit.images import cleaning
 from lessonkit.images.folder import find_pictures
 from lessonkit.images.image_data import ImageData
+from lessonkit.plot import printable
 
 __all__ = ["Cleaner", "cleaner", "short"]
 
@@ -77,11 +78,12 @@ class Cleaner(widgets.VBox):
 
     def _dropdown(self, file: str) -> widgets.Dropdown:
         label = self.label[file]
-        options = [(f"keep as {label}", KEEP), ("drop", DROP)]
-        options += [(f"it is {name}", ("relabel", name)) for name in self.classes if name != label]
+        others = [name for name in self.classes if name != label]
+        options = [(f"keep as {printable(label)}", KEEP), ("drop", DROP)]
+        options += [(f"it is {printable(name)}", ("relabel", name)) for name in others]
         return widgets.Dropdown(
-            options=options, value=KEEP, description=file, tooltip=file, style=NAME,
-            layout=BELOW_ITS_NAME,
+            options=options, value=KEEP, description=printable(file), tooltip=printable(file),
+            style=NAME, layout=BELOW_ITS_NAME,
         )  # fmt: skip
 
     def _show(self, decided: cleaning.Cleaning) -> None:
@@ -180,6 +182,7 @@ def cleaner(root: str | Path, images: ImageData, suspects: Mapping[str, str]) ->
 
 def short(name: str) -> str:
     """A name as it fits above a picture: what is longer ends in "…"."""
+    name = printable(name)
     return name if len(name) <= WIDEST else f"{name[: WIDEST - 1]}…"
 
 
@@ -188,7 +191,7 @@ def _told(decided: cleaning.Cleaning) -> str:
 
 
 def _card(image: Tensor, label: str, why: str) -> str:
-    text = f"filed under {html.escape(label)}; {html.escape(why)}"
+    text = html.escape(printable(f"filed under {label}; {why}"))
     return (
         '<div style="display: flex; gap: 8px; line-height: 1.3; overflow-wrap: anywhere">'
         f'<img alt="" width="96" height="96" src="{data_address(image)}"><div>{text}</div></div>'

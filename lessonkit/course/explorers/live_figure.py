@@ -16,6 +16,7 @@ import traitlets
 from matplotlib.figure import Figure
 
 from lessonkit.course.explorers.explorer import control_text, in_256_colours, still_bundle
+from lessonkit.course.said import Said
 
 __all__ = ["PNG", "LiveFigure"]
 
@@ -55,7 +56,7 @@ class LiveFigure(widgets.VBox):
         self.figure = Figure(figsize=size, dpi=100, layout="constrained")
         self.axes = self.figure.subplots(1, columns, squeeze=False)[0]
         self.image = PNG()
-        self.caption = widgets.HTML()
+        self.caption = Said()
         self._first_values, self._waits = self.values, False
         button = widgets.Button(description="Reset", tooltip="Put all controls back")
         button.on_click(self.reset)
@@ -93,7 +94,6 @@ class LiveFigure(widgets.VBox):
     def _follow(self, change: dict | None = None) -> None:
         if self._waits:
             return
-        self.caption.value = "<p>Drawing …</p>"
         try:
             self._redraw()
         except Exception as error:
@@ -114,7 +114,7 @@ class LiveFigure(widgets.VBox):
 
     def _say(self, sentence: str) -> None:
         self.image.alt = sentence
-        self.caption.value = f'<p role="status">{html.escape(sentence, quote=False)}</p>'
+        self.caption.value = f"<p>{html.escape(sentence, quote=False)}</p>"
 
     def __repr__(self) -> str:
         values = (f"{name}={control_text(value)}" for name, value in self.values.items())

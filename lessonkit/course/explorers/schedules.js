@@ -133,7 +133,7 @@ export const schedulesExplorer = {
     const all = Object.values(drawn);
     // One by one: as arguments of a single call, 125,000 numbers are too many.
     const furthest = (pick) => all.reduce((end, lrs) => lrs.reduce((a, b) => pick(a, b), end), all[0][0]);
-    const [top, low] = [furthest(Math.max), furthest(Math.min)];
+    const [top, low] = [furthest(Math.max) || v.lr, furthest(Math.min)];
     const y = v.log_scale ? [Math.max(low, top * 1e-6) / 2, 2 * top] : [-0.04 * top, 1.1 * top];
     const panel = new Panel({
       width, height: 320, x: [-0.01 * n, 1.01 * n], y, logY: v.log_scale,
