@@ -58,6 +58,7 @@ class Claim:
     run: Callable[[int, dict[str, Any]], Values] | None = None
     tune: Callable[[], dict[str, Any]] | None = None
     runs_from: str = ""
+    # What the runner does by itself; seeds that are named go on regardless.
     seeds: tuple[int, int] = (6, 20)  # at least; at most, while an interval is wider than δ
     minutes: float = 60.0  # of one core for all runs: none starts when so many are spent
     chapters: tuple[str, ...] = field(default=())  # the notebooks that teach it

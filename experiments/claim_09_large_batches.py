@@ -23,7 +23,9 @@ CLAIM = Claim(
     fixed="first weights, digits, one cosine: so only the batch differs, and what must follow "
     "from it",
     measure="accuracy on test digits; sharpness along filter-normalised directions, which "
-    "rescaling weights doesn't change",
+    "rescaling weights doesn't change. The LR was tuned for batches of 32 alone; training losses "
+    "at the end are .007 for these, and .21, .019, .002 and .0007 for 128, in the order of the "
+    "rows",
     rows=(
         *(
             Row(f"accuracy, {text}", f"accuracy: batches of 32 less 128, {text}",

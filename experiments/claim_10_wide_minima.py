@@ -16,10 +16,11 @@ CLAIM = Claim(
     network="all of the pool: small_cnn, width 8, in 17 settings and over several seeds",
     varies="everything that the pool varies: schedule, LR, batch, augmentation, decay, optimiser, "
     "length",
-    fixed="training loss, by partial correlation: a network that has learned more is sharper "
-    "anyway",
+    fixed="training loss, by partial correlation: in this pool the networks that end at a higher "
+    "one are sharper anyway",
     measure="Spearman's partial rank correlation given training loss, among the networks of each "
-    "run; those share their pictures, so the interval is over runs",
+    "run; those share their pictures, so the interval is over runs; curvature is that of the loss "
+    "of the first 64 training digits",
     rows=(
         Row("sharpness", "sharpness and test loss", "sharpness", "test_loss", **_SMALLEST),
         Row("curvature", "largest curvature and test loss", "curvature", "test_loss", **_SMALLEST),

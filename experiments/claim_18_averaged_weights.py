@@ -141,7 +141,8 @@ CLAIM = Claim(
     varies="restarts (cycles of 1, 2 and 4 epochs; of digits 2, 4 and 8), or as many epochs with "
     "averaged weights, in three ways: no other averages were tried",
     fixed="first weights, pictures and their order, mini-batches of 32; the LR is tuned for each "
-    "set and way. BatchNorm's statistics are measured anew for averaged weights, which have none",
+    "set and way (of two, cells and trash took the higher throughout). BatchNorm's statistics are "
+    "measured anew for averaged weights, which have none",
     measure="accuracy on test pictures, at the end",
     rows=tuple(
         Row(f"{name}, {arm}", f"{name}: {text} less restarts", f"{name}: {arm}",

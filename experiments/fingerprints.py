@@ -4,7 +4,8 @@
 import from `lessonkit`, and what that imports in turn, a fingerprint for each module, so that one
 can say which has changed; what no value hangs on (LEFT_OUT) may change freely. "pictures" are the
 data sets that they name, also those not shipped. Comments, docstrings, import statements, a
-module's name and the claim's statement in words may change without new runs.
+module's name and all that `CLAIM` states, δ and kinds of rows included (git shows when), may change
+without new runs; words in a module's functions may not.
 """
 
 import ast

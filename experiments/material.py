@@ -1,8 +1,9 @@
 """The pictures that claims are tested on, in three parts: to train, to tune, and to judge by.
 
-Learning rates are chosen on the tuning part. The test part is seen once, by the networks that the
-choices led to. Every seed draws its own training pictures; of cells and trash, which are few, its
-own test pictures too, so that no verdict hangs on which pictures happened to be tested.
+Learning rates are chosen on the tuning part. The test part chooses nothing: only networks that the
+choices led to are measured on it. Every seed draws its own training pictures; of cells and trash,
+which are few, its own test pictures too, so that no verdict hangs on which pictures happened to be
+tested. What one seed tests with, another trains on.
 """
 
 import os

@@ -61,5 +61,5 @@ def machine() -> str:
 
 
 def versions() -> dict[str, str]:
-    """The packages that a run's values depend on."""
+    """Three of the packages that a run's values depend on; Pillow and scipy aren't recorded."""
     return {name: importlib.metadata.version(name) for name in PACKAGES}

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import torch
 
 from experiments import fingerprints, results, table
@@ -193,8 +194,6 @@ def compared(
     before = next((run for run in runs if run["seed"] == again["seed"]), None)
     alike = before is not None and same_pictures and _made_alike(before, again)
     for row in _rows(claim):
-        if row["given"]:
-            continue
         now = _mean_effect(row, again["values"])
         if alike and not row["timed"]:
             then = _mean_effect(row, before["values"])
@@ -216,4 +215,4 @@ def _made_alike(one: dict, other: dict) -> bool:
 
 def _mean_effect(row: dict, values: dict) -> float:
     """A run's effect, the mean over its splits if it has several."""
-    return float(ledger.effect(row, values).mean())
+    return float(np.mean(ledger.effects_of(row, [{"values": values}])))

@@ -74,7 +74,8 @@ def undecided() -> str:
         why = why_undecided(ledger.row_of(e), ledger.runs(e.number))
         lines.append(f"- {e.number}, {e.name}: {why}.")
     hours = f"{seconds / 3600:.1f} hours of one core; {HOURS} were planned"
-    lines += ["", f"All runs, tuning included, took {hours}."]
+    limits = "The runner ends a claim at its own limits; seeds that were named went on in some."
+    lines += ["", f"All runs, tuning included, took {hours}. {limits}"]
     return "\n".join(lines)
 
 
@@ -104,7 +105,7 @@ def why_undecided(row: dict[str, Any], ran: list[dict]) -> str:
     if hours > SANE:
         return f"its mean lies so near a bound that more than {SANE} hours of runs would be needed"
     n = round(n, 2 - len(str(n)))  # more digits would say more than is known
-    told = f"about {n:,} runs would tell, {hours:.1f} hours of one core"
+    told = f"about {n:,} runs in all would tell, {hours:.1f} hours of one core"
     return told if sure else f"if the mean stays where it is, {told}"
 
 
