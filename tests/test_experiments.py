@@ -267,6 +267,18 @@ def test_where_all_stored_runs_are_equal_only_what_is_shown_counts(now, said):
     assert f", {said} +0.0000 to +0.0000" in line
 
 
+def test_correlations_over_networks_are_compared_too():
+    runs = results.load("pool")["runs"]
+    readers = [claim for claim in CLAIMS.values() if claim.runs_from == "pool"]
+    lines = dict(runner.compared(CLAIMS["pool"], runs, runs[0]))
+    assert len(lines) == sum(len(claim.rows) for claim in readers) and all(lines.values())
+    sharper = {
+        name: 2 * x if name == "high: sharpness" else x for name, x in runs[0]["values"].items()
+    }
+    found = dict(runner.compared(CLAIMS["pool"], runs, runs[0] | {"values": sharper}))
+    assert [line for line, good in found.items() if not good and line.startswith("sharpness: ")]
+
+
 def test_another_instruction_set_is_another_kind_of_machine(monkeypatch):
     here = results.machine()
     other = "avx2" if "DEFAULT" in here else "default"
