@@ -5,7 +5,7 @@ the loss along one or two of them. In every function `loss(outputs, targets)` is
 pictures, and a model in eval mode stays as it is, bit for bit. Call `eval()` first: in train mode
 BatchNorm would normalise by these pictures, and change its stored statistics. `inputs` [N, ...] are
 what the model takes, `targets` [N] what the loss does; both are copied to where the weights are. A
-direction names all of the model's parameters, else KeyError; what doesn't fit, torch refuses.
+direction names all of the model's parameters, else KeyError, and has their shapes.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -24,7 +24,7 @@ def random_direction(model: nn.Module, seed: int = 0) -> dict[str, Tensor]:
     """A random direction in weight space, by parameter name: each filter as long as the model's.
 
     Multiply one layer by ten, divide the next by ten, and a ReLU network computes the same; but a
-    step of a fixed length now changes it less, so it looks flatter than it did. *Filter
+    step of a fixed length now changes it more, so it looks sharper than it did. *Filter
     normalisation* (Li et al. 2018, arXiv 1712.09913) undoes that: each filter (row of a weight) of
     the direction gets the length of the model's own, and biases and norms don't move. The same
     seed draws the same direction, but for those lengths, for all networks of the same shapes.

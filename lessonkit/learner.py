@@ -86,7 +86,7 @@ class Learner:
         self._reads_each_loss = self.device.type == "cpu"
         self._half = devices.half_type(self.device)
         self._bfloat16: bool | None = None  # may a frozen body use it? found out when first needed
-        self._activations: tuple = (None, None, {})  # pictures, their _glance, and they
+        self._activations: tuple = (None, None, {})  # pictures, their _glance, their activations
         if images is not None:
             self.set_data(images)
 

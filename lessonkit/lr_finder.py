@@ -232,7 +232,7 @@ class LRFinderResult:
 
     @property
     def never_falls(self) -> bool:
-        """True where the loss never falls by 5 % of its start: usual after fine-tuning (step 7)."""
+        """True where the loss never falls by 5 % of its start: usual once a head is trained."""
         lowest = self.smoothed[self._lowest_index()]
         return bool(lowest > self.start - FALLS * abs(self.start))
 
@@ -282,8 +282,8 @@ class LRFinderResult:
     def valley(self) -> float:
         """Halfway along the longest series of ever lower losses: the default rule of fastai 2.
 
-        As there, of a running mean of weight 0.98, without the first ten and the last five
-        batches. NaN where no batch is left.
+        As there for 100 batches: of a running mean of weight 0.98, without the first ten (there a
+        tenth of those asked for) and the last five. NaN where no batch is left.
         """
         losses, lrs = smooth(self.losses, 0.98)[SETTLED:-5], self.lrs[SETTLED:-5]
         length = np.ones(len(losses), int)  # of the longest such series that ends here

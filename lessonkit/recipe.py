@@ -225,8 +225,8 @@ def familiarity(model: LayerGroups, images: Tensor) -> float:
     at most 100 of the uint8 pictures [N, 3, S, S], evenly spread, at the size that it knows: at
     others it is too sure of itself. Hendrycks & Gimpel 2016 (arXiv 1610.02136) detect unfamiliar
     pictures this way.
-    `model` is one that `models.pretrained` made, in eval mode, its body as it was then; ValueError
-    for any other.
+    `model` is one that `models.pretrained` made, in eval mode, its body as it was then (nobody
+    checks that); ValueError for one without the old classifier.
     """
     if not getattr(model, "imagenet", ()):
         raise ValueError("Only a network from models.pretrained has an old classifier to ask.")

@@ -94,11 +94,12 @@ def triangular(
 def one_cycle(
     lr: float, steps: int, warm_up: float = 0.3, start_div: float = 25.0, final_div: float = 1e4
 ) -> np.ndarray:
-    """One cycle: half a cosine up from `lr / start_div` to `lr`, then a longer one almost to zero.
+    """One cycle: half a cosine up from `lr / start_div` to `lr`, then another almost to zero.
 
-    The way up takes the fraction `warm_up` of all steps, between 0 and 1; the last value is
-    `lr / start_div / final_div`, both divisors from 1 on. From Smith & Topin 2017 (arXiv
-    1708.07120); the shape and the defaults are those of torch's OneCycleLR.
+    The way up takes the fraction `warm_up` of all steps, between 0 and 1 (where that is no whole
+    number, `lr` itself falls between two steps); the last value is `lr / start_div / final_div`,
+    both divisors from 1 on. From Smith & Topin 2017 (arXiv 1708.07120); the shape and the defaults
+    are those of torch's OneCycleLR.
     """
     _check(lr, steps=steps)
     if not 0 < warm_up < 1:

@@ -9,7 +9,7 @@ __all__ = ["fingerprint"]
 
 
 def fingerprint(*parts: object) -> str:
-    """A short name, 32 hexadecimal digits, that changes whenever one of `parts` does.
+    """A short name, 32 hexadecimal digits, for the contents of `parts`, in their order.
 
     Parts are bytes, tensors, or anything that JSON can write; TypeError for anything else.
     """

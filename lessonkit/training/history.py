@@ -62,7 +62,7 @@ def check_loss(losses: list[float], lrs: list[float], per_epoch: int, n_classes:
 
 
 def check_end(valid_loss: float, lrs: list[float]) -> None:
-    """Raise Diverged if the last of `lrs` left a network whose loss, on other pictures, is none."""
+    """Raise Diverged if the last of `lrs` left a network whose loss elsewhere isn't finite."""
     if not math.isfinite(valid_loss):  # a mini-batch's loss is measured before its step
         raise Diverged(
             f"After the last step, at LR {lrs[-1]:.1e}, the loss on the validation set is "

@@ -12,7 +12,7 @@ __all__ = ["BY_NAME", "adamw", "lr_per_group", "parameter_groups", "radam", "sgd
 
 sgd = partial(torch.optim.SGD, momentum=0.9, weight_decay=5e-4)
 adamw = partial(torch.optim.AdamW, betas=(0.9, 0.99), weight_decay=0.01)
-# Adam's first steps are its roughest: it divides by a spread that it has hardly measured yet.
+# Adam's first steps are its roughest: it divides by a mean size hardly measured yet.
 # RAdam waits until it has (Liu et al. 2019, arXiv 1908.03265), which serves as a warm-up.
 radam = partial(
     torch.optim.RAdam, betas=(0.9, 0.99), weight_decay=0.01, decoupled_weight_decay=True

@@ -25,7 +25,7 @@ __all__ = ["everything_restored"]
 
 SIMPLE = (bool, int, float, complex, str, type(None), np.generic)
 VALUES = (*SIMPLE, Tensor, np.ndarray, list, tuple, dict, set, deque)  # and what is made of them
-LONGEST = 100  # a list with more is data, not state
+LONGEST = 100  # a list with more, or a dict with half as many, is data, not state
 # Containers that torch itself looks after: hooks, parameters, parts.
 OF_TORCH = {name for name, value in vars(nn.Module()).items() if isinstance(value, dict | set)}
 OTHERS = (type, ModuleType, MethodType, partial, Tensor, nn.Module)  # attributes, but no loader
@@ -44,9 +44,9 @@ def everything_restored(model: nn.Module, optimizer: Any, *others: Any) -> Itera
     the optimiser; attributes of `others`, such as a loss; networks, optimisers, schedulers and
     scalers in attributes of these; simple ones that loaders, samplers and datasets have, and
     samplers' orders of rows; all random generators in these and of Python, numpy and torch. Not
-    covered: what functions and objects of one's own keep elsewhere, lists of over 100, rows that a
-    loader shuffles itself, its workers and running iterators. ValueError for layers that lack
-    their size.
+    covered: what functions and objects of one's own keep elsewhere, lists of over 100, dicts of
+    over 50, rows that a loader shuffles itself, its workers and running iterators. ValueError for
+    layers that lack their size.
     """
     everyone = _with_those_inside([optimizer, *others])
     optimizers = [one for one in everyone if isinstance(one, torch.optim.Optimizer)]
