@@ -91,5 +91,5 @@ def test_stopped_half_way_nothing_stays(server, cache):
 
 def test_a_disk_that_is_too_small_is_noticed_before_the_download(server, monkeypatch):
     monkeypatch.setattr(pets, "BYTES", 10**18)
-    with pytest.raises(OSError, match="GB are needed"):
+    with pytest.raises(OSError, match="MB are needed"):
         pets.pets_folder()

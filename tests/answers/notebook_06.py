@@ -56,7 +56,7 @@ WRONG = {
         (folded(lambda s, k, stride, p: (s + 2 * p) // stride), "places"),
         (folded(lambda s, k, st, p: round((s + 2 * p - k) / st + 1)), "nearest whole number"),
         (folded(lambda s, k, st, p: math.ceil((s + 2 * p - k) / st + 1)), "not up"),
-        (lambda side, layers: [side], "single number"),
+        (lambda side, layers: [side, side], "single number"),
     ],
     "06.3": [
         (lambda learn: learn.fit(1e-3, 1, cycle_len=3), "frozen"),  # the default
