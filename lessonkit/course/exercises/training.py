@@ -48,8 +48,7 @@ def training(
     most `epochs` epochs and `seconds` for all `seeds`; no more of these are run once it is wrong.
     `about(learn, accuracy)` names what is still wrong with the last of the runs, or nothing; then
     it is right only if that is empty. It is asked after each run with 1.0, too: what it says then
-    is wrong at any accuracy. An error of `start`, such as weights that are missing, is raised: the
-    reader didn't make it.
+    is wrong at any accuracy. An error of `start` (say, no weights) is raised: it's not theirs.
     """
 
     def judge(answer: Any) -> Verdict:
