@@ -1,5 +1,6 @@
 """What a claim must state before its first run."""
 
+import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -64,7 +65,7 @@ class Claim:
     chapters: tuple[str, ...] = field(default=())  # the notebooks that teach it
 
     def statement(self) -> dict[str, Any]:
-        """All that is stated, for the file of results."""
+        """All that is stated, as the file of results gives it back: lists, no tuples."""
         stated = asdict(self)
         del stated["run"], stated["tune"]
-        return stated
+        return json.loads(json.dumps(stated))

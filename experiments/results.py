@@ -42,9 +42,9 @@ def state(claims: Iterable[Claim]) -> None:
     Only of claims whose runs were made by the code that is here: others state what they ran.
     """
     for claim in claims:
-        stored, stated = load(claim.number), json.loads(json.dumps(claim.statement()))
-        if stored["claim"] != stated:
-            save(claim.number, {**stored, "claim": stated})
+        stored = load(claim.number)
+        if stored["claim"] != claim.statement():
+            save(claim.number, {**stored, "claim": claim.statement()})
 
 
 def machine() -> str:

@@ -194,15 +194,15 @@ def compared(
     before = next((run for run in runs if run["seed"] == again["seed"]), None)
     alike = before is not None and same_pictures and _made_alike(before, again)
     for row in _rows(claim):
-        now = _mean_effect(row, again["values"])
+        now = _mean_effect(row, again)
         if alike and not row["timed"]:
-            then = _mean_effect(row, before["values"])
+            then = _mean_effect(row, before)
             same = math.isclose(then, now, abs_tol=1e-9)
             said = "equal" if same else "NOT EQUAL"
             yield f"{row['name']}: stored {then:+.4f}, now {now:+.4f}: {said}", same
         else:
             others = [run for run in runs if run is not before]
-            low, high = ledger.prediction([_mean_effect(row, r["values"]) for r in others])
+            low, high = ledger.prediction([_mean_effect(row, run) for run in others])
             inside = low - LAST_DIGIT <= now <= high + LAST_DIGIT
             said = "inside" if inside else "OUTSIDE"
             yield f"{row['name']}: {now:+.4f}, {said} {low:+.4f} to {high:+.4f}", inside
@@ -213,6 +213,6 @@ def _made_alike(one: dict, other: dict) -> bool:
     return all(one[name] == other[name] for name in ("machine", "versions"))
 
 
-def _mean_effect(row: dict, values: dict) -> float:
+def _mean_effect(row: dict, run: dict) -> float:
     """A run's effect, the mean over its splits if it has several."""
-    return float(np.mean(ledger.effects_of(row, [{"values": values}])))
+    return float(np.mean(ledger.effects_of(row, [run])))

@@ -328,9 +328,10 @@ def _same(found: Any, expected: Any, atol: float) -> bool:
     a, b = _as_array(found), _as_array(expected)
     if b is None:
         return a is None and bool(plain_words(found) == plain_words(expected))
-    if a is None or _in_shape(a, b).shape != b.shape:
+    if a is None:
         return False
-    return np.allclose(_in_shape(a, b), b, rtol=1e-5, atol=atol, equal_nan=True)
+    a = _in_shape(a, b)
+    return a.shape == b.shape and np.allclose(a, b, rtol=1e-5, atol=atol, equal_nan=True)
 
 
 def _in_shape(a: np.ndarray, b: np.ndarray) -> np.ndarray:
