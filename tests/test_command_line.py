@@ -263,22 +263,22 @@ def test_answers_never_replace_what_they_are_about(quick, tmp_path, monkeypatch,
     assert "take the place" in capsys.readouterr().err and Path(csv_path).read_bytes() == before
 
 
+def replaced_only_when_asked(command, capsys):
+    """A command that writes labels.txt: refused where that is, until it is told to replace it."""
+    exists = "lessonkit: labels.txt exists: give another name, or --force to replace it.\n"
+    Path("labels.txt").write_text("my own", encoding="utf-8")
+    assert main(command) == 2
+    assert capsys.readouterr().err.endswith(exists)
+    assert Path("labels.txt").read_text(encoding="utf-8") == "my own"
+    assert main([*command, "--force"]) == 0
+    assert Path("labels.txt").read_bytes() != b"my own"
+    assert not list(Path().glob(".*"))
+
+
 def test_what_is_there_is_replaced_only_when_asked(quick, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     Image.new("RGB", (20, 20), "red").save("x.png")
-    commands = (
-        ["predict", str(quick), "x.png", "--csv", "labels.txt"],
-        ["export", str(quick), "labels.txt"],
-    )
-    for command in commands:
-        Path("labels.txt").write_text("my own", encoding="utf-8")
-        assert main(command) == 2
-        expected = "lessonkit: labels.txt exists: give another name, or --force to replace it.\n"
-        assert capsys.readouterr().err.endswith(expected)
-        assert Path("labels.txt").read_text(encoding="utf-8") == "my own"
-        assert main([*command, "--force"]) == 0
-        assert Path("labels.txt").read_bytes() != b"my own"
-        assert not list(tmp_path.glob(".*"))
+    replaced_only_when_asked(["predict", str(quick), "x.png", "--csv", "labels.txt"], capsys)
 
 
 linux = pytest.mark.skipif(

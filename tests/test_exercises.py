@@ -1,7 +1,9 @@
 """Every exercise: right answers are taken, plausible wrong ones refused with fitting hints."""
 
+import copy
 import importlib.util
 import re
+from functools import lru_cache
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from lessonkit import schedule
 from lessonkit.course.exercises import quiz, training
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -41,6 +44,61 @@ WRONG = [
     for name, wrong in answers(number).WRONG.items()
     for answer, word in wrong
 ]
+
+
+@lru_cache(maxsize=6)  # as many seeds as an exercise has at most: the networks are large
+def started(start, seed):
+    """What a judge's `start(seed)` returns, and where it leaves torch's random numbers."""
+    learn = start(seed)
+    after = torch.get_rng_state()
+    learn = own_copy(learn)  # not known as the original, its activations would be made again
+    if learn.precompute:
+        learn.activations()
+    return learn, after
+
+
+def own_copy(learn):
+    """A copy of a learner, with the same pictures: nobody changes those."""
+    return copy.deepcopy(learn, {id(learn.images): learn.images})
+
+
+@pytest.fixture(scope="module", autouse=True)
+def start_each_learner_once():
+    """Every answer to an exercise that trains is given a copy of the same learners."""
+    plain = training._run
+
+    def run(start, use, answer, seed, epochs):
+        def again(seed):
+            learn, after = started(start, seed)
+            torch.set_rng_state(after)
+            return own_copy(learn)
+
+        return plain(again, use, answer, seed, epochs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "_run", run)
+        yield
+    started.cache_clear()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def make_up_the_accuracies_of_09_5():
+    """What 09.5 measures is made up, after the seed and the change, as if it had been trained.
+
+    Its solution trains, and is executed and compared; here only comparisons are judged.
+    """
+
+    def accuracy(change, seed):
+        if change not in exercises("09").CHANGES:
+            return trained(change, seed)  # which refuses it
+        of_the_seed = np.random.default_rng(seed).normal(0, 0.03)
+        of_the_run = np.random.default_rng([*change.encode(), seed]).normal(0, 0.01)
+        return 0.8 + of_the_seed + of_the_run
+
+    trained = exercises("09").trained
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(exercises("09"), "trained", accuracy)
+        yield trained
 
 
 @pytest.mark.parametrize("number", NUMBERS)
@@ -87,6 +145,34 @@ def test_a_wrong_answer_is_refused_with_a_hint_that_fits(name, answer, word):
     verdict = quiz.judge(name, answer)
     assert verdict.status == "wrong"
     assert word.lower() in verdict.message.lower(), verdict.message
+
+
+@pytest.mark.parametrize("change", ["none", "constant LR"])
+def test_a_change_of_09_5_is_trained_once(change, make_up_the_accuracies_of_09_5):
+    trained = make_up_the_accuracies_of_09_5
+    assert 0.6 < trained(change, 3) < 1
+    known = trained.cache_info().hits
+    assert trained(change, 3) == trained(change, 3) and trained.cache_info().hits == known + 2
+
+
+def test_training_unvalidated_does_what_fit_does():
+    fitted, unvalidated = (exercises("03")._glass_door(7) for _ in range(2))
+    fitted.fit(0.01, 1, cycle_len=2)
+    shape = schedule.cosine(1.0, 2 * unvalidated.n_batches)
+    training.train_unvalidated(unvalidated, shape, 0.01)
+    both = (learn.model.state_dict().values() for learn in (fitted, unvalidated))
+    assert all(map(torch.equal, *both))
+    assert fitted.history.epochs and not unvalidated.history.epochs
+
+
+def test_a_fit_of_too_many_epochs_is_refused_before_it_begins():
+    def answer(learn):
+        seen.append(learn)
+        learn.fit(0.1, 4, cycle_len=1)
+
+    seen = []
+    assert "not more time" in quiz.judge("04.2", answer).message
+    assert not seen[0].history.loss
 
 
 def test_an_lr_that_stays_is_not_called_too_high():

@@ -29,7 +29,7 @@ from lessonkit.images import as_pictures as pictures
 from lessonkit.images import decode
 from lessonkit.learner import Learner
 from tests.cases import files
-from tests.test_command_line import command
+from tests.test_command_line import command, replaced_only_when_asked
 from tests.tiny import coloured, save_model
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -144,6 +144,12 @@ def test_a_mistake_costs_one_line_and_status_2(kind, exported, tmp_path, monkeyp
     out, err = capsys.readouterr()
     assert out == "" and err.count("\n") == 1 and words in err
     assert not list(tmp_path.iterdir()) and exported[0].read_bytes() == before
+
+
+def test_what_is_there_is_replaced_only_when_asked(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    save_model(tmp_path / "model.pt", models.small_cnn(2, 2), ["one", "two"], 16, augment.none())
+    replaced_only_when_asked(["export", "model.pt", "labels.txt"], capsys)
 
 
 class Stubborn(nn.Module):

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from contextlib import nullcontext
 from functools import cache, partial
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from lessonkit.training import distributed
 from lessonkit.training.checkpoint import Checkpoint, CheckpointError
 from lessonkit.training.history import Diverged, Interrupted
 from lessonkit.training.optimizers import adamw, radam, sgd
+from tests import small_train
 from tests.tiny import coloured, creatures_folder
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -623,9 +625,11 @@ KILLER = """
     import json, os, pathlib, signal, sys, time
     import timm, torch, torch._dynamo
     from lessonkit.__main__ import main
-    import lessonkit.recipe
+    from tests import small_train
 
-    arguments, kills = sys.argv[1:-1], json.loads(sys.argv[-1])
+    arguments, (kills, fewer) = sys.argv[1:-1], json.loads(sys.argv[-1])
+    if fewer:
+        small_train.fewer()
     checkpoint = pathlib.Path("model.pt.resume")
     for kill in kills:
         if (pid := os.fork()) == 0:
@@ -651,16 +655,26 @@ def outcome_of(folder):
     return (folder / "model.pt").read_bytes(), report, seconds
 
 
-@pytest.fixture(scope="module")
-def in_one_go(photos, tmp_path_factory):
+def written_in_one_go(photos, tmp_path_factory, steps):
     """What a notebook writes that nothing stops; with nothing in the cache, which is full then."""
     folder = tmp_path_factory.mktemp("one")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LESSONKIT_CACHE", str(tmp_path_factory.mktemp("cache")))
-        report = eight_steps(data.from_folder(photos, 32))
+        with steps():
+            report = eight_steps(data.from_folder(photos, 32))
         report.learner.save(folder / "model.pt")
         report.write(folder / "report.json")
         yield outcome_of(folder)
+
+
+@pytest.fixture(scope="module")
+def in_one_go(photos, tmp_path_factory):
+    yield from written_in_one_go(photos, tmp_path_factory, nullcontext)
+
+
+@pytest.fixture(scope="module")
+def in_one_short_go(photos, tmp_path_factory):
+    yield from written_in_one_go(photos, tmp_path_factory, small_train.fewer)
 
 
 def moments(draw, in_one_go, n):
@@ -669,10 +683,10 @@ def moments(draw, in_one_go, n):
     return [draw.uniform(0.1, 0.8) * seconds for _ in range(n)]
 
 
-def killed_and_resumed(folder, photos, kills):
+def killed_and_resumed(folder, photos, kills, fewer=False):
     arguments = ["train", str(photos), "--size", "32", "--report", "report.json"]
     done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(KILLER), *arguments, json.dumps(kills)],
+        [sys.executable, "-c", textwrap.dedent(KILLER), *arguments, json.dumps([kills, fewer])],
         cwd=folder,
         env={
             **os.environ,
@@ -692,12 +706,12 @@ def killed_and_resumed(folder, photos, kills):
 
 
 @pytest.mark.slow
-def test_the_command_line_also_killed_writes_a_notebooks_bytes(tmp_path, photos, in_one_go):
-    kills = [".0000.*.part", *moments(random.Random(0), in_one_go, 1), ".0002.*.part"]
+def test_the_command_line_also_killed_writes_a_notebooks_bytes(tmp_path, photos, in_one_short_go):
+    kills = [".0000.*.part", *moments(random.Random(0), in_one_short_go, 1), ".0002.*.part"]
     kills = [] if sys.platform == "win32" else kills  # which has no SIGKILL
-    model, report, (seconds, steps) = killed_and_resumed(tmp_path, photos, kills)
-    assert report == in_one_go[1]
-    assert model == in_one_go[0]
+    model, report, (seconds, steps) = killed_and_resumed(tmp_path, photos, kills, fewer=True)
+    assert report == in_one_short_go[1]
+    assert model == in_one_short_go[0]
     assert seconds >= sum(steps) > 0
 
 

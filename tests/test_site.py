@@ -240,6 +240,22 @@ SIDEWAYS = """() => [...document.querySelectorAll("article pre")]
 # on one page (below), so that here a piece of code is one text, not thousands of coloured ones.
 ONE_TEXT = """document.querySelectorAll(".highlight pre")
   .forEach(pre => pre.replaceChildren(pre.textContent))"""
+# Marks one text of each kind: its tag, class, colour and size, its parent, and what lies behind it.
+# By day axe has looked at each for itself; the dark changes colours, and of all alike alike.
+ONE_OF_A_KIND = """() => { const seen = new Set();
+  for (const e of document.querySelectorAll("body *")) {
+    const text = [...e.childNodes].some(n => n.nodeType === Node.TEXT_NODE && n.data.trim());
+    if (!(text || e.matches("input, select, textarea")) || !e.checkVisibility()) continue;
+    const own = getComputedStyle(e), parent = e.parentElement;
+    const kind = [e.tagName, e.className, parent.tagName, parent.className, own.color,
+      own.fontSize, own.fontWeight];
+    for (let at = e; at; at = at.parentElement) {
+      const { backgroundColor, backgroundImage, opacity } = getComputedStyle(at);
+      const behind = backgroundColor + backgroundImage + opacity;
+      if (behind !== "rgba(0, 0, 0, 0)none1") kind.push(behind);
+    }
+    if (!seen.has(kind.join())) e.dataset.kind = seen.add(kind.join()).size;
+  } }"""
 # What is folded away axe doesn't see, such as a quiz's answers.
 UNFOLD = "document.querySelectorAll('details').forEach(folded => { folded.open = true; })"
 
@@ -264,7 +280,8 @@ def found(built, browser):
             page.evaluate(UNFOLD)
             serious[f"{name}"] = faults(page)
             page.emulate_media(color_scheme="dark")  # that changes colours, and nothing else
-            serious[f"{name} in the dark"] = faults(page, runOnly=["color-contrast"])
+            page.evaluate(ONE_OF_A_KIND)
+            serious[f"{name} in the dark"] = faults(page, "[data-kind]", runOnly=["color-contrast"])
     return unfit, serious
 
 
@@ -419,9 +436,13 @@ CONTRAST = """(selector) => {
   const light = c => parts(c).slice(0, 3).map(v => v / 255)
     .map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
     .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+  const known = new Map();  // thousands of pieces of code lie on the same background
   const behind = e => {
+    if (known.has(e)) return known.get(e);
     const colour = getComputedStyle(e).backgroundColor;
-    return (parts(colour)[3] ?? 1) > 0 || !e.parentElement ? colour : behind(e.parentElement);
+    const own = (parts(colour)[3] ?? 1) > 0 || !e.parentElement;
+    known.set(e, own ? colour : behind(e.parentElement));
+    return known.get(e);
   };
   return [...document.querySelectorAll(selector)].map(e => {
     const [low, high] = [light(getComputedStyle(e).color), light(behind(e))].sort((a, b) => a - b);

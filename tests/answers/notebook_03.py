@@ -15,9 +15,12 @@ def mirrored(images, among=0.5):
 
 
 def shifted(images, most=2):
-    return torch.stack(
-        [x.roll(tuple(torch.randint(-most, most + 1, (2,)).tolist()), (1, 2)) for x in images]
-    )
+    """Each picture by numbers of its own: all at once, as thousands of rolls take seconds."""
+    n, _, height, width = images.shape
+    down, across = torch.randint(-most, most + 1, (2, n, 1))
+    rows, columns = (torch.arange(height) - down) % height, (torch.arange(width) - across) % width
+    each = torch.arange(n)[:, None, None]
+    return images[each, :, rows[:, :, None], columns[:, None]].movedim(-1, 1)
 
 
 def shifted_alike(images):

@@ -8,9 +8,9 @@ import torch
 from scipy import stats
 from torch import Tensor, nn
 
-from lessonkit import augment, data, models
+from lessonkit import augment, data, models, schedule
 from lessonkit.course.exercises.quiz import choice, function
-from lessonkit.course.exercises.training import Refused, training
+from lessonkit.course.exercises.training import Refused, train_unvalidated, training
 from lessonkit.images.image_data import Split
 from lessonkit.learner import Learner
 
@@ -59,7 +59,7 @@ def _train_with(learn: Learner, vary: Callable[[Tensor], Tensor]) -> None:
         return result
 
     learn.augment = varied
-    learn.fit(0.01, 1, cycle_len=20)
+    train_unvalidated(learn, schedule.cosine(1.0, 20 * learn.n_batches), 0.01)
 
 
 def _about_the_changes(learn: Learner, accuracy: float) -> str:

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from lessonkit import augment, data
+from lessonkit import augment, data, schedule
 from lessonkit.course.exercises.quiz import choice, function, number
-from lessonkit.course.exercises.training import training
+from lessonkit.course.exercises.training import train_unvalidated, training
 from lessonkit.data import Split
 from lessonkit.learner import Learner
 
@@ -68,7 +68,7 @@ def _train_on_the_chosen(learn: Learner, choose: Callable[[torch.Tensor, torch.T
     if rows is not None:
         rows = _rows(rows, len(learn.images.train.labels))
         learn.set_data(learn.images.with_training(sorted({int(row) for row in rows})))
-        learn.fit(1e-3, 1, cycle_len=20)
+        train_unvalidated(learn, schedule.cosine(1.0, 20 * learn.n_batches), 1e-3)
 
 
 EXERCISES = {

@@ -19,7 +19,7 @@ from lessonkit.images.image_data import ImageData
 from lessonkit.learner import Diverged, Learner
 from lessonkit.machine import progress
 
-__all__ = ["Refused", "training"]
+__all__ = ["Refused", "train_unvalidated", "training"]
 
 
 class Refused(ValueError):
@@ -82,6 +82,15 @@ def training(
     return Exercise(judge, hint, lambda given: stronger)
 
 
+def train_unvalidated(learn: Learner, shape: Sequence[float], lr: float) -> None:
+    """What `learn.fit` does to the weights, at `lr` times each number of `shape`.
+
+    For judges: nothing is validated after each epoch, which would take half the time.
+    """
+    for _ in learn.steps(shape, lr):
+        pass
+
+
 def _cut(accuracy: float) -> float:
     """To three digits, never up: an accuracy missed by one picture is seen to be missed."""
     return math.floor(1000 * accuracy) / 1000
@@ -133,39 +142,63 @@ def _run(
             )
         if not lrs:
             return learn, 0.0
-        right = learn.predict(given.valid.images).argmax(1) == given.valid.labels
+        right = _outputs(learn, given).argmax(1) == given.valid.labels
     return learn, right.double().mean().item()  # exact: 880 of 1,000 reach 0.88
+
+
+@torch.no_grad()
+def _outputs(learn: Learner, given: ImageData) -> Tensor:
+    """What the network says of the `given` validation pictures: logits or probabilities."""
+    if not learn.precompute:
+        return learn.predict(given.valid.images)
+    if learn.images is not given:
+        learn.set_data(given)
+    learn.model.eval()
+    # A frozen body has seen these pictures before: it needn't look at them again.
+    return learn.groups[-1](learn.activations()["valid"].to(learn.device)).cpu()
 
 
 @contextmanager
 def _watched(given: ImageData, epochs: int | None) -> Iterator[list[float]]:
     """The LRs of all steps that any learner trains meanwhile, without those of its LR finder.
 
-    Refused on other pictures than the `given` ones, and after as many as there are in `epochs`.
+    Refused on other pictures than the `given` ones, and after as many as there are in `epochs`: a
+    fit that would take more is refused before it begins.
     """
-    plain, lrs, known, seen = Learner._steps, [], given.train.images, 0.0
+    plain_steps, plain_fit = Learner._steps, Learner._follow
+    lrs, known, seen = [], given.train.images, 0.0
     most = epochs * len(given.train.labels) if epochs else float("inf")
 
+    def after(learn: Learner, n_steps: int) -> float:
+        """How many pictures will have been seen after as many more steps, if they are allowed."""
+        nonlocal known
+        if learn.images.train.images is not known:
+            _need_given(learn.images, given)
+            known = learn.images.train.images
+        will_be = seen + n_steps * len(known) / learn.n_batches  # batches may have any size
+        if will_be > most + 0.5:  # sums of fractions aren't exact
+            raise Refused(
+                f"Everybody has {epochs} epochs here, and so have you: what is asked for is "
+                "a better setting, not more time."
+            )
+        return will_be
+
+    def fit(learn: Learner, shape: Sequence[float], *args: Any) -> None:
+        after(learn, len(shape))
+        plain_fit(learn, shape, *args)
+
     def steps(learn: Learner, optimizer: torch.optim.Optimizer, *args: Any) -> Iterator[Tensor]:
-        nonlocal known, seen
-        for loss in plain(learn, optimizer, *args):
-            if learn.images.train.images is not known:
-                _need_given(learn.images, given)
-                known = learn.images.train.images
-            seen += len(known) / learn.n_batches  # pictures: batches may have any size
-            if seen > most + 0.5:  # sums of fractions aren't exact
-                raise Refused(
-                    f"Everybody has {epochs} epochs here, and so have you: what is asked for is "
-                    "a better setting, not more time."
-                )
+        nonlocal seen
+        for loss in plain_steps(learn, optimizer, *args):  # may stop early: counted one by one
+            seen = after(learn, 1)
             lrs.append(optimizer.param_groups[-1]["lr"])
             yield loss
 
-    Learner._steps = steps
+    Learner._steps, Learner._follow = steps, fit
     try:
         yield lrs
     finally:
-        Learner._steps = plain
+        Learner._steps, Learner._follow = plain_steps, plain_fit
 
 
 def _need_given(images: ImageData, given: ImageData) -> None:
