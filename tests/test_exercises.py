@@ -158,8 +158,8 @@ def test_a_change_of_09_5_is_trained_once(change, make_up_the_accuracies_of_09_5
 def test_training_unvalidated_does_what_fit_does():
     fitted, unvalidated = (exercises("03")._glass_door(7) for _ in range(2))
     fitted.fit(0.01, 1, cycle_len=2)
-    shape = schedule.cosine(1.0, 2 * unvalidated.n_batches)
-    training.train_unvalidated(unvalidated, shape, 0.01)
+    lrs = schedule.cosine(0.01, 2 * unvalidated.n_batches)
+    training.train_unvalidated(unvalidated, lrs)
     both = (learn.model.state_dict().values() for learn in (fitted, unvalidated))
     assert all(map(torch.equal, *both))
     assert fitted.history.epochs and not unvalidated.history.epochs

@@ -59,7 +59,7 @@ def _train_with(learn: Learner, vary: Callable[[Tensor], Tensor]) -> None:
         return result
 
     learn.augment = varied
-    train_unvalidated(learn, schedule.cosine(1.0, 20 * learn.n_batches), 0.01)
+    train_unvalidated(learn, schedule.cosine(0.01, 20 * learn.n_batches))
 
 
 def _about_the_changes(learn: Learner, accuracy: float) -> str:

@@ -68,7 +68,7 @@ def _train_on_the_chosen(learn: Learner, choose: Callable[[torch.Tensor, torch.T
     if rows is not None:
         rows = _rows(rows, len(learn.images.train.labels))
         learn.set_data(learn.images.with_training(sorted({int(row) for row in rows})))
-        train_unvalidated(learn, schedule.cosine(1.0, 20 * learn.n_batches), 1e-3)
+        train_unvalidated(learn, schedule.cosine(1e-3, 20 * learn.n_batches))
 
 
 EXERCISES = {

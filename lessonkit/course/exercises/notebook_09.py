@@ -60,7 +60,7 @@ def trained(change: str, seed: int) -> float:
     learn.label_smoothing = 0.1 if change == "smoothed labels" else 0.0
     shape = schedule.constant if change == "constant LR" else schedule.cosine
     with progress.quiet():
-        train_unvalidated(learn, shape(1.0, 4 * learn.n_batches), 0.1)
+        train_unvalidated(learn, shape(0.1, 4 * learn.n_batches))
         _, accuracy = learn.validate()
     return accuracy
 

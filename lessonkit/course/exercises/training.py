@@ -82,12 +82,12 @@ def training(
     return Exercise(judge, hint, lambda given: stronger)
 
 
-def train_unvalidated(learn: Learner, shape: Sequence[float], lr: float) -> None:
-    """What `learn.fit` does to the weights, at `lr` times each number of `shape`.
+def train_unvalidated(learn: Learner, lrs: Sequence[float]) -> None:
+    """What `learn.fit_schedule(lrs)` does to the weights.
 
     For judges: nothing is validated after each epoch, which would take half the time.
     """
-    for _ in learn.steps(shape, lr):
+    for _ in learn.steps(lrs):
         pass
 
 
@@ -146,16 +146,12 @@ def _run(
     return learn, right.double().mean().item()  # exact: 880 of 1,000 reach 0.88
 
 
-@torch.no_grad()
 def _outputs(learn: Learner, given: ImageData) -> Tensor:
     """What the network says of the `given` validation pictures: logits or probabilities."""
     if not learn.precompute:
         return learn.predict(given.valid.images)
-    if learn.images is not given:
-        learn.set_data(given)
-    learn.model.eval()
-    # A frozen body has seen these pictures before: it needn't look at them again.
-    return learn.groups[-1](learn.activations()["valid"].to(learn.device)).cpu()
+    learn.set_data(given)
+    return learn._valid_logits()  # the frozen body needn't look at these pictures again
 
 
 @contextmanager
