@@ -260,11 +260,21 @@ def test_equal_bits_are_asked_for_on_the_same_kind_of_machine_only(
 @pytest.mark.parametrize(("now", "said"), [(4e-5, "inside"), (2e-4, "OUTSIDE")])
 def test_where_all_stored_runs_are_equal_only_what_is_shown_counts(now, said):
     runs = [_run_of_claim_12(seed, difference=0.0) for seed in range(6)]
-    again = _run_of_claim_12(0, difference=now, machine="one, AVX2")
+    again = _run_of_claim_12(9, difference=now, machine="one, AVX2")
     [line] = [
         line for line, _ in runner.compared(CLAIMS["12"], runs, again) if line.startswith("acc")
     ]
     assert f", {said} +0.0000 to +0.0000" in line
+
+
+@pytest.mark.parametrize(("now", "said"), [(0.4 + 4e-5, "equal"), (0.4 + 2e-4, "OUTSIDE")])
+def test_a_run_far_from_the_others_may_be_made_again_elsewhere(now, said):
+    runs = [_run_of_claim_12(seed, difference=0.4 * (seed == 0)) for seed in range(6)]
+    again = _run_of_claim_12(0, difference=now, machine="one, AVX2")
+    [line] = [
+        line for line, _ in runner.compared(CLAIMS["12"], runs, again) if line.startswith("acc")
+    ]
+    assert said in line
 
 
 def test_correlations_over_networks_are_compared_too():
