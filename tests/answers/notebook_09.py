@@ -142,5 +142,6 @@ WRONG = {
         (lambda train: (*trial()(train)[:2], "significant"), "09.2"),
         (trial(change="blurred"), "to choose from"),
         (lambda train: trial()(train) and trial("mirrored")(train), "one change"),
+        (lambda train: (train("varied", 0), train("mirrored", 0)), "one change"),
     ],
 }
