@@ -89,7 +89,7 @@ def run(seed: int, tuned: dict[str, Any]) -> dict[str, Any]:
         task = Task(pictures, seed)
         for arm, switches in ARMS.items():
             task.start()
-            values[f"{name}: {arm}"] = task.accuracy(_by_recipe(switches, task))
+            values[f"{name}: {arm}"] = task.accuracy(by_recipe(switches, task))
             if arm == "whole":
                 values |= {f"{name}: after step {n}": share for n, share in task.seen.items()}
                 values[f"{name}: seconds, whole"] = task.seconds
@@ -145,7 +145,7 @@ class Task:
 # --- The 8 steps ----------------------------------------------------------------------------------
 
 
-def _by_recipe(switches: Recipe, task: Task) -> nn.Module:
+def by_recipe(switches: Recipe, task: Task) -> nn.Module:
     """Train by the recipe; work that a left-out step would have taken goes into the last step."""
     images, work = task.images, BUDGET
     if not switches.changes:
