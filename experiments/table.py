@@ -72,11 +72,17 @@ def undecided() -> str:
     lines += ["More runs say more about the same pictures, not about others.", ""]
     for e in left:
         why = why_undecided(ledger.row_of(e), ledger.runs(e.number))
-        lines.append(f"- {e.number}, {e.name}: {why}.")
+        lines.append(f"- {e.number}, {e.name}: {why}{_asked_again(e)}.")
     hours = f"{seconds / 3600:.1f} hours of one core; {HOURS} were planned"
     limits = "The runner ends a claim at its own limits; seeds that were named went on in some."
     lines += ["", f"All runs, tuning included, took {hours}. {limits}"]
     return "\n".join(lines)
+
+
+def _asked_again(one: ledger.Entry) -> str:
+    """Which later claim asks the same of other runs, and its verdict; or ""."""
+    later = [e for e in ledger.entries() if e.text == one.text and e.number > one.number]
+    return "".join(f"; claim {e.number} asks again, with new runs: {e.verdict}" for e in later)
 
 
 def _same_numbers(one: ledger.Entry) -> str:

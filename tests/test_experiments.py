@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from experiments import __main__ as command_line
+from experiments import claim_20_cycles_again as claim_20
 from experiments import fingerprints, material, results, runner, table, training, transfer
 from experiments.claims import CLAIMS
 from lessonkit.course.datasets import embedded
@@ -21,7 +22,7 @@ from lessonkit.course.measured import ledger
 from lessonkit.data import DataError, Split
 
 ROOT = Path(__file__).resolve().parent.parent
-NUMBERS = [f"{number:02}" for number in range(1, 20)]
+NUMBERS = [f"{number:02}" for number in range(1, 21)]
 RUNNING = [claim for claim in CLAIMS.values() if claim.run]
 
 
@@ -75,7 +76,16 @@ def test_what_is_stated_already_is_not_written_again(monkeypatch):
 
 
 def test_the_table_is_the_one_that_the_stored_runs_give():
-    assert table.table() in table.TABLE.read_text(encoding="utf-8")
+    stored = table.TABLE.read_text(encoding="utf-8")
+    assert table.table() in stored and table.undecided() in stored
+
+
+def test_what_one_claim_left_open_another_asks_of_runs_that_it_does_not_share():
+    before = {run["seed"] for run in results.load("14")["runs"]}
+    again = [claim_20.FIRST + run["seed"] for run in results.load("20")["runs"]]
+    assert len(again) == CLAIMS["20"].seeds[1] and not before & set(again)
+    [told] = [line for line in table.undecided().splitlines() if "14, cells, 8 cycles" in line]
+    assert told.endswith(f"claim 20 asks again, with new runs: {ledger.entries()[-1].verdict}.")
 
 
 def test_every_claim_was_committed_before_its_first_stored_run():
