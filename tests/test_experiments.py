@@ -85,7 +85,8 @@ def test_what_one_claim_left_open_another_asks_of_runs_that_it_does_not_share():
     again = [claim_20.FIRST + run["seed"] for run in results.load("20")["runs"]]
     assert len(again) == CLAIMS["20"].seeds[1] and not before & set(again)
     [told] = [line for line in table.undecided().splitlines() if "14, cells, 8 cycles" in line]
-    assert told.endswith(f"claim 20 asks again, with new runs: {ledger.entries()[-1].verdict}.")
+    answer = ledger.entry("20", "cells, cycles").verdict
+    assert told.endswith(f"claim 20 asks again, with new runs: {answer}.")
 
 
 def test_every_claim_was_committed_before_its_first_stored_run():
